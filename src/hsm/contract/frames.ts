@@ -1,0 +1,158 @@
+/**
+ * Frames on the socket pair between the worlds. All integers are big-endian.
+ *
+ * ```
+ * request   u32 length of what follows | u32 id | u8 command code | arguments
+ * answer    u32 length of what follows | u32 id | u8 outcome      | u32 microseconds in the token | body
+ *
+ * outcome 0 result: the command's result          1 fault: u8 kind + lp(reason)
+ *         2 need-record: no body; send the command again with its EKT records
+ *         3 event (id 0): UTF-8 JSON of a HostEvent
+ * ```
+ *
+ * The first frame to a host is its configuration: id 0, code 0, UTF-8 JSON of a HostConfiguration.
+ */
+import { ByteReader, type ByteWriter, MalformedBytes } from '../../base/bytes.ts'
+import { type Args, type CommandName, commandByCode, commands, type Result } from './commands.ts'
+import { FAULT_KINDS, type FaultKind, HsmFault } from './fault.ts'
+import { readFields, type WriteContext, writeFields } from './fields.ts'
+
+/** Above any legal frame: two EKT records, a ciphertext and small fields. */
+export const FRAME_MAX_BYTES = 65_536
+const LENGTH_BYTES = 4
+const REASON_MAX_BYTES = 512
+
+export const OUTCOMES = ['result', 'fault', 'need-record', 'event'] as const
+export type Outcome = (typeof OUTCOMES)[number]
+
+export interface Request {
+  readonly id: number
+  readonly name: CommandName
+  readonly args: Args<CommandName>
+}
+
+export interface Answer {
+  readonly id: number
+  readonly outcome: Outcome
+  readonly tokenMicroseconds: number
+  readonly body: Buffer
+}
+
+export function writeRequest<C extends CommandName>(
+  writer: ByteWriter,
+  id: number,
+  name: C,
+  args: Args<C>,
+  context: WriteContext,
+): void {
+  framed(writer, () => {
+    writer.u32(id).u8(commands[name].code)
+    writeFields(writer, commands[name].args as (typeof commands)[C]['args'], args as never, context)
+  })
+}
+
+/** Reads what follows a frame's length. Throws {@link MalformedBytes}. */
+export function readRequest(frame: Buffer): Request {
+  const reader = new ByteReader(frame)
+  const id = reader.u32()
+  const name = commandByCode(reader.u8())
+  if (name === undefined) throw new MalformedBytes('unknown command')
+  return { id, name, args: readFields(reader, commands[name].args) as Args<CommandName> }
+}
+
+export function writeConfiguration(writer: ByteWriter, configuration: unknown): void {
+  framed(writer, () =>
+    writer
+      .u32(0)
+      .u8(0)
+      .raw(Buffer.from(JSON.stringify(configuration), 'utf8')),
+  )
+}
+
+export function readConfiguration(frame: Buffer): unknown {
+  const reader = new ByteReader(frame)
+  if (reader.u32() !== 0 || reader.u8() !== 0) throw new MalformedBytes('not a configuration')
+  return JSON.parse(reader.raw(reader.remaining).toString('utf8'))
+}
+
+const NO_RECORDS: WriteContext = { holdsEkt: () => false }
+
+export function writeResult<C extends CommandName>(
+  writer: ByteWriter,
+  id: number,
+  tokenMicroseconds: number,
+  name: C,
+  result: Result<C>,
+): void {
+  framed(writer, () => {
+    answerHead(writer, id, 'result', tokenMicroseconds)
+    writeFields(writer, commands[name].result as (typeof commands)[C]['result'], result as never, NO_RECORDS)
+  })
+}
+
+export function writeFault(writer: ByteWriter, id: number, tokenMicroseconds: number, fault: HsmFault): void {
+  framed(writer, () => {
+    answerHead(writer, id, 'fault', tokenMicroseconds)
+    writer.u8(FAULT_KINDS.indexOf(fault.kind)).lp(fault.reason.slice(0, REASON_MAX_BYTES / 4))
+  })
+}
+
+export function writeNeedRecord(writer: ByteWriter, id: number): void {
+  framed(writer, () => answerHead(writer, id, 'need-record', 0))
+}
+
+export function writeEvent(writer: ByteWriter, event: unknown): void {
+  framed(writer, () => answerHead(writer, 0, 'event', 0).raw(Buffer.from(JSON.stringify(event), 'utf8')))
+}
+
+/** Reads what follows a frame's length. Throws {@link MalformedBytes}. */
+export function readAnswer(frame: Buffer): Answer {
+  const reader = new ByteReader(frame)
+  const id = reader.u32()
+  const outcome = OUTCOMES[reader.u8()]
+  if (outcome === undefined) throw new MalformedBytes('unknown outcome')
+  const tokenMicroseconds = reader.u32()
+  return { id, outcome, tokenMicroseconds, body: reader.raw(reader.remaining) }
+}
+
+export function readResult<C extends CommandName>(name: C, body: Buffer): Result<C> {
+  return readFields(new ByteReader(body), commands[name].result) as Result<C>
+}
+
+export function readFault(body: Buffer): HsmFault {
+  const reader = new ByteReader(body)
+  const kind: FaultKind | undefined = FAULT_KINDS[reader.u8()]
+  if (kind === undefined) throw new MalformedBytes('unknown kind of fault')
+  return new HsmFault(kind, reader.text(REASON_MAX_BYTES))
+}
+
+/** Cuts a stream of bytes into frames, whatever way it was split on its road. */
+export class FrameSplitter {
+  #rest: Buffer = Buffer.alloc(0)
+
+  /** Calls `take` with each whole frame, as a view of `chunk` where it lies in one piece. Throws {@link MalformedBytes}. */
+  push(chunk: Buffer, take: (frame: Buffer) => void): void {
+    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk])
+    let offset = 0
+    while (bytes.length - offset >= LENGTH_BYTES) {
+      const length = bytes.readUInt32BE(offset)
+      if (length > FRAME_MAX_BYTES) throw new MalformedBytes('frame too long')
+      const end = offset + LENGTH_BYTES + length
+      if (end > bytes.length) break
+      take(bytes.subarray(offset + LENGTH_BYTES, end))
+      offset = end
+    }
+    this.#rest = offset === bytes.length ? Buffer.alloc(0) : Buffer.from(bytes.subarray(offset))
+  }
+}
+
+function framed(writer: ByteWriter, write: () => unknown): void {
+  const start = writer.length
+  writer.u32(0)
+  write()
+  writer.patchU32(writer.length - start - LENGTH_BYTES, start)
+}
+
+function answerHead(writer: ByteWriter, id: number, outcome: Outcome, tokenMicroseconds: number): ByteWriter {
+  return writer.u32(id).u8(OUTCOMES.indexOf(outcome)).u32(tokenMicroseconds)
+}

@@ -1,0 +1,44 @@
+/**
+ * The host's end of the socket pair: blocking reads and writes on one file descriptor, so that a host is a plain loop
+ * (read, do, answer) with no event loop between a command and the token. Everything that passed through is overwritten.
+ */
+import { readSync, writeSync } from 'node:fs'
+import { ByteWriter } from '../../base/bytes.ts'
+import { FrameSplitter } from '../contract/frames.ts'
+
+/** The descriptor that the daemon's spawn puts the socket on. */
+export const CHANNEL_FD = 3
+const READ_BYTES = 262_144
+/** Answers leave together, but none waits longer than this for the ones behind it. */
+const ANSWER_DELAY_MS = 0.5
+
+export class HostChannel {
+  readonly writer = new ByteWriter(READ_BYTES)
+  readonly #buffer = Buffer.alloc(READ_BYTES)
+  readonly #splitter = new FrameSplitter()
+
+  /** Calls `take` with each frame until the daemon closes the channel; `settle` after the answers to a batch have left. */
+  serve(take: (frame: Buffer) => void, settle: () => void): void {
+    for (;;) {
+      const length = readSync(CHANNEL_FD, this.#buffer)
+      if (length === 0) return
+      let answeredAt = performance.now()
+      this.#splitter.push(this.#buffer.subarray(0, length), frame => {
+        take(frame)
+        if (performance.now() - answeredAt < ANSWER_DELAY_MS) return
+        this.flush()
+        answeredAt = performance.now()
+      })
+      this.flush()
+      this.#buffer.fill(0, 0, length)
+      settle()
+    }
+  }
+
+  /** Writes what the writer holds, all of it, and overwrites it. */
+  flush(): void {
+    const bytes = this.writer.view()
+    for (let offset = 0; offset < bytes.length; ) offset += writeSync(CHANNEL_FD, bytes, offset)
+    this.writer.clear()
+  }
+}

@@ -1,0 +1,23 @@
+/** What a command handler is: arguments in, result out, the parts of this host beside it. It may throw HsmFault. */
+import type { Args, CommandName, Result } from '../../contract/commands.ts'
+import type { BackingKeys } from '../backing-keys.ts'
+import type { DomainKeys } from '../domain-keys.ts'
+import type { Sealing } from '../sealing.ts'
+import type { Sessions } from '../sessions.ts'
+import type { Token } from '../token.ts'
+
+export interface HostParts {
+  readonly token: Token
+  readonly sessions: Sessions
+  readonly domain: DomainKeys
+  readonly backingKeys: BackingKeys
+  readonly sealing: Sealing
+  /** The check value of the MAC key that new records are signed with, as it was when the host started. */
+  readonly macCheckValue: string
+  /** Buffers that held plaintext: they are overwritten once the answer has been written. */
+  readonly wipeLater: (bytes: Buffer) => void
+}
+
+export type Handler<C extends CommandName> = (host: HostParts, args: Args<C>) => Result<C>
+
+export const NO_BYTES = Buffer.alloc(0)

@@ -1,0 +1,20 @@
+import { HsmFault } from '../../contract/fault.ts'
+import type { Handler } from './command.ts'
+
+const BYTES_PER_MB = 1_048_576
+
+/** Re-reads the token's serial, which alone tells a token that was pulled or initialised anew, and asks for a known MAC. */
+export const status: Handler<'status'> = ({ token, sessions, domain, backingKeys, macCheckValue }) => {
+  sessions.withSession(session => {
+    if (token.cryptoki.C_GetTokenInfo(token.slot).serialNumber.trim() !== token.serial) {
+      throw new HsmFault('token', 'the token in the slot is another one')
+    }
+    if (domain.macCheckValue(session) !== macCheckValue)
+      throw new HsmFault('token', 'the domain MAC key is another one')
+  })
+  return {
+    cachedHbks: backingKeys.cached,
+    openSessions: sessions.open,
+    residentMemoryMb: Math.round(process.memoryUsage.rss() / BYTES_PER_MB),
+  }
+}

@@ -1,0 +1,131 @@
+/** From a PKCS#11 URI to a token that is logged in: module -> slot -> token -> login. */
+import { readFileSync, statSync } from 'node:fs'
+import pkcs11 from 'pkcs11js'
+import { type Pkcs11Uri, parsePkcs11Uri } from '../../base/pkcs11-uri.ts'
+import { HsmFault } from '../contract/fault.ts'
+import type { TokenLocation } from '../contract/host-configuration.ts'
+import { ckrCode, faultOf, isPinFault } from './ckr.ts'
+import { type Cryptoki, loadModule, type SessionHandle } from './cryptoki.ts'
+
+const CKU_SO = 0
+const CKU_USER = 1
+const CKF_TOKEN_INITIALIZED = 0x400
+const CKR_USER_ALREADY_LOGGED_IN = 0x100
+const PIN_MAX_BYTES = 255
+
+/** The token turned the PIN down. Trying again could lock it, so whoever sees this waits for an operator. */
+export class PinRefused extends HsmFault {}
+
+export interface TokenIdentity {
+  readonly label: string
+  readonly serial: string
+  readonly manufacturer: string
+  readonly model: string
+}
+
+export interface Token extends TokenIdentity {
+  readonly cryptoki: Cryptoki
+  readonly slot: Buffer
+  readonly uri: Pkcs11Uri
+}
+
+/** Loads the module and finds the one token that the URI names. Throws HsmFault `token` when there is none, or several. */
+export function openToken(location: TokenLocation): Token {
+  const uri = parsePkcs11Uri(location.uri)
+  const cryptoki = load(uri, location)
+  const tokens = listTokens(cryptoki).filter(token => matches(uri, token))
+  const [token] = tokens
+  if (token === undefined) throw new HsmFault('token', `no token is named ${nameOf(uri)} in ${uri.modulePath}`)
+  if (tokens.length > 1) throw new HsmFault('token', `several tokens are named ${nameOf(uri)}: add "serial" to the URI`)
+  return { cryptoki, uri, ...token }
+}
+
+/** Loads the module of a URI, with the environment it wants in place first. */
+export function load(uri: Pkcs11Uri, location: TokenLocation): Cryptoki {
+  Object.assign(process.env, location.environment)
+  try {
+    return loadModule(uri.modulePath)
+  } catch (error) {
+    if (ckrCode(error) !== undefined) throw faultOf(error)
+    throw new HsmFault('module', `cannot load ${uri.modulePath}`, { cause: error })
+  }
+}
+
+export function listTokens(cryptoki: Cryptoki): (TokenIdentity & { slot: Buffer; slotId: number })[] {
+  return cryptoki
+    .C_GetSlotList(true)
+    .map(slot => ({ slot, info: cryptoki.C_GetTokenInfo(slot) }))
+    .filter(({ info }) => (info.flags & CKF_TOKEN_INITIALIZED) !== 0)
+    .map(({ slot, info }) => ({
+      slot,
+      slotId: Number(slot.readBigUInt64LE(0)),
+      label: info.label.trim(),
+      serial: info.serialNumber.trim(),
+      manufacturer: info.manufacturerID.trim(),
+      model: info.model.trim(),
+    }))
+}
+
+/** Opens a session. Read-write always: CloudHSM refuses read-only ones. */
+export function openSession({ cryptoki, slot }: Token): SessionHandle {
+  return cryptoki.C_OpenSession(slot, pkcs11.CKF_SERIAL_SESSION | pkcs11.CKF_RW_SESSION)
+}
+
+/** Logs the user in with the PIN of the URI's `pin-source`. Login holds for the whole process. */
+export function logIn(token: Token, session: SessionHandle): void {
+  logInWith(token, session, CKU_USER, readPin(token.uri.pinFile))
+}
+
+/** Logs the security officer in; only ceremonies do. */
+export function logInOfficer(token: Token, session: SessionHandle, pin: string): void {
+  logInWith(token, session, CKU_SO, pin)
+}
+
+function logInWith(token: Token, session: SessionHandle, user: number, pin: string): void {
+  try {
+    token.cryptoki.C_Login(session, user, pin)
+  } catch (error) {
+    if (ckrCode(error) === CKR_USER_ALREADY_LOGGED_IN) return
+    if (isPinFault(error)) {
+      const who = user === CKU_SO ? 'SO PIN' : 'PIN'
+      throw new PinRefused(
+        'token',
+        `token "${token.label}" refused the ${who} (${faultOf(error).reason}); not tried again`,
+      )
+    }
+    throw faultOf(error)
+  }
+}
+
+/**
+ * The PIN in a file: its first line. Throws HsmFault `token` when the file is absent, empty, or open to others. The
+ * message names the path, never the content.
+ */
+export function readPin(path: string): string {
+  try {
+    if ((statSync(path).mode & 0o027) !== 0) {
+      throw new HsmFault('token', `PIN file ${path} is open to other users: chmod 600 it`)
+    }
+    const [pin = ''] = readFileSync(path, 'utf8').split(/\r?\n/, 1)
+    if (pin === '' || Buffer.byteLength(pin) > PIN_MAX_BYTES)
+      throw new HsmFault('token', `PIN file ${path} holds no PIN`)
+    return pin
+  } catch (error) {
+    if (error instanceof HsmFault) throw error
+    throw new HsmFault('token', `cannot read the PIN file ${path}`, { cause: error })
+  }
+}
+
+function matches(uri: Pkcs11Uri, token: TokenIdentity & { slotId: number }): boolean {
+  return (
+    (uri.token === undefined || uri.token === token.label) &&
+    (uri.serial === undefined || uri.serial === token.serial) &&
+    (uri.manufacturer === undefined || uri.manufacturer === token.manufacturer) &&
+    (uri.model === undefined || uri.model === token.model) &&
+    (uri.slotId === undefined || uri.slotId === token.slotId)
+  )
+}
+
+function nameOf(uri: Pkcs11Uri): string {
+  return `"${uri.token ?? uri.serial ?? `slot ${uri.slotId}`}"`
+}

@@ -1,0 +1,42 @@
+/** Amazon Resource Names of KMS keys, aliases and principals, written and read in one place. */
+
+const PARTITION = 'aws'
+const ACCOUNT = /^\d{12}$/
+/** AWS's own pattern for a Region name, widened by nothing: `on-prem-1` fits it. */
+export const REGION = /^(?:[a-z]+-){2,3}\d+$/
+
+export function keyArn(region: string, account: string, keyId: string): string {
+  return `arn:${PARTITION}:kms:${region}:${account}:key/${keyId}`
+}
+
+/** `name` begins with `alias/`. */
+export function aliasArn(region: string, account: string, name: string): string {
+  return `arn:${PARTITION}:kms:${region}:${account}:${name}`
+}
+
+/** `path` begins and ends with `/`. */
+export function userArn(account: string, path: string, name: string): string {
+  return `arn:${PARTITION}:iam::${account}:user${path}${name}`
+}
+
+export function rootArn(account: string): string {
+  return `arn:${PARTITION}:iam::${account}:root`
+}
+
+export interface KmsArn {
+  readonly region: string
+  readonly account: string
+  /** `key/<id>` or `alias/<name>`. */
+  readonly resource: string
+}
+
+/** The parts of an ARN of service kms; undefined when it is not one. */
+export function parseKmsArn(text: string): KmsArn | undefined {
+  const parts = text.split(':')
+  const [arn, partition, service, region, account] = parts
+  if (arn !== 'arn' || partition !== PARTITION || service !== 'kms' || !region || !account) return undefined
+  if (!ACCOUNT.test(account)) return undefined
+  const resource = parts.slice(5).join(':')
+  if (!/^(?:key|alias)\/./.test(resource)) return undefined
+  return { region, account, resource }
+}

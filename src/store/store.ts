@@ -1,0 +1,143 @@
+/**
+ * The key store as everybody else sees it: a Reader, a Transaction that also writes, and the hot reads that memory
+ * answers. An acknowledged transaction is on disk. No SQL and no row type leaves this folder.
+ */
+import type { AccessKey, Identity } from '../model/identity.ts'
+import type { Alias, KeyMaterial, KmsKey, Tag } from '../model/key.ts'
+
+/** Names a key or alias space: every record belongs to one account in one region. */
+export interface Scope {
+  readonly region: string
+  readonly account: string
+}
+
+export interface Page {
+  /** The last item of the page before: exclusive. Undefined for the first page. */
+  readonly after: string | undefined
+  readonly limit: number
+}
+
+/** A token of a domain, as the ceremonies enrolled it. */
+export interface EnrolledToken {
+  readonly serial: string
+  readonly label: string
+  readonly state: 'enrolling' | 'enrolled'
+  /** SubjectPublicKeyInfo, DER, of the token's audit key; empty while enrolling. */
+  readonly auditPublicKey: Buffer
+  readonly enrolledAtMs: number
+}
+
+/** One version of a domain key or domain MAC key: 16 random bytes tell two keys of one number apart; 64-bit check value. */
+export interface DomainKeyVersion {
+  readonly kind: 'dk' | 'mac'
+  readonly version: number
+  readonly forkId: string
+  readonly checkValue: string
+}
+
+export interface Domain {
+  /** 32 hex digits. */
+  readonly id: string
+  readonly region: string
+  /** `creating` until the first token holds all of its keys. */
+  readonly state: 'creating' | 'ready'
+  /** Whether the tokens enforce the attributes of security.md 3. */
+  readonly sealed: boolean
+  readonly createdAtMs: number
+  readonly versions: readonly DomainKeyVersion[]
+  readonly tokens: readonly EnrolledToken[]
+}
+
+/** An access key with the identity it belongs to, as request authentication wants it. */
+export interface AccessKeyOwner {
+  readonly accessKey: AccessKey
+  readonly identity: Identity
+}
+
+export interface Reader {
+  findKey(scope: Scope, keyId: string): Promise<KmsKey | undefined>
+  /** Key ids in ascending order. */
+  listKeyIds(scope: Scope, page: Page): Promise<string[]>
+  /** Keys of every account and region whose deletion is due, the longest overdue first. */
+  listKeysDueForDeletion(nowMs: number, limit: number): Promise<KmsKey[]>
+  countKeys(scope: Scope): Promise<number>
+
+  findAlias(scope: Scope, name: string): Promise<Alias | undefined>
+  /** By name in ascending order; of one key when `keyId` is given. */
+  listAliases(scope: Scope, keyId: string | undefined, page: Page): Promise<Alias[]>
+  countAliases(scope: Scope, keyId: string): Promise<number>
+
+  /** By tag key in ascending order. */
+  listTags(scope: Scope, keyId: string, page: Page): Promise<Tag[]>
+
+  accountExists(account: string): Promise<boolean>
+  findIdentity(account: string, name: string): Promise<Identity | undefined>
+  listIdentities(account: string): Promise<Identity[]>
+  findAccessKey(accessKeyId: string): Promise<AccessKeyOwner | undefined>
+  listAccessKeys(principalId: string): Promise<AccessKey[]>
+
+  findDomain(region: string): Promise<Domain | undefined>
+  /** The EKT record of the daemon's own HBK of a purpose, such as `identity`. */
+  findDaemonKey(purpose: string): Promise<DaemonKey | undefined>
+}
+
+/** An HBK of the daemon's own. */
+export interface DaemonKey {
+  readonly purpose: string
+  readonly region: string
+  readonly kid: Buffer
+  readonly ekt: KeyMaterial['ekt']
+}
+
+export interface Transaction extends Reader {
+  insertKey(key: KmsKey): Promise<void>
+  /** Writes state, description, policy and deletion date; `generation` must be one above the stored one, or it throws. */
+  updateKey(key: KmsKey): Promise<void>
+  /** Removes the key, its EKT records, aliases and tags, and leaves a tombstone. */
+  deleteKey(key: KmsKey, nowMs: number): Promise<void>
+
+  insertAlias(alias: Alias): Promise<void>
+  /** Writes target and date of change. */
+  updateAlias(alias: Alias): Promise<void>
+  deleteAlias(alias: Alias): Promise<void>
+
+  putTags(key: KmsKey, tags: readonly Tag[]): Promise<void>
+  deleteTags(key: KmsKey, tagKeys: readonly string[]): Promise<void>
+
+  insertAccount(account: string, nowMs: number): Promise<void>
+  insertIdentity(identity: Identity): Promise<void>
+  /** Removes an identity with its policies and access keys. */
+  deleteIdentity(identity: Identity): Promise<void>
+  putIdentityPolicy(identity: Identity, name: string, document: string): Promise<void>
+  deleteIdentityPolicy(identity: Identity, name: string): Promise<void>
+  insertAccessKey(accessKey: AccessKey): Promise<void>
+  updateAccessKey(accessKey: AccessKey): Promise<void>
+  deleteAccessKey(accessKey: AccessKey): Promise<void>
+
+  /** Writes the domain row with its versions and tokens, whatever was there. */
+  putDomain(domain: Domain): Promise<void>
+  insertDaemonKey(key: DaemonKey): Promise<void>
+}
+
+/**
+ * Reads that memory answers once they have been made: a value when it is held, a promise when the database must be asked
+ * first. Entries go when a transaction of this process touches them, and all of them when another process has written.
+ */
+export interface HotReader {
+  key(scope: Scope, keyId: string): KmsKey | undefined | Promise<KmsKey | undefined>
+  alias(scope: Scope, name: string): Alias | undefined | Promise<Alias | undefined>
+  accessKey(accessKeyId: string): AccessKeyOwner | undefined | Promise<AccessKeyOwner | undefined>
+  /** Database reads made so far, for the metric that shows the hot path makes none. */
+  readonly databaseReads: number
+  readonly size: number
+}
+
+export interface Store {
+  readonly reader: Reader
+  readonly hot: HotReader
+  /** Runs `work` in one transaction; its changes are on disk when the promise resolves, and none is made when it rejects. */
+  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
+  /** After a deletion: overwrites what the file and the WAL still hold of removed rows (security.md 4.4). */
+  scrub(): Promise<void>
+  close(): Promise<void>
+}
