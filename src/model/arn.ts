@@ -2,8 +2,6 @@
 
 const PARTITION = 'aws'
 const ACCOUNT = /^\d{12}$/
-/** AWS's own pattern for a Region name, widened by nothing: `on-prem-1` fits it. */
-export const REGION = /^(?:[a-z]+-){2,3}\d+$/
 
 export function keyArn(region: string, account: string, keyId: string): string {
   return `arn:${PARTITION}:kms:${region}:${account}:key/${keyId}`

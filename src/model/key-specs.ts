@@ -121,8 +121,9 @@ export const keySpecs = {
 
 export type KeySpec = keyof typeof keySpecs
 
-export const KEY_SPECS = Object.keys(keySpecs) as KeySpec[]
-export const LEGACY_KEY_SPECS = KEY_SPECS.filter(spec => keySpecs[spec].legacyName)
+type KeySpecs = [KeySpec, ...KeySpec[]]
+export const KEY_SPECS = Object.keys(keySpecs) as KeySpecs
+export const LEGACY_KEY_SPECS = KEY_SPECS.filter(spec => keySpecs[spec].legacyName) as KeySpecs
 
 export function specFacts(spec: KeySpec): KeySpecFacts {
   return keySpecs[spec]

@@ -1,0 +1,190 @@
+/**
+ * THE road of every request. Operations declare what they need; this file alone enforces it, and answers, counts and logs
+ * at its one end.
+ *
+ *   body           bytes, within a bound                                  413
+ *   authenticate   SigV4 -> Caller and region                             MissingAuthenticationToken, InvalidSignature, …
+ *   operation      X-Amz-Target -> operation                              UnknownOperation, UnsupportedOperation
+ *   input          JSON -> typed values within the model's constraints    Serialization, Validation
+ *   perform        check -> resolve -> authorise -> state and usage -> run
+ *   dry run        everything above was real; the result is dropped       DryRunOperation
+ *   answer         JSON, or the error's code and message; plaintext wiped
+ *   record         metrics and log, allowed or refused
+ */
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { wipe } from '../base/bytes.ts'
+import { type Infer, parseInput, type Structure } from '../base/schema.ts'
+import { KmsError } from '../model/errors.ts'
+import { isOperationName } from '../model/operations.ts'
+import type { Operation, Output, Services } from '../operations/operation.ts'
+import { registry } from '../operations/registry.ts'
+import { ChangedMeanwhile, StoreLocked } from '../store/faults.ts'
+import type { Logger } from '../telemetry/logger.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import type { Authenticated, Authenticator } from './authenticate.ts'
+import { readBody } from './body.ts'
+import { encodeError, encodeOutput, operationOf, parseBody } from './protocol.ts'
+
+export interface RoadParts {
+  readonly authenticator: Authenticator
+  readonly services: Services
+  readonly metrics: Metrics
+  readonly logger: Logger
+}
+
+/** What is known of a request when its end is recorded. */
+interface Journey {
+  readonly requestId: string
+  readonly startedAtMs: number
+  operation: string
+  readOnly: boolean
+  authenticated: Authenticated | undefined
+}
+
+const UNKNOWN = 'unknown'
+const OK = 'ok'
+const MS_PER_SECOND = 1_000
+/** Members that hold plaintext on their way to or from a caller. */
+const PLAINTEXT_MEMBERS = ['Plaintext'] as const
+
+export class Road {
+  readonly #parts: RoadParts
+  readonly #observers = new Map<string, { succeeded: () => void; took: (seconds: number) => void }>()
+
+  constructor(parts: RoadParts) {
+    this.#parts = parts
+  }
+
+  /** Takes one request from its first byte to its answer. Never rejects. */
+  async travel(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const journey: Journey = {
+      requestId: randomUUID(),
+      startedAtMs: performance.now(),
+      operation: UNKNOWN,
+      readOnly: true,
+      authenticated: undefined,
+    }
+    try {
+      const output = await this.#perform(request, journey)
+      send(response, journey, 200, encodeOutput(output))
+      wipePlaintext(output)
+      this.#record(request, journey, undefined)
+    } catch (thrown) {
+      const error = kmsErrorOf(thrown)
+      const { status, body } = encodeError(error)
+      if (!request.complete) response.setHeader('connection', 'close')
+      send(response, journey, status, body, error.code)
+      this.#record(request, journey, error)
+    }
+  }
+
+  async #perform(request: IncomingMessage, journey: Journey): Promise<Output> {
+    const { authenticator, services } = this.#parts
+    const body = await readBody(request)
+    const { method = '', url = '', rawHeaders } = request
+    journey.authenticated = await authenticator.authenticate({ method, url, rawHeaders, body })
+    const operation = lookUp(operationOf(request.headers))
+    journey.operation = operation.name
+    journey.readOnly = operation.readOnly
+    const input = readInput(operation.input, body)
+    try {
+      const output = await operation.perform(services, journey.authenticated, input)
+      if ((input as { DryRun?: boolean }).DryRun !== true) return output
+      wipePlaintext(output)
+      throw new KmsError('DryRunOperationException', 'The request would have succeeded, but the DryRun option is set.')
+    } finally {
+      wipePlaintext(input as Output)
+      wipe(body)
+    }
+  }
+
+  #record(request: IncomingMessage, journey: Journey, error: KmsError | undefined): void {
+    const { metrics, logger } = this.#parts
+    const { operation, authenticated, requestId } = journey
+    const seconds = (performance.now() - journey.startedAtMs) / MS_PER_SECOND
+    const observer = this.#observer(operation)
+    if (error === undefined) observer.succeeded()
+    else metrics.requests.inc({ operation, outcome: error.code })
+    observer.took(seconds)
+    const level = severity(error, journey.readOnly)
+    if (!logger.enabled(level)) return
+    logger[level]('request', {
+      requestId,
+      operation,
+      outcome: error?.code ?? OK,
+      milliseconds: Math.round(seconds * MS_PER_SECOND * 1_000) / 1_000,
+      principal: authenticated?.caller.arn,
+      accessKeyId: authenticated?.caller.accessKeyId,
+      region: authenticated?.region,
+      source: request.socket.remoteAddress,
+      ...(error === undefined ? {} : { reason: error.message, detail: error.detail }),
+      ...(level === 'error' ? { error: error?.cause ?? error } : {}),
+    })
+  }
+
+  /** The metrics of one operation, looked up once. */
+  #observer(operation: string): { succeeded: () => void; took: (seconds: number) => void } {
+    let observer = this.#observers.get(operation)
+    if (observer === undefined) {
+      const counter = this.#parts.metrics.requests.labels({ operation, outcome: OK })
+      const histogram = this.#parts.metrics.requestSeconds.labels({ operation })
+      observer = { succeeded: () => counter.inc(), took: seconds => histogram.observe(seconds) }
+      this.#observers.set(operation, observer)
+    }
+    return observer
+  }
+}
+
+function lookUp(name: string): Operation {
+  const operation = isOperationName(name) ? registry.get(name) : undefined
+  if (operation !== undefined) return operation
+  if (isOperationName(name)) throw new KmsError('UnsupportedOperationException', `${name} is not supported yet.`)
+  throw new KmsError('UnknownOperationException')
+}
+
+/** Throws KmsError SerializationException or ValidationException. */
+function readInput<S extends Structure>(shape: S, body: Buffer): Infer<S> {
+  const parsed = parseInput(shape, parseBody(body))
+  if (parsed.fault === undefined) return parsed.value
+  throw new KmsError(parsed.fault === 'type' ? 'SerializationException' : 'ValidationException', parsed.message)
+}
+
+function send(
+  response: ServerResponse,
+  { requestId }: Journey,
+  status: number,
+  body: string,
+  errorType?: string,
+): void {
+  response.statusCode = status
+  response.setHeader('Content-Type', 'application/x-amz-json-1.1')
+  response.setHeader('x-amzn-RequestId', requestId)
+  if (errorType !== undefined) response.setHeader('x-amzn-ErrorType', errorType)
+  response.setHeader('Content-Length', Buffer.byteLength(body))
+  response.end(body)
+}
+
+function wipePlaintext(members: Output): void {
+  for (const name of PLAINTEXT_MEMBERS) {
+    const value = members?.[name]
+    if (value instanceof Uint8Array) wipe(value)
+  }
+}
+
+/** Every refusal leaves a line, every change too; a successful read or cryptographic call only at level debug. */
+function severity(error: KmsError | undefined, readOnly: boolean): 'error' | 'info' | 'debug' {
+  if (error === undefined) return readOnly ? 'debug' : 'info'
+  return error.code === 'KMSInternalException' ? 'error' : 'info'
+}
+
+function kmsErrorOf(error: unknown): KmsError {
+  if (error instanceof KmsError) return error
+  if (error instanceof StoreLocked) {
+    return new KmsError('DependencyTimeoutException', 'The key store did not answer in time.', { cause: error })
+  }
+  const message = error instanceof ChangedMeanwhile ? 'The resource was changed meanwhile. Try again.' : ''
+  return new KmsError('KMSInternalException', message || 'The request failed because of an internal error.', {
+    cause: error,
+  })
+}

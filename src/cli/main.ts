@@ -1,0 +1,55 @@
+/**
+ * The `strongroom` command. Ceremonies compose store and HSM processes themselves, daemon running or not; everything else
+ * asks the running daemon over its admin socket.
+ */
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import { NotReady } from '../compose-pools.ts'
+import { ConfigurationError } from '../config/load.ts'
+import { HsmFault } from '../hsm/contract/fault.ts'
+import { PoolUnavailable } from '../hsm/pool/pool.ts'
+import { IdentityRefused } from '../keyring/identities.ts'
+import { KmsError } from '../model/errors.ts'
+import { StoreUnusable } from '../store/faults.ts'
+import { CommandFailed } from './admin-client.ts'
+import { addHsm } from './commands/hsm.ts'
+import { addIdentity } from './commands/identity.ts'
+import { addInit } from './commands/init.ts'
+import { addServe } from './commands/serve.ts'
+
+/** Errors whose message is meant for the operator; any other is a bug and shows its stack. */
+const EXPECTED = [
+  CommandFailed,
+  ConfigurationError,
+  HsmFault,
+  IdentityRefused,
+  KmsError,
+  NotReady,
+  PoolUnavailable,
+  StoreUnusable,
+]
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string
+}
+const program = new Command('strongroom')
+  .description('a key management service on PKCS#11 HSMs that speaks the AWS KMS API')
+  .version(version)
+  .showHelpAfterError('(--help tells more)')
+  .exitOverride()
+
+addServe(program)
+addInit(program)
+addIdentity(program)
+addHsm(program)
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode
+  else {
+    const expected = EXPECTED.some(kind => error instanceof kind)
+    process.stderr.write(`strongroom: ${expected ? (error as Error).message : (error as Error).stack}\n`)
+    process.exitCode = 1
+  }
+}

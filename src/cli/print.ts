@@ -1,0 +1,26 @@
+/** Answers for people (aligned columns) or for programs (JSON), on standard output. */
+
+export function printRecords(output: 'text' | 'json', answer: unknown): void {
+  process.stdout.write(output === 'json' ? `${JSON.stringify(answer, null, 2)}\n` : table([answer].flat()))
+}
+
+function table(records: readonly unknown[]): string {
+  const rows = records.map(record => record as Record<string, unknown>)
+  const [first] = rows
+  if (first === undefined) return 'none\n'
+  const columns = Object.keys(first)
+  const cells = [
+    columns.map(name => name.toUpperCase()),
+    ...rows.map(row => columns.map(name => String(row[name] ?? ''))),
+  ]
+  const widths = columns.map((_, at) => Math.max(...cells.map(row => row[at]?.length ?? 0)))
+  return cells
+    .map(
+      row =>
+        `${row
+          .map((cell, at) => cell.padEnd(widths[at] ?? 0))
+          .join('  ')
+          .trimEnd()}\n`,
+    )
+    .join('')
+}

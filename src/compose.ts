@@ -1,0 +1,140 @@
+/**
+ * The only place that builds the daemon's parts and joins them. Disposing of a daemon drains it: no new connection, the
+ * requests in hand answered, the hosts ended, the store closed.
+ */
+import { chmodSync, existsSync, rmSync } from 'node:fs'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { Targets } from './access/targets.ts'
+import { createAdminListener } from './admin/admin-listener.ts'
+import { createAdminSocket } from './admin/admin-socket.ts'
+import { createApi } from './api/server.ts'
+import { type Clock, systemClock } from './base/clock.ts'
+import { composePool, NotReady } from './compose-pools.ts'
+import type { Configuration } from './config/schema.ts'
+import { openStateFolder } from './config/state-folder.ts'
+import type { HsmPool } from './hsm/pool/pool.ts'
+import { Identities } from './keyring/identities.ts'
+import { Keyring } from './keyring/keyring.ts'
+import { Secrets } from './keyring/secrets.ts'
+import { Access } from './operations/access.ts'
+import { openStore } from './store/open-store.ts'
+import { deleteDueKeys } from './tasks/delete-due-keys.ts'
+import { schedule } from './tasks/schedule.ts'
+import { createLogger, type Logger } from './telemetry/logger.ts'
+import { Metrics } from './telemetry/metrics.ts'
+
+export interface Daemon extends AsyncDisposable {
+  /** `http://host:port` of the KMS API. */
+  readonly endpoint: string
+  readonly adminEndpoint: string
+  readonly pools: ReadonlyMap<string, HsmPool>
+  /** Resolves when every region has a token that can serve. */
+  whenReady(timeoutMs: number): Promise<void>
+  /** Deletes the keys that are due now, as the job does by itself. */
+  deleteDueKeys(): Promise<number>
+}
+
+const DRAIN_MS = 10_000
+/** Behind the idle time of usual clients and proxies, so that the client is the one to close. */
+const KEEP_ALIVE_MS = 75_000
+const HEADERS_MAX_BYTES = 16_384
+
+/** Builds and starts a daemon. Throws {@link NotReady} when an operator has to do something first. */
+export async function compose(
+  configuration: Configuration,
+  { clock = systemClock, logger = createLogger(configuration.log.level) }: { clock?: Clock; logger?: Logger } = {},
+): Promise<Daemon> {
+  await using parts = new AsyncDisposableStack()
+  const state = openStateFolder(configuration.stateDir)
+  await requireNoOtherDaemon(state.adminSocket)
+  const metrics = new Metrics()
+  const store = await openStore({ path: state.store, cachedKeys: configuration.store.cachedRecords })
+  parts.defer(() => store.close())
+
+  const pools = new Map<string, HsmPool>()
+  parts.defer(async () => void (await Promise.all([...pools.values()].map(pool => pool.close()))))
+  for (const region of configuration.regions) {
+    pools.set(region.name, await composePool(region, configuration, { store, metrics, logger }))
+  }
+  const daemonKey = await store.reader.findDaemonKey('identity')
+  const home = daemonKey && pools.get(daemonKey.region)
+  if (daemonKey === undefined || home === undefined)
+    throw new NotReady('there is no first user: run "strongroom init" first')
+
+  const keyring = new Keyring(pools)
+  const secrets = new Secrets(home, daemonKey, () => metrics.signingKeysOpened.inc())
+  const identities = new Identities({ store, secrets, clock })
+  const access = new Access({ targets: new Targets(store.hot), hot: store.hot })
+  const deletion = { store, keyring, clock, logger, metrics }
+  const job = schedule('delete due keys', configuration.jobs.deletionIntervalMs, () => deleteDueKeys(deletion), logger)
+  parts.defer(() => job.stop())
+
+  const served = new Set(pools.keys())
+  const services = { store, keyring, access, clock }
+  const { listen, admin } = configuration
+  const adminSocket = await serve(createAdminSocket({ identities, pools, logger }), { path: state.adminSocket })
+  parts.defer(() => drain(adminSocket))
+  chmodSync(state.adminSocket, 0o600)
+  const adminListener = await serve(createAdminListener({ metrics, pools, store }), admin)
+  parts.defer(() => drain(adminListener))
+  const api = await serve(createApi({ services, secrets, regions: served, metrics, logger }), listen)
+  parts.defer(() => drain(api))
+  const owned = parts.move()
+  return {
+    endpoint: addressOf(api),
+    adminEndpoint: addressOf(adminListener),
+    pools,
+    async whenReady(timeoutMs) {
+      await Promise.all([...pools.values()].map(pool => pool.whenReady(timeoutMs)))
+    },
+    deleteDueKeys: () => deleteDueKeys(deletion),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+async function serve(app: RequestListener, where: { host: string; port: number } | { path: string }): Promise<Server> {
+  const options = { keepAliveTimeout: KEEP_ALIVE_MS, maxHeaderSize: HEADERS_MAX_BYTES, noDelay: true }
+  const server = createServer(options, app)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => reject(explain(error, where)))
+    server.listen(where, resolve)
+  })
+  return server
+}
+
+function explain(error: NodeJS.ErrnoException, where: { host: string; port: number } | { path: string }): Error {
+  if (!('port' in where)) return error
+  if (error.code === 'EADDRINUSE')
+    return new NotReady(`port ${where.port} on ${where.host} is taken by another process`)
+  if (error.code === 'EACCES') return new NotReady(`port ${where.port} on ${where.host} may not be used by this user`)
+  return error
+}
+
+async function drain(server: Server): Promise<void> {
+  const closed = new Promise(resolve => server.close(resolve))
+  server.closeIdleConnections()
+  const impatience = setTimeout(() => server.closeAllConnections(), DRAIN_MS)
+  await closed
+  clearTimeout(impatience)
+}
+
+function addressOf(server: Server): string {
+  const { address, family, port } = server.address() as AddressInfo
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
+}
+
+/** One daemon for one state folder: whoever answers on its admin socket has it; a socket without a listener is left over. */
+async function requireNoOtherDaemon(socketPath: string): Promise<void> {
+  if (!existsSync(socketPath)) return
+  const answered = await new Promise<boolean>(resolve => {
+    const socket = connect(socketPath)
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+  if (answered) throw new NotReady(`a daemon is running with this state folder (it answers on ${socketPath})`)
+  rmSync(socketPath, { force: true })
+}

@@ -1,0 +1,101 @@
+/**
+ * The configuration file, field by field: type, default, bound and meaning stand together. An unknown field is a fault,
+ * secrets are named by file and never given, and durations carry their unit.
+ */
+import { z } from 'zod'
+import { parsePkcs11Uri } from '../base/pkcs11-uri.ts'
+import { REGION_NAME, REGION_NAME_MAX } from '../base/region.ts'
+
+export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+const port = z.int().min(0).max(65_535)
+const host = z.string().min(1).max(253)
+const milliseconds = (min: number, max: number) => z.int().min(min).max(max)
+
+const pkcs11Uri = z
+  .string()
+  .max(2_048)
+  .superRefine((uri, context) => {
+    try {
+      parsePkcs11Uri(uri)
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: (error as Error).message })
+    }
+  })
+
+const token = z.strictObject({
+  /** RFC 7512: which token in which module, and the file that holds its PIN (`pin-source`). */
+  uri: pkcs11Uri,
+  /** Environment that the module wants to see, such as SOFTHSM2_CONF. Only the HSM host gets it. */
+  environment: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string()).default({}),
+})
+
+const region = z.strictObject({
+  /** As clients name it in their credential scope; AWS's pattern. */
+  name: z.string().max(REGION_NAME_MAX).regex(REGION_NAME, 'must look like "on-prem-1"'),
+  /** Tokens that share the region's domain. The first one creates it; `strongroom init` enrols the others. */
+  tokens: z.array(token).min(1).max(64),
+})
+
+const loopback = (address: string) => ['127.0.0.1', '::1', 'localhost'].includes(address)
+
+export const configuration = z
+  .strictObject({
+    /** Where the key store, the admin socket and the first credentials live. Mode 0700. */
+    stateDir: z.string().startsWith('/', 'must be an absolute path'),
+    /** The 12-digit account that `init` makes. */
+    account: z
+      .string()
+      .regex(/^\d{12}$/, 'must have 12 digits')
+      .default('000000000001'),
+    /** The KMS API. Plain HTTP is served on loopback only. */
+    listen: z
+      .strictObject({ host: host.default('127.0.0.1'), port: port.default(7600) })
+      .prefault({})
+      .refine(({ host }) => loopback(host), {
+        path: ['host'],
+        message: 'must be loopback: plain HTTP is not served elsewhere',
+      }),
+    /** Metrics, health and readiness. They need no credential, so they stay on loopback. */
+    admin: z
+      .strictObject({ host: host.default('127.0.0.1'), port: port.default(7601) })
+      .prefault({})
+      .refine(({ host }) => loopback(host), { path: ['host'], message: 'must be loopback' }),
+    /** The first region holds the HBK that seals access keys. */
+    regions: z.array(region).min(1).max(32),
+    log: z.strictObject({ level: z.enum(LOG_LEVELS).default('info') }).prefault({}),
+    store: z
+      .strictObject({
+        /** Keys, aliases and access keys that memory answers for. */
+        cachedRecords: z.int().min(1_000).max(10_000_000).default(100_000),
+      })
+      .prefault({}),
+    hsm: z
+      .strictObject({
+        /** HBK handles that a host keeps in its token; SoftHSM takes about 9 KB for each. */
+        cachedHbks: z.int().min(16).max(1_000_000).default(10_000),
+        /** After this long an EKT is verified and unwrapped again. */
+        hbkLifetimeMs: milliseconds(1_000, 3_600_000).default(600_000),
+        /** Commands of a region, in flight and waiting together; beyond it callers get ThrottlingException. */
+        maxCommands: z.int().min(1).max(100_000).default(2_000),
+        /** How long a command waits when no token can take it. */
+        maxWaitMs: milliseconds(100, 60_000).default(5_000),
+        healthIntervalMs: milliseconds(1_000, 60_000).default(2_000),
+      })
+      .prefault({}),
+    jobs: z
+      .strictObject({
+        /** How often keys whose waiting period has ended are looked for. */
+        deletionIntervalMs: milliseconds(1_000, 86_400_000).default(60_000),
+      })
+      .prefault({}),
+  })
+  .superRefine(({ regions }, context) => {
+    const names = regions.map(({ name }) => name)
+    const twice = names.find((name, at) => names.indexOf(name) !== at)
+    if (twice !== undefined)
+      context.addIssue({ code: 'custom', path: ['regions'], message: `region ${twice} is there twice` })
+  })
+
+export type Configuration = z.infer<typeof configuration>

@@ -1,0 +1,124 @@
+/**
+ * The other border: what a ceremony may ask of a token. Only a ceremony process serves these commands; a host of the
+ * daemon does not know them. Each is a JSON frame; bytes travel as base64.
+ */
+import { z } from 'zod'
+import { ByteReader, ByteWriter } from '../../base/bytes.ts'
+import { DOMAIN_ID_BYTES } from '../../formats/ekt.ts'
+import { FAULT_KINDS, HsmFault } from './fault.ts'
+import { keyVersion, tokenLocation } from './host-configuration.ts'
+
+const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`))
+const base64 = z.string().max(8_192)
+
+/** Where a PIN is read from: a file, which the ceremony process reads itself, or what an operator typed. */
+export const pinSource = z.union([z.strictObject({ file: z.string() }), z.strictObject({ typed: z.string().max(255) })])
+export type PinSource = z.infer<typeof pinSource>
+
+const token = z.strictObject({ label: z.string(), serial: z.string(), manufacturer: z.string(), model: z.string() })
+
+/** The versions of a domain's keys, without what only a token can say of them. */
+const forks = z.strictObject({
+  domainId: hex(DOMAIN_ID_BYTES),
+  domainKeys: z.array(keyVersion.omit({ checkValue: true })).min(1),
+  macKeys: z.array(keyVersion.omit({ checkValue: true })).min(1),
+})
+export type DomainForks = z.infer<typeof forks>
+
+/** What a token says of the domain it holds. */
+const domainInToken = z.strictObject({
+  domainKeys: z.array(keyVersion),
+  macKeys: z.array(keyVersion),
+  /** SubjectPublicKeyInfo, DER: this token's own audit key. */
+  auditPublicKey: base64,
+  /** Whether the token refused every forbidden use that was tried on the new keys (security.md 3). */
+  sealed: z.boolean(),
+})
+export type DomainInToken = z.infer<typeof domainInToken>
+
+const OAEP_HASHES = ['SHA-256', 'SHA-1'] as const
+export type OaepHash = (typeof OAEP_HASHES)[number]
+
+/** The public half of a one-shot transfer key. */
+const transferKey = z.strictObject({
+  modulus: base64,
+  exponent: base64,
+  /** SHA-256 of modulus and exponent, for two people to compare. */
+  fingerprint: hex(32),
+  /** The OAEP hashes with which the token that made it can unwrap, best first. */
+  oaepHashes: z.array(z.enum(OAEP_HASHES)).min(1),
+})
+export type TransferKey = z.infer<typeof transferKey>
+
+const transfer = z.strictObject({
+  oaepHash: z.enum(OAEP_HASHES),
+  domainKeys: z.array(base64),
+  macKeys: z.array(base64),
+})
+export type Transfer = z.infer<typeof transfer>
+
+const command = <A extends z.ZodType, R extends z.ZodType>(args: A, result: R) => ({ args, result })
+const nothing = z.strictObject({})
+
+export const ceremonyCommands = {
+  /** Initialises a free slot of the module under the URI's token label; a token of that label is left as it is. */
+  initialiseToken: command(
+    z.strictObject({ location: tokenLocation, officerPin: pinSource }),
+    token.extend({ initialised: z.boolean() }),
+  ),
+  /** Opens the token and logs the user in; every command below wants it. */
+  open: command(z.strictObject({ location: tokenLocation }), token),
+  /** Generates a domain's keys as sealed token objects. */
+  createDomain: command(forks, domainInToken),
+  /** Check values of the domain in the token; null when an object is missing. */
+  describeDomain: command(forks, domainInToken.nullable()),
+  /** Makes a one-shot RSA pair as session objects of this process. */
+  beginTransfer: command(nothing, transferKey),
+  /** Wraps the domain's keys under a transfer key that the SO marks trusted for the moment. */
+  exportDomain: command(z.strictObject({ domain: forks, transferKey, officerPin: pinSource }), transfer),
+  /** Unwraps a transfer into sealed token objects and forgets the transfer key. */
+  importDomain: command(z.strictObject({ domain: forks, transfer }), domainInToken),
+  /** Destroys what an interrupted ceremony left of a domain that was never put to use. */
+  discardDomain: command(z.strictObject({ domainId: hex(DOMAIN_ID_BYTES) }), z.strictObject({ destroyed: z.int() })),
+} as const
+
+export type CeremonyName = keyof typeof ceremonyCommands
+export type CeremonyArgs<C extends CeremonyName> = z.infer<(typeof ceremonyCommands)[C]['args']>
+export type CeremonyResult<C extends CeremonyName> = z.infer<(typeof ceremonyCommands)[C]['result']>
+
+const request = z.strictObject({ name: z.enum(Object.keys(ceremonyCommands) as [CeremonyName]), args: z.unknown() })
+const answer = z.union([
+  z.strictObject({ result: z.unknown() }),
+  z.strictObject({ fault: z.strictObject({ kind: z.enum(FAULT_KINDS), reason: z.string() }) }),
+])
+
+export function writeCeremonyRequest<C extends CeremonyName>(name: C, args: CeremonyArgs<C>): Buffer {
+  return jsonFrame({ name, args })
+}
+
+export function readCeremonyRequest(frame: Buffer): { name: CeremonyName; args: unknown } {
+  const { name, args } = request.parse(readJson(frame))
+  return { name, args: ceremonyCommands[name].args.parse(args) }
+}
+
+export function writeCeremonyAnswer(answer: { result: unknown } | { fault: HsmFault }): Buffer {
+  if ('result' in answer) return jsonFrame({ result: answer.result })
+  const { kind, reason } = answer.fault
+  return jsonFrame({ fault: { kind, reason } })
+}
+
+/** Throws the HsmFault that the ceremony process answered with. */
+export function readCeremonyAnswer<C extends CeremonyName>(name: C, frame: Buffer): CeremonyResult<C> {
+  const parsed = answer.parse(readJson(frame))
+  if ('fault' in parsed) throw new HsmFault(parsed.fault.kind, parsed.fault.reason)
+  return ceremonyCommands[name].result.parse(parsed.result) as CeremonyResult<C>
+}
+
+function jsonFrame(value: unknown): Buffer {
+  return new ByteWriter().lp32(Buffer.from(JSON.stringify(value), 'utf8')).finish()
+}
+
+function readJson(frame: Buffer): unknown {
+  const reader = new ByteReader(frame)
+  return JSON.parse(reader.raw(reader.remaining).toString('utf8'))
+}

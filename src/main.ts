@@ -1,0 +1,41 @@
+/**
+ * The daemon's life: configuration, compose, serve, drain. SIGTERM and SIGINT drain and end with code 0. A parent that
+ * gave it an IPC channel is told the addresses when it is ready, and takes it along when it ends.
+ */
+import { compose, type Daemon } from './compose.ts'
+import { loadConfiguration } from './config/load.ts'
+import { createLogger, type Logger } from './telemetry/logger.ts'
+
+const READY_MS = 60_000
+
+/** What a parent process is told. */
+export interface ReadyMessage {
+  readonly endpoint: string
+  readonly adminEndpoint: string
+  readonly hsmHostPids: readonly number[]
+}
+
+/** Runs until it is told to stop. Throws what compose throws. */
+export async function runDaemon(configurationPath: string): Promise<void> {
+  const configuration = loadConfiguration(configurationPath)
+  const logger = createLogger(configuration.log.level)
+  const stopped = new Promise<string>(resolve => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal))
+    process.once('disconnect', () => resolve('the end of the parent process'))
+  })
+  await using daemon = await compose(configuration, { logger })
+  const { endpoint, adminEndpoint, pools } = daemon
+  logger.info('listening', { endpoint, adminEndpoint, regions: [...pools.keys()] })
+  daemon.whenReady(READY_MS).then(
+    () => announce(daemon, logger),
+    (error: Error) => logger.error('not ready, and serving what can be served', { reason: error.message }),
+  )
+  logger.info('stopping', { because: await stopped })
+}
+
+function announce({ endpoint, adminEndpoint, pools }: Daemon, logger: Logger): void {
+  const hsmHostPids = [...pools.values()].flatMap(pool => pool.members.flatMap(({ pid }) => pid ?? []))
+  logger.info('ready', { endpoint, adminEndpoint, hsmHostPids })
+  const message: ReadyMessage = { endpoint, adminEndpoint, hsmHostPids }
+  process.send?.(message)
+}

@@ -1,0 +1,42 @@
+/** What an alias may be called and what it may point to. */
+import { KmsError } from '../../model/errors.ts'
+import type { KmsKey } from '../../model/key.ts'
+import { specFacts } from '../../model/key-specs.ts'
+import { invalid } from '../shapes.ts'
+
+const PREFIX = 'alias/'
+const RESERVED_PREFIX = 'alias/aws/'
+const NAME = /^alias\/[a-zA-Z0-9/_-]+$/
+
+export const ALIASES_PER_KEY = 50
+
+/** Throws KmsError ValidationException, or InvalidAliasNameException for AWS's reserved names. */
+export function requireAliasName(name: string): void {
+  if (!name.startsWith(PREFIX)) {
+    invalid(
+      'Alias must start with the prefix "alias/". Please see https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html',
+    )
+  }
+  if (name.startsWith(RESERVED_PREFIX)) {
+    throw new KmsError('InvalidAliasNameException', 'Alias names that begin with alias/aws/ are reserved.')
+  }
+  if (!NAME.test(name)) {
+    throw new KmsError(
+      'InvalidAliasNameException',
+      'An alias name may hold letters, digits, /, _ and - after alias/, and at least one of them.',
+    )
+  }
+}
+
+/** An alias stays within one kind of key, so that code that uses it goes on working. Throws KmsError ValidationException. */
+export function requireSameKind(old: KmsKey, next: KmsKey): void {
+  if (specFacts(old.spec).class !== specFacts(next.spec).class || old.usage !== next.usage) {
+    invalid(`Alias cannot be changed from a ${old.spec} ${old.usage} key to a ${next.spec} ${next.usage} key.`)
+  }
+}
+
+/** Throws KmsError LimitExceededException. */
+export function requireRoomForAlias(key: KmsKey, aliases: number): void {
+  if (aliases < ALIASES_PER_KEY) return
+  throw new KmsError('LimitExceededException', `${key.arn} has ${ALIASES_PER_KEY} aliases, as many as a key can have.`)
+}

@@ -1,0 +1,57 @@
+import { optional, structure } from '../../base/schema.ts'
+import { EMPTY_CONTEXT } from '../../model/encryption-context.ts'
+import { defineOperation } from '../operation.ts'
+import {
+  ciphertext,
+  dryRun,
+  dryRunModifiers,
+  encryptionAlgorithm,
+  encryptionContext,
+  grantTokens,
+  keyId,
+  recipient,
+  refuseUnsupported,
+} from '../shapes.ts'
+import { checkCiphertextInput } from './ciphertext-input.ts'
+import { encryptionAlgorithmOf } from './encryption-algorithm.ts'
+
+const need = {
+  action: 'kms:Decrypt',
+  names: 'ids-and-aliases',
+  states: ['Enabled'],
+  usage: 'ENCRYPT_DECRYPT',
+} as const
+
+/** Decrypt opens what Encrypt or GenerateDataKey sealed. The ciphertext names its key, so KeyId is a check, not a need. */
+export const Decrypt = defineOperation({
+  name: 'Decrypt',
+  input: structure({
+    CiphertextBlob: optional(ciphertext),
+    KeyId: optional(keyId),
+    EncryptionContext: encryptionContext,
+    EncryptionAlgorithm: encryptionAlgorithm,
+    GrantTokens: grantTokens,
+    Recipient: recipient,
+    DryRun: dryRun,
+    DryRunModifiers: dryRunModifiers,
+  }),
+  readOnly: true,
+  check(input) {
+    checkCiphertextInput(input, input.KeyId, 'keyId')
+    refuseUnsupported(input)
+  },
+  access: async (access, request, { CiphertextBlob, KeyId }) => ({
+    key:
+      CiphertextBlob === undefined
+        ? await access.key(request, 'Decrypt', KeyId ?? '', need)
+        : await access.keyOfCiphertext(request, 'Decrypt', CiphertextBlob, KeyId, need),
+  }),
+
+  async run({ key, input, keyring }) {
+    const algorithm = encryptionAlgorithmOf(key, input.EncryptionAlgorithm)
+    if (input.CiphertextBlob === undefined) return undefined
+    const context = input.EncryptionContext ?? EMPTY_CONTEXT
+    const { plaintext, material } = await keyring.decrypt(key, input.CiphertextBlob, context)
+    return { KeyId: key.arn, Plaintext: plaintext, EncryptionAlgorithm: algorithm, KeyMaterialId: material.id }
+  },
+})

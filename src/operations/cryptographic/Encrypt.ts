@@ -1,0 +1,42 @@
+import { structure } from '../../base/schema.ts'
+import { EMPTY_CONTEXT } from '../../model/encryption-context.ts'
+import { defineOperation } from '../operation.ts'
+import {
+  dryRun,
+  encryptionAlgorithm,
+  encryptionContext,
+  grantTokens,
+  keyId,
+  plaintext,
+  refuseUnsupported,
+} from '../shapes.ts'
+import { encryptionAlgorithmOf } from './encryption-algorithm.ts'
+
+/** Encrypt encrypts up to 4,096 bytes directly under a KMS key. */
+export const Encrypt = defineOperation({
+  name: 'Encrypt',
+  input: structure({
+    KeyId: keyId,
+    Plaintext: plaintext,
+    EncryptionContext: encryptionContext,
+    EncryptionAlgorithm: encryptionAlgorithm,
+    GrantTokens: grantTokens,
+    DryRun: dryRun,
+  }),
+  readOnly: true,
+  check: refuseUnsupported,
+  access: async (access, request, { KeyId }) => ({
+    key: await access.key(request, 'Encrypt', KeyId, {
+      action: 'kms:Encrypt',
+      names: 'ids-and-aliases',
+      states: ['Enabled'],
+      usage: 'ENCRYPT_DECRYPT',
+    }),
+  }),
+
+  async run({ key, input, keyring }) {
+    const algorithm = encryptionAlgorithmOf(key, input.EncryptionAlgorithm)
+    const { blob } = await keyring.encrypt(key, input.Plaintext, input.EncryptionContext ?? EMPTY_CONTEXT)
+    return { CiphertextBlob: blob, KeyId: key.arn, EncryptionAlgorithm: algorithm }
+  },
+})

@@ -1,0 +1,75 @@
+import { optional, structure } from '../../base/schema.ts'
+import { EMPTY_CONTEXT } from '../../model/encryption-context.ts'
+import type { KeyRequirement } from '../access.ts'
+import { defineOperation } from '../operation.ts'
+import {
+  ciphertext,
+  dryRun,
+  dryRunModifiers,
+  encryptionAlgorithm,
+  encryptionContext,
+  grantTokens,
+  keyId,
+  refuseUnsupported,
+} from '../shapes.ts'
+import { checkCiphertextInput } from './ciphertext-input.ts'
+import { encryptionAlgorithmOf } from './encryption-algorithm.ts'
+
+const needed = (action: string): KeyRequirement => ({
+  action,
+  names: 'ids-and-aliases',
+  states: ['Enabled'],
+  usage: 'ENCRYPT_DECRYPT',
+})
+
+/** ReEncrypt moves a ciphertext to another key or encryption context. Its plaintext stays inside the HSM host. */
+export const ReEncrypt = defineOperation({
+  name: 'ReEncrypt',
+  input: structure({
+    CiphertextBlob: optional(ciphertext),
+    SourceKeyId: optional(keyId),
+    SourceEncryptionContext: encryptionContext,
+    SourceEncryptionAlgorithm: encryptionAlgorithm,
+    DestinationKeyId: keyId,
+    DestinationEncryptionContext: encryptionContext,
+    DestinationEncryptionAlgorithm: encryptionAlgorithm,
+    GrantTokens: grantTokens,
+    DryRun: dryRun,
+    DryRunModifiers: dryRunModifiers,
+  }),
+  readOnly: true,
+  check(input) {
+    checkCiphertextInput(input, input.SourceKeyId, 'sourceKeyId')
+    refuseUnsupported(input)
+  },
+  async access(access, request, { CiphertextBlob, SourceKeyId, DestinationKeyId }) {
+    const from = needed('kms:ReEncryptFrom')
+    const source =
+      CiphertextBlob === undefined
+        ? await access.key(request, 'ReEncrypt', SourceKeyId ?? '', from)
+        : await access.keyOfCiphertext(request, 'ReEncrypt', CiphertextBlob, SourceKeyId, from)
+    const destination = await access.key(request, 'ReEncrypt', DestinationKeyId, needed('kms:ReEncryptTo'))
+    return { source, destination }
+  },
+
+  async run({ source, destination, input, keyring }) {
+    const sourceAlgorithm = encryptionAlgorithmOf(source, input.SourceEncryptionAlgorithm)
+    const destinationAlgorithm = encryptionAlgorithmOf(destination, input.DestinationEncryptionAlgorithm)
+    if (input.CiphertextBlob === undefined) return undefined
+    const sourceContext = input.SourceEncryptionContext ?? EMPTY_CONTEXT
+    const destinationContext = input.DestinationEncryptionContext ?? EMPTY_CONTEXT
+    const { blob, sourceMaterial, destinationMaterial } = await keyring.reEncrypt(
+      { key: source, blob: input.CiphertextBlob, context: sourceContext },
+      { key: destination, context: destinationContext },
+    )
+    return {
+      CiphertextBlob: blob,
+      SourceKeyId: source.arn,
+      KeyId: destination.arn,
+      SourceEncryptionAlgorithm: sourceAlgorithm,
+      DestinationEncryptionAlgorithm: destinationAlgorithm,
+      SourceKeyMaterialId: sourceMaterial.id,
+      DestinationKeyMaterialId: destinationMaterial.id,
+    }
+  },
+})

@@ -1,0 +1,6 @@
+export { Decrypt } from './Decrypt.ts'
+export { Encrypt } from './Encrypt.ts'
+export { GenerateDataKey } from './GenerateDataKey.ts'
+export { GenerateDataKeyWithoutPlaintext } from './GenerateDataKeyWithoutPlaintext.ts'
+export { GenerateRandom } from './GenerateRandom.ts'
+export { ReEncrypt } from './ReEncrypt.ts'

@@ -1,0 +1,19 @@
+import { structure } from '../../base/schema.ts'
+import { defineOperation } from '../operation.ts'
+import { keyId } from '../shapes.ts'
+import { changeKey } from './change-key.ts'
+
+/** EnableKey lets a disabled key be used again. */
+export const EnableKey = defineOperation({
+  name: 'EnableKey',
+  input: structure({ KeyId: keyId }),
+  readOnly: false,
+  access: async (access, request, { KeyId }) => ({
+    key: await access.key(request, 'EnableKey', KeyId, { action: 'kms:EnableKey', states: ['Enabled', 'Disabled'] }),
+  }),
+
+  async run({ key, store }) {
+    await changeKey(store, key, ['Enabled', 'Disabled'], { state: 'Enabled' })
+    return undefined
+  },
+})

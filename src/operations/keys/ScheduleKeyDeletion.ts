@@ -1,0 +1,38 @@
+import { DAY_MS } from '../../base/clock.ts'
+import { integer, optional, structure } from '../../base/schema.ts'
+import { DELETION_WINDOW_DAYS } from '../../model/key.ts'
+import { defineOperation } from '../operation.ts'
+import { invalid, keyId } from '../shapes.ts'
+import { changeKey } from './change-key.ts'
+import { epochSeconds } from './key-metadata.ts'
+
+const { min, max, default: defaultDays } = DELETION_WINDOW_DAYS
+
+/** ScheduleKeyDeletion stops a key from being used at once, and deletes it when the waiting period has ended. */
+export const ScheduleKeyDeletion = defineOperation({
+  name: 'ScheduleKeyDeletion',
+  input: structure({ KeyId: keyId, PendingWindowInDays: optional(integer({ min: 1, max: 365 })) }),
+  readOnly: false,
+  check({ PendingWindowInDays: days }) {
+    if (days !== undefined && (days < min || days > max))
+      invalid(`PendingWindowInDays must be between ${min} and ${max} (inclusive).`)
+  },
+  access: async (access, request, { KeyId }) => ({
+    key: await access.key(request, 'ScheduleKeyDeletion', KeyId, {
+      action: 'kms:ScheduleKeyDeletion',
+      states: ['Enabled', 'Disabled'],
+    }),
+  }),
+
+  async run({ key, input, store, clock }) {
+    const days = input.PendingWindowInDays ?? defaultDays
+    const deletionAtMs = clock() + days * DAY_MS
+    const changed = await changeKey(store, key, ['Enabled', 'Disabled'], { state: 'PendingDeletion', deletionAtMs })
+    return {
+      KeyId: changed.arn,
+      DeletionDate: epochSeconds(deletionAtMs),
+      KeyState: changed.state,
+      PendingWindowInDays: days,
+    }
+  },
+})

@@ -1,0 +1,22 @@
+import { structure } from '../../base/schema.ts'
+import { defineOperation } from '../operation.ts'
+import { description, keyId } from '../shapes.ts'
+import { changeKey } from './change-key.ts'
+
+/** UpdateKeyDescription replaces a key's description. */
+export const UpdateKeyDescription = defineOperation({
+  name: 'UpdateKeyDescription',
+  input: structure({ KeyId: keyId, Description: description }),
+  readOnly: false,
+  access: async (access, request, { KeyId }) => ({
+    key: await access.key(request, 'UpdateKeyDescription', KeyId, {
+      action: 'kms:UpdateKeyDescription',
+      states: ['Enabled', 'Disabled'],
+    }),
+  }),
+
+  async run({ key, input, store }) {
+    await changeKey(store, key, ['Enabled', 'Disabled'], { description: input.Description })
+    return undefined
+  },
+})

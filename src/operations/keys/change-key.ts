@@ -1,0 +1,23 @@
+/** A change of one key's record: read again inside the transaction, so that two changes at once do not undo each other. */
+import { KmsError } from '../../model/errors.ts'
+import { type KeyState, type KmsKey, requireState } from '../../model/key.ts'
+import type { Store } from '../../store/store.ts'
+
+type Change = Partial<Pick<KmsKey, 'state' | 'description' | 'deletionAtMs'>>
+
+/** Throws KmsError when the key has gone or has left the allowed states meanwhile. */
+export async function changeKey(
+  store: Store,
+  key: KmsKey,
+  states: readonly KeyState[],
+  change: Change,
+): Promise<KmsKey> {
+  return store.transaction(async tx => {
+    const current = await tx.findKey(key, key.id)
+    if (current === undefined) throw new KmsError('NotFoundException', `Key '${key.arn}' does not exist`)
+    requireState(current, states)
+    const changed = { ...current, ...change, generation: current.generation + 1 }
+    await tx.updateKey(changed)
+    return changed
+  })
+}

@@ -1,0 +1,8 @@
+export { CancelKeyDeletion } from './CancelKeyDeletion.ts'
+export { CreateKey } from './CreateKey.ts'
+export { DescribeKey } from './DescribeKey.ts'
+export { DisableKey } from './DisableKey.ts'
+export { EnableKey } from './EnableKey.ts'
+export { ListKeys } from './ListKeys.ts'
+export { ScheduleKeyDeletion } from './ScheduleKeyDeletion.ts'
+export { UpdateKeyDescription } from './UpdateKeyDescription.ts'

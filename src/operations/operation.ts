@@ -1,0 +1,65 @@
+/**
+ * What an operation is: its name, its input, whom it lets in, and what it does. It declares; the road (api/pipeline.ts)
+ * enforces. `run` gets a key only through `access`, so an operation cannot forget to authorise.
+ */
+import type { Clock } from '../base/clock.ts'
+import type { Infer, Structure } from '../base/schema.ts'
+import type { Keyring } from '../keyring/keyring.ts'
+import type { Caller } from '../model/caller.ts'
+import type { OperationName } from '../model/operations.ts'
+import type { Store } from '../store/store.ts'
+import type { Access } from './access.ts'
+
+/** Who asks, and for which region; the same for the whole request. */
+export interface RequestContext {
+  readonly caller: Caller
+  readonly region: string
+}
+
+/** What operations work with. */
+export interface Services {
+  readonly store: Store
+  readonly keyring: Keyring
+  readonly access: Access
+  readonly clock: Clock
+}
+
+/** The members of an answer; undefined for operations that AWS gives no output. */
+export type Output = Readonly<Record<string, unknown>> | undefined
+
+export interface OperationDefinition<S extends Structure, T extends object> {
+  readonly name: OperationName
+  readonly input: S
+  /** Whether the operation changes nothing: decides the log level, and later the audit record's readOnly. */
+  readonly readOnly: boolean
+  /** What the input's shape cannot say. Throws KmsError ValidationException. */
+  readonly check?: (input: Infer<S>) => void
+  /** Resolves and authorises what the input names, in that order; its state and usage after that. */
+  readonly access: (access: Access, request: RequestContext, input: Infer<S>) => Promise<T>
+  run(context: T & RequestContext & Services & { readonly input: Infer<S> }): Promise<Output>
+}
+
+/** An operation whose types the registry need not know. */
+export interface Operation {
+  readonly name: OperationName
+  readonly input: Structure
+  readonly readOnly: boolean
+  /** Checks, authorises and runs. Throws KmsError. */
+  perform(services: Services, request: RequestContext, input: unknown): Promise<Output>
+}
+
+export function defineOperation<S extends Structure, T extends object>(
+  definition: OperationDefinition<S, T>,
+): Operation {
+  return {
+    name: definition.name,
+    input: definition.input,
+    readOnly: definition.readOnly,
+    async perform(services, request, parsed) {
+      const input = parsed as Infer<S>
+      definition.check?.(input)
+      const targets = await definition.access(services.access, request, input)
+      return definition.run({ ...targets, ...request, ...services, input })
+    },
+  }
+}

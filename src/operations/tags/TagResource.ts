@@ -1,0 +1,27 @@
+import { structure } from '../../base/schema.ts'
+import { defineOperation } from '../operation.ts'
+import { keyId, tags } from '../shapes.ts'
+import { requireTagCount, requireTags, TAGS_PER_KEY } from './tag-rules.ts'
+
+/** TagResource adds tags to a key; a tag whose key is there already gets the new value. */
+export const TagResource = defineOperation({
+  name: 'TagResource',
+  input: structure({ KeyId: keyId, Tags: tags }),
+  readOnly: false,
+  access: async (access, request, { KeyId }) => ({
+    key: await access.key(request, 'TagResource', KeyId, {
+      action: 'kms:TagResource',
+      states: ['Enabled', 'Disabled'],
+    }),
+  }),
+
+  async run({ key, input, store }) {
+    const added = requireTags(input.Tags)
+    await store.transaction(async tx => {
+      const held = await tx.listTags(key, key.id, { after: undefined, limit: TAGS_PER_KEY })
+      requireTagCount(new Set([...held, ...added].map(tag => tag.key)).size)
+      await tx.putTags(key, added)
+    })
+    return undefined
+  },
+})

@@ -1,0 +1,21 @@
+import { list, structure } from '../../base/schema.ts'
+import { defineOperation } from '../operation.ts'
+import { keyId, tagKey } from '../shapes.ts'
+
+/** UntagResource removes tags by their keys; a key that is not there is no error. */
+export const UntagResource = defineOperation({
+  name: 'UntagResource',
+  input: structure({ KeyId: keyId, TagKeys: list(tagKey, { min: 0, max: 200 }) }),
+  readOnly: false,
+  access: async (access, request, { KeyId }) => ({
+    key: await access.key(request, 'UntagResource', KeyId, {
+      action: 'kms:UntagResource',
+      states: ['Enabled', 'Disabled'],
+    }),
+  }),
+
+  async run({ key, input, store }) {
+    await store.transaction(tx => tx.deleteTags(key, input.TagKeys))
+    return undefined
+  },
+})

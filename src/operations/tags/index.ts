@@ -1,0 +1,3 @@
+export { ListResourceTags } from './ListResourceTags.ts'
+export { TagResource } from './TagResource.ts'
+export { UntagResource } from './UntagResource.ts'

@@ -1,0 +1,20 @@
+/** What tags a key may carry. */
+import { KmsError } from '../../model/errors.ts'
+import type { Tag } from '../../model/key.ts'
+
+export const TAGS_PER_KEY = 50
+
+/** The tags of a request. Throws KmsError TagException for a reserved key, a key given twice, or too many. */
+export function requireTags(tags: readonly { TagKey: string; TagValue: string }[]): Tag[] {
+  const keys = tags.map(({ TagKey }) => TagKey)
+  if (keys.some(key => key.toLowerCase().startsWith('aws:')))
+    throw new KmsError('TagException', 'Tags beginning with aws: are reserved')
+  if (new Set(keys).size !== keys.length) throw new KmsError('TagException', 'Duplicate tag keys')
+  requireTagCount(tags.length)
+  return tags.map(({ TagKey, TagValue }) => ({ key: TagKey, value: TagValue }))
+}
+
+/** Throws KmsError TagException. */
+export function requireTagCount(count: number): void {
+  if (count > TAGS_PER_KEY) throw new KmsError('TagException', 'Too many tags')
+}

@@ -1,0 +1,22 @@
+/** What a dialect hands to the store: two handles for the same queries, and the little that SQL has no word for. */
+import type { Kysely } from 'kysely'
+import type { Tables } from '../sql/tables.ts'
+
+/** What the database calls a column of bytes: all that differs in the tables. */
+export type BytesColumn = 'blob' | 'bytea'
+
+export interface Database {
+  /** Sees committed changes only, and waits for no transaction. */
+  readonly reader: Kysely<Tables>
+  /** For transactions. */
+  readonly writer: Kysely<Tables>
+  readonly bytesColumn: BytesColumn
+  /** A number that changes when another process has committed, and does not when this one has. */
+  foreignCommits(): number
+  /** Whether a statement failed because the row it points at does not exist. */
+  isMissingReference(error: unknown): boolean
+  /** Overwrites what removed rows left behind. Throws StoreLocked when others keep it from doing so. */
+  scrub(): Promise<void>
+  /** Waits for the transaction that runs, then closes both handles. */
+  close(): Promise<void>
+}

@@ -1,0 +1,27 @@
+/**
+ * What the key store refuses, as errors that the operations above it tell apart. Messages name records by their ids and
+ * names, never by their content.
+ */
+
+/** A record of that name exists: nothing was written. */
+export class AlreadyStored extends Error {
+  override readonly name = 'AlreadyStored'
+}
+
+/**
+ * The record is no longer the one that the caller read: another generation, gone, or pointing at one that is gone. Reading
+ * again and deciding again is safe.
+ */
+export class ChangedMeanwhile extends Error {
+  override readonly name = 'ChangedMeanwhile'
+}
+
+/** Another process kept the store locked for longer than a request may wait. */
+export class StoreLocked extends Error {
+  override readonly name = 'StoreLocked'
+}
+
+/** The store cannot be opened by this program: another kind of file, or one that a newer Strongroom has written. */
+export class StoreUnusable extends Error {
+  override readonly name = 'StoreUnusable'
+}

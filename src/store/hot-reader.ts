@@ -1,0 +1,86 @@
+/** What every request reads, from memory: keys, aliases and access keys, each with a bounded cache of its own. */
+import type { Alias, KmsKey } from '../model/key.ts'
+import { RecordCache } from './record-cache.ts'
+import type { AccessKeyOwner, HotReader, Reader, Scope } from './store.ts'
+import { scopedName, type Touched } from './touched.ts'
+
+/** Held besides the keys: an access key for each of that many callers. */
+const ACCESS_KEYS_HELD = 10_000
+
+export class CachedReader implements HotReader {
+  readonly #reader: Reader
+  readonly #keys: RecordCache<KmsKey>
+  readonly #aliases: RecordCache<Alias>
+  readonly #accessKeys = new RecordCache<AccessKeyOwner>(ACCESS_KEYS_HELD)
+  #databaseReads = 0
+
+  /** Holds up to `capacity` keys and as many aliases. */
+  constructor(reader: Reader, capacity: number) {
+    this.#reader = reader
+    this.#keys = new RecordCache(capacity)
+    this.#aliases = new RecordCache(capacity)
+  }
+
+  get databaseReads(): number {
+    return this.#databaseReads
+  }
+
+  /** Records held, of every kind. */
+  get size(): number {
+    return this.#keys.size + this.#aliases.size + this.#accessKeys.size
+  }
+
+  key(scope: Scope, keyId: string): KmsKey | undefined | Promise<KmsKey | undefined> {
+    const name = scopedName(scope, keyId)
+    return (
+      this.#keys.held(name) ??
+      this.#keys.load(
+        name,
+        this.#counted(() => this.#reader.findKey(scope, keyId)),
+      )
+    )
+  }
+
+  alias(scope: Scope, name: string): Alias | undefined | Promise<Alias | undefined> {
+    const scoped = scopedName(scope, name)
+    return (
+      this.#aliases.held(scoped) ??
+      this.#aliases.load(
+        scoped,
+        this.#counted(() => this.#reader.findAlias(scope, name)),
+      )
+    )
+  }
+
+  accessKey(id: string): AccessKeyOwner | undefined | Promise<AccessKeyOwner | undefined> {
+    return (
+      this.#accessKeys.held(id) ??
+      this.#accessKeys.load(
+        id,
+        this.#counted(() => this.#reader.findAccessKey(id)),
+      )
+    )
+  }
+
+  /** After a transaction of this process, whatever became of it: forgetting what did not change does no harm. */
+  forget({ keys, aliases, accessKeys, principals }: Touched): void {
+    if (keys.size > 0) this.#keys.forget(keys)
+    if (aliases.size > 0) this.#aliases.forget(aliases)
+    if (accessKeys.size > 0) this.#accessKeys.forget(accessKeys)
+    if (principals.size > 0) this.#accessKeys.forgetWhere(({ identity }) => principals.has(identity.principalId))
+  }
+
+  /** After another process has written: what, is not known. */
+  forgetAll(): void {
+    this.#keys.forgetAll()
+    this.#aliases.forgetAll()
+    this.#accessKeys.forgetAll()
+  }
+
+  #counted<T>(read: () => Promise<T>): () => Promise<T> {
+    return () => {
+      this.#databaseReads++
+      return read()
+    }
+  }
+}

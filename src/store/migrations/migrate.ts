@@ -1,0 +1,41 @@
+/** Brings the tables up to what this program expects, in one transaction: all of it or nothing. */
+import type { Transaction } from 'kysely'
+import { Migrator } from 'kysely/migration'
+import type { Database } from '../dialects/database.ts'
+import { StoreUnusable } from '../faults.ts'
+import type { Tables } from '../sql/tables.ts'
+import { createFirstTables } from './0001-first-tables.ts'
+
+const MIGRATIONS = { '0001-first-tables': createFirstTables } as const
+
+const MIGRATION_TABLE = 'migrations'
+const LOCK_TABLE = 'migrations_lock'
+
+/** Throws StoreUnusable when a newer program has written the store: what it means by its tables is not known here. */
+export async function migrate({ writer, bytesColumn }: Database): Promise<void> {
+  await writer.transaction().execute(async db => {
+    await refuseNewer(db)
+    const migrations = Object.entries(MIGRATIONS).map(([name, up]) => {
+      return [name, { up: (handle: Transaction<unknown>) => up(handle, bytesColumn) }] as const
+    })
+    const { error } = await new Migrator({
+      db,
+      provider: { getMigrations: async () => Object.fromEntries(migrations) },
+      migrationTableName: MIGRATION_TABLE,
+      migrationLockTableName: LOCK_TABLE,
+    }).migrateToLatest()
+    if (error !== undefined) throw error
+  })
+}
+
+async function refuseNewer(db: Transaction<Tables>): Promise<void> {
+  const tables = await db.introspection.getTables({ withInternalKyselyTables: true })
+  if (!tables.some(table => table.name === MIGRATION_TABLE)) return
+  const handle = db.withTables<{ [MIGRATION_TABLE]: { name: string } }>()
+  const rows = await handle.selectFrom(MIGRATION_TABLE).select('name').orderBy('name').execute()
+  const unknown = rows.map(row => row.name).filter(name => !Object.hasOwn(MIGRATIONS, name))
+  if (unknown.length === 0) return
+  throw new StoreUnusable(
+    `the key store was written by a newer Strongroom: this one does not know ${unknown.join(', ')}`,
+  )
+}

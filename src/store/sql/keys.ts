@@ -1,0 +1,174 @@
+/** Keys with their materials. A key is read in one statement, so that its record is of one moment. */
+import assert from 'node:assert/strict'
+import { keyArn } from '../../model/arn.ts'
+import type { KeyMaterial, KmsKey } from '../../model/key.ts'
+import { kidOf } from '../../model/key-id.ts'
+import type { Page, Scope } from '../store.ts'
+import { buildOnce } from './build-once.ts'
+import { ektOf, requireDeleted, requireInserted, requireUpdated } from './outcomes.ts'
+import type { Handle } from './tables.ts'
+
+export async function findKey(db: Handle, { region, account }: Scope, keyId: string): Promise<KmsKey | undefined> {
+  const rows = await selectKey(db, region, account, keyId)
+  const [row] = rows
+  if (row === undefined) return undefined
+  const materials = rows.flatMap(materialOf)
+  const { id, spec, usage, origin, state, description, policy, generation } = row
+  return {
+    ...{ region, account, id, spec, usage, origin, state, description, policy, generation },
+    arn: keyArn(region, account, id),
+    kid: kidOf(id),
+    createdAtMs: row.created_at_ms,
+    deletionAtMs: row.deletion_at_ms ?? undefined,
+    materials: new Map(materials.map(material => [material.id, material])),
+    current: currentOf(materials, id),
+  }
+}
+
+export async function listKeyIds(db: Handle, { region, account }: Scope, page: Page): Promise<string[]> {
+  const { after } = page
+  const rows = await db
+    .selectFrom('keys')
+    .select('id')
+    .where('region', '=', region)
+    .where('account', '=', account)
+    .$if(after !== undefined, query => query.where('id', '>', after!))
+    .orderBy('id')
+    .limit(page.limit)
+    .execute()
+  return rows.map(row => row.id)
+}
+
+export async function listKeysDueForDeletion(db: Handle, nowMs: number, limit: number): Promise<KmsKey[]> {
+  const due = await db
+    .selectFrom('keys')
+    .select(['region', 'account', 'id'])
+    .where('deletion_at_ms', '<=', nowMs)
+    .orderBy('deletion_at_ms')
+    .orderBy('id')
+    .limit(limit)
+    .execute()
+  const keys: KmsKey[] = []
+  for (const row of due) {
+    const key = await findKey(db, row, row.id)
+    // Between the two statements a key may have been deleted, or its deletion cancelled.
+    if (key?.deletionAtMs !== undefined && key.deletionAtMs <= nowMs) keys.push(key)
+  }
+  return keys
+}
+
+export async function countKeys(db: Handle, { region, account }: Scope): Promise<number> {
+  const { count } = await db
+    .selectFrom('keys')
+    .select(({ fn }) => fn.countAll().as('count'))
+    .where('region', '=', region)
+    .where('account', '=', account)
+    .executeTakeFirstOrThrow()
+  return Number(count)
+}
+
+export async function insertKey(db: Handle, key: KmsKey): Promise<void> {
+  const materials = [...key.materials.values()]
+  assert(currentOf(materials, key.id) === key.current, `key ${key.id} names another material than its CURRENT one`)
+  const { region, account, id, spec, usage, origin, state, description, policy, generation } = key
+  const inserted = await db
+    .insertInto('keys')
+    .values({
+      ...{ region, account, id, spec, usage, origin, state, description, policy, generation },
+      created_at_ms: key.createdAtMs,
+      deletion_at_ms: key.deletionAtMs ?? null,
+    })
+    .onConflict(conflict => conflict.doNothing())
+    .executeTakeFirstOrThrow()
+  requireInserted(inserted, `key ${id}`)
+  await db
+    .insertInto('materials')
+    .values(
+      materials.map(material => ({
+        ...{ region, account, key_id: id, id: material.id, state: material.state },
+        created_at_ms: material.createdAtMs,
+        ekt: material.ekt.record,
+      })),
+    )
+    .execute()
+}
+
+export async function updateKey(db: Handle, key: KmsKey): Promise<void> {
+  const updated = await db
+    .updateTable('keys')
+    .set({
+      state: key.state,
+      description: key.description,
+      policy: key.policy,
+      deletion_at_ms: key.deletionAtMs ?? null,
+      generation: key.generation,
+    })
+    .where('region', '=', key.region)
+    .where('account', '=', key.account)
+    .where('id', '=', key.id)
+    .where('generation', '=', key.generation - 1)
+    .executeTakeFirstOrThrow()
+  requireUpdated(updated, `key ${key.id}`)
+}
+
+/** The foreign keys take the materials, aliases and tags along. */
+export async function deleteKey(db: Handle, key: KmsKey, nowMs: number): Promise<void> {
+  const deleted = await db
+    .deleteFrom('keys')
+    .where('region', '=', key.region)
+    .where('account', '=', key.account)
+    .where('id', '=', key.id)
+    .where('generation', '=', key.generation)
+    .executeTakeFirstOrThrow()
+  requireDeleted(deleted, `key ${key.id}`)
+  // The replica of a multi-Region key may be made again under the same id, and deleted again.
+  await db
+    .insertInto('tombstones')
+    .values({
+      table_name: 'keys',
+      primary_key: `${key.region}/${key.account}/${key.id}`,
+      deleted_at_ms: nowMs,
+    })
+    .onConflict(conflict => conflict.columns(['table_name', 'primary_key']).doUpdateSet({ deleted_at_ms: nowMs }))
+    .execute()
+}
+
+const selectKey = buildOnce((db, region: string, account: string, keyId: string) =>
+  db
+    .selectFrom('keys')
+    .leftJoin('materials', join =>
+      join
+        .onRef('materials.region', '=', 'keys.region')
+        .onRef('materials.account', '=', 'keys.account')
+        .onRef('materials.key_id', '=', 'keys.id'),
+    )
+    .select(['keys.id', 'keys.spec', 'keys.usage', 'keys.origin', 'keys.state', 'keys.description', 'keys.policy'])
+    .select(['keys.created_at_ms', 'keys.deletion_at_ms', 'keys.generation'])
+    .select(['materials.id as material_id', 'materials.state as material_state', 'materials.ekt'])
+    .select('materials.created_at_ms as material_created_at_ms')
+    .where('keys.region', '=', region)
+    .where('keys.account', '=', account)
+    .where('keys.id', '=', keyId)
+    .orderBy('materials.created_at_ms')
+    .orderBy('materials.id'),
+)
+
+interface MaterialRow {
+  readonly material_id: string | null
+  readonly material_state: KeyMaterial['state'] | null
+  readonly material_created_at_ms: number | null
+  readonly ekt: Uint8Array | null
+}
+
+/** No material where the left join found none. */
+function materialOf(row: MaterialRow): KeyMaterial[] {
+  const { material_id: id, material_state: state, material_created_at_ms: createdAtMs, ekt } = row
+  if (id === null || state === null || createdAtMs === null || ekt === null) return []
+  return [{ id, state, createdAtMs, ekt: ektOf(ekt) }]
+}
+
+function currentOf(materials: readonly KeyMaterial[], keyId: string): KeyMaterial {
+  const [current, ...others] = materials.filter(material => material.state === 'CURRENT')
+  assert(current !== undefined && others.length === 0, `key ${keyId} must have one CURRENT material`)
+  return current
+}

@@ -1,0 +1,15 @@
+/** What a transaction has written, by name: what memory must forget once it has been committed. */
+import type { Scope } from './store.ts'
+
+export class Touched {
+  readonly keys = new Set<string>()
+  readonly aliases = new Set<string>()
+  readonly accessKeys = new Set<string>()
+  /** Principal ids: their access keys are held together with the identity and its policies. */
+  readonly principals = new Set<string>()
+}
+
+/** One text for a key id or an alias name of an account in a region: none of the first two holds a slash. */
+export function scopedName({ region, account }: Scope, name: string): string {
+  return `${region}/${account}/${name}`
+}

@@ -1,0 +1,92 @@
+/**
+ * Every metric, declared once, through prom-client. Labels come from closed sets (operations, commands, outcomes,
+ * configured tokens), so their number is bounded and no caller can add one.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+/** From a tenth of a millisecond, which SoftHSM needs, to the longest deadline. */
+const LATENCY_BUCKETS_SECONDS = [
+  0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
+]
+
+export class Metrics {
+  readonly registry = new Registry()
+
+  readonly requests = this.#counter('requests_total', 'Requests by operation and outcome: ok, or the error code.', [
+    'operation',
+    'outcome',
+  ])
+  readonly requestSeconds = this.#histogram(
+    'request_duration_seconds',
+    'From the last byte of a request to its answer.',
+    ['operation'],
+  )
+
+  readonly commandSeconds = this.#histogram(
+    'hsm_command_duration_seconds',
+    'Time in the HSM host, token calls included.',
+    ['region', 'token', 'command'],
+  )
+  readonly commandRoundTripSeconds = this.#histogram(
+    'hsm_command_round_trip_seconds',
+    'From the pool taking a command to its answer: queue, both channels, host and token.',
+    ['region', 'command'],
+  )
+  readonly commandFaults = this.#counter(
+    'hsm_command_faults_total',
+    'Faults by kind: input, key, session, token, module.',
+    ['region', 'token', 'kind'],
+  )
+  readonly commandRepeats = this.#counter(
+    'hsm_command_repeats_total',
+    'Commands repeated after a fault or a lost host.',
+    ['region'],
+  )
+  readonly inFlight = this.#gauge('hsm_commands_in_flight', 'Commands that a host is working on or has queued.', [
+    'region',
+    'token',
+  ])
+  readonly waiting = this.#gauge('hsm_commands_waiting', 'Commands that wait for a healthy token.', ['region'])
+  readonly tokenState = this.#gauge('hsm_token_state', '1 for the state a token is in, 0 for the others.', [
+    'region',
+    'token',
+    'state',
+  ])
+  readonly hostRestarts = this.#counter('hsm_host_restarts_total', 'HSM hosts started anew.', ['region', 'token'])
+  readonly cachedHbks = this.#gauge('hsm_cached_hbks', 'HBK handles held in a token.', ['region', 'token'])
+  readonly openSessions = this.#gauge('hsm_open_sessions', 'Sessions a host holds open.', ['region', 'token'])
+  readonly hostMemoryBytes = this.#gauge('hsm_host_resident_memory_bytes', 'Resident memory of a host.', [
+    'region',
+    'token',
+  ])
+
+  readonly storeReads = this.#gauge(
+    'store_hot_reads_total',
+    'Database reads that the memory of hot reads could not answer.',
+    [],
+  )
+  readonly storeCached = this.#gauge('store_cached_records', 'Keys, aliases and access keys held in memory.', [])
+  readonly signingKeysOpened = this.#counter(
+    'signing_keys_opened_total',
+    'Signing keys opened in the crypto world.',
+    [],
+  )
+  readonly keysDeleted = this.#counter('keys_deleted_total', 'KMS keys deleted when their waiting period ended.', [])
+
+  constructor() {
+    collectDefaultMetrics({ register: this.registry, prefix: 'strongroom_' })
+  }
+
+  #counter<L extends string>(name: string, help: string, labelNames: readonly L[]): Counter<L> {
+    return new Counter({ name: `strongroom_${name}`, help, labelNames, registers: [this.registry] })
+  }
+
+  #gauge<L extends string>(name: string, help: string, labelNames: readonly L[]): Gauge<L> {
+    return new Gauge({ name: `strongroom_${name}`, help, labelNames, registers: [this.registry] })
+  }
+
+  #histogram<L extends string>(name: string, help: string, labelNames: readonly L[]): Histogram<L> {
+    const options = { name: `strongroom_${name}`, help, labelNames, buckets: LATENCY_BUCKETS_SECONDS }
+    return new Histogram({ ...options, registers: [this.registry] })
+  }
+}
