@@ -104,10 +104,10 @@ export class HsmPool {
     await Promise.allSettled(evictions)
   }
 
-  /** Resolves when a token can serve; rejects with {@link PoolUnavailable} after `timeoutMs`, or when none ever will. */
+  /** Resolves when a token can serve and none is still starting; rejects with {@link PoolUnavailable} after `timeoutMs`, or when none ever will. */
   async whenReady(timeoutMs: number): Promise<void> {
     const until = performance.now() + timeoutMs
-    while (!this.ready) {
+    while (!this.ready || this.#members.some(({ state }) => state === 'starting')) {
       const hopeless = this.#members.every(({ state }) => state === 'locked-out')
       if (hopeless || performance.now() > until)
         throw new PoolUnavailable(`no token of region ${this.region} can serve`)

@@ -10,6 +10,9 @@ import { keyMetadata } from './key-metadata.ts'
 import { keyPolicyOf } from './key-policy-input.ts'
 import { keySpecOf } from './key-spec-input.ts'
 
+/** Tab, line feed, carriage return and Latin-1, as AWS's model has it. */
+const POLICY_CHARACTERS = /^[\u0009\u000A\u000D\u0020-\u00FF]+$/
+
 /**
  * CreateKey generates an HBK in a token and records it as a KMS key. The EKT comes first, then one transaction, then the
  * answer: a crash before the transaction leaves nothing but an HBK that nobody knows (security.md 4.2).
@@ -17,7 +20,7 @@ import { keySpecOf } from './key-spec-input.ts'
 export const CreateKey = defineOperation({
   name: 'CreateKey',
   input: structure({
-    Policy: optional(text({ min: 1, max: 131_072, pattern: /^[\u0009\u000A\u000D\u0020-\u00FF]+$/ })),
+    Policy: optional(text({ min: 1, max: 131_072, pattern: POLICY_CHARACTERS })),
     Description: optional(description),
     KeyUsage: optional(oneOf(KEY_USAGES)),
     CustomerMasterKeySpec: optional(oneOf(LEGACY_KEY_SPECS)),

@@ -21,7 +21,7 @@ const FOREIGN_KEY_VIOLATION = 787
 const OPENING_BUSY_TIMEOUT_MS = 5_000
 const BUSY_TIMEOUT_MS = 5
 
-/** A large sort leaves no EKT records in a file of its own; functions named in a schema that was tampered with do not run. */
+/** A large sort leaves no EKT records in a file of its own; functions in a schema that was tampered with do not run. */
 const EVERY_CONNECTION = 'PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;'
 
 export interface SqliteOptions {
