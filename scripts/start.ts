@@ -16,7 +16,7 @@ new Command('start')
   .parse()
 
 try {
-  await start(resolve(process.env['STRONGROOM_HOME'] || DEFAULT_HOME))
+  await start(resolve(process.env.STRONGROOM_HOME || DEFAULT_HOME))
 } catch (error) {
   process.stderr.write(`strongroom: ${(error as Error).message}\n`)
   process.exit(1)

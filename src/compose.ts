@@ -3,12 +3,12 @@
  * requests in hand answered, the hosts ended, the store closed.
  */
 import { chmodSync, existsSync, rmSync } from 'node:fs'
-import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer, type Server } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { Targets } from './access/targets.ts'
 import { createAdminListener } from './admin/admin-listener.ts'
 import { createAdminSocket } from './admin/admin-socket.ts'
-import { createApi } from './api/server.ts'
+import { createApiServer } from './api/server.ts'
 import { type Clock, systemClock } from './base/clock.ts'
 import { composePool, NotReady } from './compose-pools.ts'
 import type { Configuration } from './config/schema.ts'
@@ -19,7 +19,7 @@ import { Keyring } from './keyring/keyring.ts'
 import { Secrets } from './keyring/secrets.ts'
 import { Access } from './operations/access.ts'
 import { openStore } from './store/open-store.ts'
-import { deleteDueKeys } from './tasks/delete-due-keys.ts'
+import { DeletionJob } from './tasks/delete-due-keys.ts'
 import { schedule } from './tasks/schedule.ts'
 import { createLogger, type Logger } from './telemetry/logger.ts'
 import { Metrics } from './telemetry/metrics.ts'
@@ -36,9 +36,6 @@ export interface Daemon extends AsyncDisposable {
 }
 
 const DRAIN_MS = 10_000
-/** Behind the idle time of usual clients and proxies, so that the client is the one to close. */
-const KEEP_ALIVE_MS = 75_000
-const HEADERS_MAX_BYTES = 16_384
 
 /** Builds and starts a daemon. Throws {@link NotReady} when an operator has to do something first. */
 export async function compose(
@@ -66,19 +63,21 @@ export async function compose(
   const secrets = new Secrets(home, daemonKey, () => metrics.signingKeysOpened.inc())
   const identities = new Identities({ store, secrets, clock })
   const access = new Access({ targets: new Targets(store.hot), hot: store.hot })
-  const deletion = { store, keyring, clock, logger, metrics }
-  const job = schedule('delete due keys', configuration.jobs.deletionIntervalMs, () => deleteDueKeys(deletion), logger)
+  const deletion = new DeletionJob({ store, keyring, clock, logger, metrics })
+  const job = schedule('delete due keys', configuration.jobs.deletionIntervalMs, () => deletion.run(), logger)
   parts.defer(() => job.stop())
 
   const served = new Set(pools.keys())
   const services = { store, keyring, access, clock }
   const { listen, admin } = configuration
-  const adminSocket = await serve(createAdminSocket({ identities, pools, logger }), { path: state.adminSocket })
+  const adminSocket = await listenOn(createServer(createAdminSocket({ identities, pools, logger })), {
+    path: state.adminSocket,
+  })
   parts.defer(() => drain(adminSocket))
   chmodSync(state.adminSocket, 0o600)
-  const adminListener = await serve(createAdminListener({ metrics, pools, store }), admin)
+  const adminListener = await listenOn(createServer(createAdminListener({ metrics, pools, store })), admin)
   parts.defer(() => drain(adminListener))
-  const api = await serve(createApi({ services, secrets, regions: served, metrics, logger }), listen)
+  const api = await listenOn(createApiServer({ services, secrets, regions: served, metrics, logger }), listen)
   parts.defer(() => drain(api))
   const owned = parts.move()
   return {
@@ -88,14 +87,12 @@ export async function compose(
     async whenReady(timeoutMs) {
       await Promise.all([...pools.values()].map(pool => pool.whenReady(timeoutMs)))
     },
-    deleteDueKeys: () => deleteDueKeys(deletion),
+    deleteDueKeys: () => deletion.run(),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }
 
-async function serve(app: RequestListener, where: { host: string; port: number } | { path: string }): Promise<Server> {
-  const options = { keepAliveTimeout: KEEP_ALIVE_MS, maxHeaderSize: HEADERS_MAX_BYTES, noDelay: true }
-  const server = createServer(options, app)
+async function listenOn(server: Server, where: { host: string; port: number } | { path: string }): Promise<Server> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(explain(error, where)))
     server.listen(where, resolve)

@@ -15,7 +15,7 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { wipe } from '../base/bytes.ts'
 import { type Infer, parseInput, type Structure } from '../base/schema.ts'
-import { KmsError } from '../model/errors.ts'
+import { type ErrorCode, KmsError } from '../model/errors.ts'
 import { isOperationName } from '../model/operations.ts'
 import type { Operation, Output, Services } from '../operations/operation.ts'
 import { registry } from '../operations/registry.ts'
@@ -24,7 +24,7 @@ import type { Logger } from '../telemetry/logger.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Authenticated, Authenticator } from './authenticate.ts'
 import { readBody } from './body.ts'
-import { encodeError, encodeOutput, operationOf, parseBody } from './protocol.ts'
+import { encodeError, encodeOutput, operationOf, parseBody, responseHeaders } from './protocol.ts'
 
 export interface RoadParts {
   readonly authenticator: Authenticator
@@ -73,20 +73,26 @@ export class Road {
     } catch (thrown) {
       const error = kmsErrorOf(thrown)
       const { status, body } = encodeError(error)
-      if (!request.complete) response.setHeader('connection', 'close')
+      if (!request.complete) response.shouldKeepAlive = false
       send(response, journey, status, body, error.code)
       this.#record(request, journey, error)
     }
   }
 
   async #perform(request: IncomingMessage, journey: Journey): Promise<Output> {
-    const { authenticator, services } = this.#parts
     const body = await readBody(request)
+    try {
+      return await this.#performWith(request, body, journey)
+    } finally {
+      wipe(body)
+    }
+  }
+
+  async #performWith(request: IncomingMessage, body: Buffer, journey: Journey): Promise<Output> {
+    const { authenticator, services } = this.#parts
     const { method = '', url = '', rawHeaders } = request
     journey.authenticated = await authenticator.authenticate({ method, url, rawHeaders, body })
-    const operation = lookUp(operationOf(request.headers))
-    journey.operation = operation.name
-    journey.readOnly = operation.readOnly
+    const operation = lookUp(operationOf(request.headers), journey)
     const input = readInput(operation.input, body)
     try {
       const output = await operation.perform(services, journey.authenticated, input)
@@ -95,7 +101,6 @@ export class Road {
       throw new KmsError('DryRunOperationException', 'The request would have succeeded, but the DryRun option is set.')
     } finally {
       wipePlaintext(input as Output)
-      wipe(body)
     }
   }
 
@@ -136,11 +141,13 @@ export class Road {
   }
 }
 
-function lookUp(name: string): Operation {
-  const operation = isOperationName(name) ? registry.get(name) : undefined
-  if (operation !== undefined) return operation
-  if (isOperationName(name)) throw new KmsError('UnsupportedOperationException', `${name} is not supported yet.`)
-  throw new KmsError('UnknownOperationException')
+function lookUp(name: string, journey: Journey): Operation {
+  if (!isOperationName(name)) throw new KmsError('UnknownOperationException')
+  journey.operation = name
+  const operation = registry.get(name)
+  if (operation === undefined) throw new KmsError('UnsupportedOperationException', `${name} is not supported yet.`)
+  journey.readOnly = operation.readOnly
+  return operation
 }
 
 /** Throws KmsError SerializationException or ValidationException. */
@@ -155,14 +162,12 @@ function send(
   { requestId }: Journey,
   status: number,
   body: string,
-  errorType?: string,
+  errorType?: ErrorCode,
 ): void {
-  response.statusCode = status
-  response.setHeader('Content-Type', 'application/x-amz-json-1.1')
-  response.setHeader('x-amzn-RequestId', requestId)
-  if (errorType !== undefined) response.setHeader('x-amzn-ErrorType', errorType)
-  response.setHeader('Content-Length', Buffer.byteLength(body))
-  response.end(body)
+  const lengthBytes = Buffer.byteLength(body)
+  response.writeHead(status, responseHeaders(requestId, lengthBytes, errorType))
+  // Most answers are ASCII, which leaves as it is.
+  response.end(body, lengthBytes === body.length ? 'latin1' : 'utf8')
 }
 
 function wipePlaintext(members: Output): void {

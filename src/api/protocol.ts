@@ -69,7 +69,7 @@ function wireForm(value: unknown): unknown {
   // fromEntries defines members, so that a key `__proto__` is one like any other.
   if (value instanceof Map) return Object.fromEntries(Array.from(value, ([key, member]) => [key, wireForm(member)]))
   const members: Record<string, unknown> = {}
-  for (const [name, member] of Object.entries(value)) members[name] = wireForm(member)
+  for (const name of Object.keys(value)) members[name] = wireForm((value as Record<string, unknown>)[name])
   return members
 }
 

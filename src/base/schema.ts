@@ -109,11 +109,11 @@ const ABSENT = broken('Member must not be null')
 
 /**
  * A shape of its own kind, for what JSON has no type for: `parse` returns the value, or says why not with `wrongType` or
- * `broken`. It may be called more than once for one value, and it sees nulls inside the value.
+ * `broken`. It may be called more than once for one value; it is never asked about null, but sees nulls inside the value.
  */
 export function custom<T>(parse: (value: unknown) => T | Refusal) {
   return z.transform((value: unknown, context): T => {
-    const parsed = value === undefined ? ABSENT : parse(value)
+    const parsed = value === undefined || value === null ? ABSENT : parse(value)
     if (!(parsed instanceof Refusal)) return parsed
     context.issues.push({ code: 'custom', input: value, params: { refusal: parsed } })
     return z.NEVER

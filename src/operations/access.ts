@@ -4,15 +4,13 @@
  */
 
 import { requireAllowed } from '../access/authorize.ts'
-import type { Targets } from '../access/targets.ts'
-import { ciphertextKid, type NameForms } from '../access/targets.ts'
+import { type Asker, ciphertextKid, type NameForms, type Targets } from '../access/targets.ts'
 import { aliasArn } from '../model/arn.ts'
 import { KmsError } from '../model/errors.ts'
 import { type Alias, type KeyState, type KmsKey, requireState } from '../model/key.ts'
 import type { KeyUsage } from '../model/key-specs.ts'
 import type { OperationName } from '../model/operations.ts'
 import type { HotReader } from '../store/store.ts'
-import type { RequestContext } from './operation.ts'
 
 export interface KeyRequirement {
   /** The permission, `kms:` included. */
@@ -33,12 +31,12 @@ export class Access {
   }
 
   /** For operations on no key: the identity's own policies decide. */
-  account({ caller }: RequestContext, action: string): void {
+  account({ caller }: Asker, action: string): void {
     requireAllowed(caller, action, { arn: '*', account: caller.account })
   }
 
   /** The key that a member names, authorised, in a fit state and of a fit usage. */
-  async key(request: RequestContext, operation: OperationName, keyId: string, need: KeyRequirement): Promise<KmsKey> {
+  async key(request: Asker, operation: OperationName, keyId: string, need: KeyRequirement): Promise<KmsKey> {
     const key = await this.#targets.named(request, keyId, need.action, need.names ?? 'ids')
     return admit(request, operation, key, need)
   }
@@ -48,7 +46,7 @@ export class Access {
    * ciphertext. Throws KmsError IncorrectKeyException when it is not.
    */
   async keyOfCiphertext(
-    request: RequestContext,
+    request: Asker,
     operation: OperationName,
     blob: Buffer,
     keyId: string | undefined,
@@ -64,7 +62,7 @@ export class Access {
   }
 
   /** An alias that exists, authorised as a resource of its own. Throws KmsError NotFoundException. */
-  async alias(request: RequestContext, action: string, name: string): Promise<Alias> {
+  async alias(request: Asker, action: string, name: string): Promise<Alias> {
     const { region, caller } = request
     const arn = this.aliasAction(request, action, name)
     const alias = await this.#hot.alias({ region, account: caller.account }, name)
@@ -73,14 +71,14 @@ export class Access {
   }
 
   /** Authorises an action on an alias name, whether the alias exists or not. Returns its ARN. */
-  aliasAction({ caller, region }: RequestContext, action: string, name: string): string {
+  aliasAction({ caller, region }: Asker, action: string, name: string): string {
     const arn = aliasArn(region, caller.account, name)
     requireAllowed(caller, action, { arn, account: caller.account })
     return arn
   }
 }
 
-function admit({ caller }: RequestContext, operation: OperationName, key: KmsKey, need: KeyRequirement): KmsKey {
+function admit({ caller }: Asker, operation: OperationName, key: KmsKey, need: KeyRequirement): KmsKey {
   requireAllowed(caller, need.action, key)
   if (need.states !== undefined) requireState(key, need.states)
   if (need.usage !== undefined && key.usage !== need.usage) {

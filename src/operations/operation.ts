@@ -2,19 +2,13 @@
  * What an operation is: its name, its input, whom it lets in, and what it does. It declares; the road (api/pipeline.ts)
  * enforces. `run` gets a key only through `access`, so an operation cannot forget to authorise.
  */
+import type { Asker } from '../access/targets.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Infer, Structure } from '../base/schema.ts'
 import type { Keyring } from '../keyring/keyring.ts'
-import type { Caller } from '../model/caller.ts'
 import type { OperationName } from '../model/operations.ts'
 import type { Store } from '../store/store.ts'
 import type { Access } from './access.ts'
-
-/** Who asks, and for which region; the same for the whole request. */
-export interface RequestContext {
-  readonly caller: Caller
-  readonly region: string
-}
 
 /** What operations work with. */
 export interface Services {
@@ -35,8 +29,8 @@ export interface OperationDefinition<S extends Structure, T extends object> {
   /** What the input's shape cannot say. Throws KmsError ValidationException. */
   readonly check?: (input: Infer<S>) => void
   /** Resolves and authorises what the input names, in that order; its state and usage after that. */
-  readonly access: (access: Access, request: RequestContext, input: Infer<S>) => Promise<T>
-  run(context: T & RequestContext & Services & { readonly input: Infer<S> }): Promise<Output>
+  readonly access: (access: Access, request: Asker, input: Infer<S>) => Promise<T>
+  run(context: T & Asker & Services & { readonly input: Infer<S> }): Promise<Output>
 }
 
 /** An operation whose types the registry need not know. */
@@ -45,7 +39,7 @@ export interface Operation {
   readonly input: Structure
   readonly readOnly: boolean
   /** Checks, authorises and runs. Throws KmsError. */
-  perform(services: Services, request: RequestContext, input: unknown): Promise<Output>
+  perform(services: Services, request: Asker, input: unknown): Promise<Output>
 }
 
 export function defineOperation<S extends Structure, T extends object>(

@@ -19,17 +19,29 @@ export interface DeletionParts {
   readonly metrics: Metrics
 }
 
-/** Deletes every key that is due. Returns how many. A key that was taken back meanwhile stays. */
-export async function deleteDueKeys(parts: DeletionParts): Promise<number> {
-  const { store, clock } = parts
-  let deleted = 0
-  for (;;) {
-    const due = await store.reader.listKeysDueForDeletion(clock(), BATCH)
-    for (const key of due) if (await deleteKey(parts, key)) deleted += 1
-    if (due.length < BATCH) break
+/** The job, with what it still owes: rows that are gone stay in the file until a scrub has succeeded. */
+export class DeletionJob {
+  readonly #parts: DeletionParts
+  #scrubOwed = true
+
+  constructor(parts: DeletionParts) {
+    this.#parts = parts
   }
-  if (deleted > 0) await store.scrub()
-  return deleted
+
+  /** Deletes every key that is due. Returns how many. A key that was taken back meanwhile stays. */
+  async run(): Promise<number> {
+    const { store, clock } = this.#parts
+    let deleted = 0
+    for (;;) {
+      const due = await store.reader.listKeysDueForDeletion(clock(), BATCH)
+      for (const key of due) if (await deleteKey(this.#parts, key)) deleted += 1
+      if (due.length < BATCH) break
+    }
+    this.#scrubOwed ||= deleted > 0
+    if (this.#scrubOwed) await store.scrub()
+    this.#scrubOwed = false
+    return deleted
+  }
 }
 
 async function deleteKey({ store, keyring, clock, logger, metrics }: DeletionParts, due: KmsKey): Promise<boolean> {

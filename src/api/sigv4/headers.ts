@@ -9,11 +9,17 @@ export type HeaderFields = ReadonlyMap<string, string>
 /** `rawHeaders` as Node gives them: name, value, name, value; each character is one byte of the wire (latin1). */
 export function foldHeaders(rawHeaders: readonly string[]): HeaderFields {
   const fields = new Map<string, string>()
-  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+  for (let i = 0; i < rawHeaders.length; i += 2) fields.set(rawHeaders[i]!.toLowerCase(), rawHeaders[i + 1]!)
+  // Repeated headers are rare, and looking for them costs as much as all the rest.
+  return fields.size * 2 === rawHeaders.length ? fields : joinRepeated(rawHeaders)
+}
+
+function joinRepeated(rawHeaders: readonly string[]): HeaderFields {
+  const fields = new Map<string, string>()
+  for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!.toLowerCase()
-    const value = rawHeaders[i + 1]!
     const before = fields.get(name)
-    fields.set(name, before === undefined ? value : `${before},${value}`)
+    fields.set(name, before === undefined ? rawHeaders[i + 1]! : `${before},${rawHeaders[i + 1]}`)
   }
   return fields
 }

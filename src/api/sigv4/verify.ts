@@ -16,7 +16,7 @@ import { foldHeaders, type HeaderFields } from './headers.ts'
 import { sameSignature, signatureOf, stringToSign, TERMINATOR } from './signature.ts'
 
 /** As KMS enforces it, narrower than SigV4's general 15 minutes. */
-export const CLOCK_SKEW_MINUTES = 5
+const CLOCK_SKEW_MINUTES = 5
 const CLOCK_SKEW_MS = CLOCK_SKEW_MINUTES * MINUTE_MS
 
 /** A request as Node's HTTP server has it, its body complete. */
@@ -97,12 +97,14 @@ export function checkScope(signed: SignedRequest, { regions, services }: Served,
   }
   if (signedAtMs < nowMs - CLOCK_SKEW_MS) {
     const limit = basicTimestamp(nowMs - CLOCK_SKEW_MS)
-    throw invalid(`Signature expired: ${timestamp} is now earlier than ${limit} (${basicTimestamp(nowMs)} - 5 min.)`)
+    throw invalid(
+      `Signature expired: ${timestamp} is now earlier than ${limit} (${basicTimestamp(nowMs)} - ${CLOCK_SKEW_MINUTES} min.)`,
+    )
   }
   if (signedAtMs > nowMs + CLOCK_SKEW_MS) {
     const limit = basicTimestamp(nowMs + CLOCK_SKEW_MS)
     throw invalid(
-      `Signature not yet current: ${timestamp} is still later than ${limit} (${basicTimestamp(nowMs)} + 5 min.)`,
+      `Signature not yet current: ${timestamp} is still later than ${limit} (${basicTimestamp(nowMs)} + ${CLOCK_SKEW_MINUTES} min.)`,
     )
   }
   checkSignedHeaders(signed)

@@ -43,6 +43,9 @@ export interface MemberEvents {
 
 const RESTART_PAUSE_FIRST_MS = 100
 const RESTART_PAUSE_MAX_MS = 30_000
+const MICROSECONDS_PER_MS = 1_000
+/** Of the newest command in the moving average: some twenty commands decide. */
+const TOKEN_MS_WEIGHT = 0.05
 /** A host that has served this long starts its next pause from the beginning. */
 const STEADY_MS = 60_000
 
@@ -56,6 +59,8 @@ export class Member {
   readonly #writer = new ByteWriter(65_536)
   readonly #held: EktMemory
   readonly #writeContext: WriteContext
+  /** Moving average of the time a command takes in the host. */
+  #tokenMs = 0.1
   #state: MemberState = 'starting'
   #process: HostProcess | undefined
   #nextId = 1
@@ -78,6 +83,11 @@ export class Member {
 
   get inFlight(): number {
     return this.#inFlight.size
+  }
+
+  /** How long a command sent now would wait for those before it, as fast as this token has been of late. */
+  get expectedWaitMs(): number {
+    return this.#inFlight.size * this.#tokenMs
   }
 
   get pid(): number | undefined {
@@ -160,6 +170,7 @@ export class Member {
       return undefined
     }
     this.#inFlight.delete(answer.id)
+    this.#tokenMs += (answer.tokenMicroseconds / MICROSECONDS_PER_MS - this.#tokenMs) * TOKEN_MS_WEIGHT
     this.#events.answered(this, errand, answer.tokenMicroseconds)
     if (answer.outcome === 'result') {
       errand.resolve(readResult(errand.name, answer.body))

@@ -32,6 +32,11 @@ export interface PoolSettings {
 const WATCH_INTERVAL_MS = 100
 /** A command that was in flight at two host deaths may be their cause, and is not repeated. */
 const SETBACKS_MAX = 2
+/**
+ * Tokens whose queue is shorter than this count as equally free, and the one that is at work already gets the command: its
+ * host is awake, and its frames travel together. Waking another one costs both worlds more than the wait.
+ */
+const FREE_BELOW_MS = 0.25
 const MICROSECONDS_PER_SECOND = 1_000_000
 const MS_PER_SECOND = 1_000
 
@@ -140,7 +145,7 @@ export class HsmPool {
     let best: Member | undefined
     for (const member of this.#members) {
       if (member.state !== 'healthy' || member === except) continue
-      if (best === undefined || member.inFlight < best.inFlight) best = member
+      if (best === undefined || takesSooner(member, best)) best = member
     }
     return best
   }
@@ -227,4 +232,10 @@ export class HsmPool {
       )
     }
   }
+}
+
+/** Whether `a` will get to a new command sooner than `b`, or as soon and cheaper. */
+function takesSooner(a: Member, b: Member): boolean {
+  const [aMs, bMs] = [a.expectedWaitMs, b.expectedWaitMs]
+  return aMs < FREE_BELOW_MS && bMs < FREE_BELOW_MS ? a.inFlight > b.inFlight : aMs < bMs
 }
