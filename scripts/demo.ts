@@ -31,7 +31,7 @@ const DEFAULT_REGION = 'on-prem-1'
 const KEY_ALIAS = 'alias/strongroom-demo'
 const SAMPLE_BYTES = 2 * 1024 * 1024
 const ANSWER_MS = 2_000
-/** What the file is bound to. It is not secret: it stands in the file's header and in the audit log. */
+/** What the file is bound to. It is not secret: it stands in the file's header. */
 const CONTEXT = { purpose: 'strongroom-demo' }
 
 interface Options {
@@ -62,9 +62,8 @@ What happened where
                   by AES-256-GCM with key commitment and a signature. The file's header holds the encrypted data
                   key and the encryption context. To decrypt, it sent both back (Decrypt).
 
-  service world   checked the signature of each request (SigV4), found the key and its policies, and authorised
-                  the caller. It passed on the key's EKT, which it cannot open, and the hash of the context, and
-                  answered once the audit event was on disk.
+  service world   checked the signature of each request (SigV4), found the key, and authorised the caller. It
+                  passed on the key's EKT, which it cannot open, and the hash of the encryption context.
 
   crypto world    GenerateDataKey: drew nonce, IV and data key from the token's random generator; derived a DEK in
                   the token from the HBK and the nonce; encrypted the data key there by AES-256-GCM, with key id

@@ -17,6 +17,15 @@ export interface ReadyMessage {
 
 /** Runs until it is told to stop. Throws what compose throws. */
 export async function runDaemon(configurationPath: string): Promise<void> {
+  try {
+    await serveUntilStopped(configurationPath)
+  } finally {
+    // A channel that somebody listens on keeps a process alive.
+    if (process.connected) process.disconnect?.()
+  }
+}
+
+async function serveUntilStopped(configurationPath: string): Promise<void> {
   const configuration = loadConfiguration(configurationPath)
   const logger = createLogger(configuration.log.level)
   const stopped = new Promise<string>(resolve => {

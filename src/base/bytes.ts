@@ -56,16 +56,23 @@ export class ByteWriter {
     return this
   }
 
-  /** Text as it is, in UTF-8, with no length before it: for labels and magic numbers. */
+  /** The bytes as they are, which must be `length` of them. Throws RangeError: a format never holds a field of another size. */
+  fixed(bytes: Uint8Array, length: number): this {
+    if (bytes.length !== length) throw new RangeError(`field has ${bytes.length} bytes and must have ${length}`)
+    return this.raw(bytes)
+  }
+
+  /** ASCII text as it is, with no length before it: for labels. */
   ascii(text: string): this {
-    this.#reserve(text.length * 3)
-    this.#length += this.#buffer.write(text, this.#length, 'utf8')
+    this.#reserve(text.length)
+    this.#length += this.#buffer.write(text, this.#length, 'latin1')
     return this
   }
 
-  /** `lp(x)`: a u16 length, then the bytes. */
-  lp(bytes: Uint8Array | string): this {
+  /** `lp(x)`: a u16 length of at most `max`, then the bytes. Throws RangeError beyond it. */
+  lp(bytes: Uint8Array | string, max = 0xffff): this {
     const value = typeof bytes === 'string' ? Buffer.from(bytes, 'utf8') : bytes
+    if (value.length > max) throw new RangeError(`field has ${value.length} bytes and may have ${max}`)
     return this.u16(value.length).raw(value)
   }
 
@@ -93,10 +100,15 @@ export class ByteWriter {
     return this.#buffer.subarray(0, this.#length)
   }
 
+  /** Takes back what was written after `length` bytes. */
+  truncate(length: number): void {
+    this.#buffer.fill(0, length, this.#length)
+    this.#length = length
+  }
+
   /** Overwrites what has been written and starts again, keeping the room. */
   clear(): void {
-    this.#buffer.fill(0, 0, this.#length)
-    this.#length = 0
+    this.truncate(0)
   }
 
   #reserve(bytes: number): void {
@@ -140,6 +152,13 @@ export class ByteReader {
     const value = Number(this.#buffer.readBigUInt64BE(this.#advance(8)))
     if (!Number.isSafeInteger(value)) throw new MalformedBytes('integer out of range')
     return value
+  }
+
+  /** One byte that is 0 or 1: a truth has one encoding. */
+  flag(): boolean {
+    const flag = this.u8()
+    if (flag > 1) throw new MalformedBytes('not a flag')
+    return flag === 1
   }
 
   /** A view of `length` bytes, not a copy. */

@@ -20,7 +20,9 @@ const QUERY_ATTRIBUTES = ['module-path', 'pin-source'] as const
  */
 export function parsePkcs11Uri(uri: string): Pkcs11Uri {
   if (!uri.startsWith('pkcs11:')) throw new Error('must begin with "pkcs11:" (RFC 7512)')
-  const [path = '', query = ''] = uri.slice('pkcs11:'.length).split('?', 2)
+  const rest = uri.slice('pkcs11:'.length)
+  const at = rest.indexOf('?')
+  const [path, query] = at < 0 ? [rest, ''] : [rest.slice(0, at), rest.slice(at + 1)]
   const attributes = readAttributes(path, ';', PATH_ATTRIBUTES)
   const options = readAttributes(query, '&', QUERY_ATTRIBUTES)
   const modulePath = options['module-path']
@@ -44,7 +46,9 @@ export function parsePkcs11Uri(uri: string): Pkcs11Uri {
 
 function pinFileOf(source: string | undefined): string {
   if (source === undefined) throw new Error('needs "pin-source", the file that holds the PIN')
-  const path = source.startsWith('file:') ? source.slice('file:'.length).replace(/^\/\/(?=\/)/, '') : source
+  const path = source.startsWith('file:')
+    ? source.slice('file:'.length).replace(/^\/\/(?:localhost)?(?=\/)/, '')
+    : source
   if (!path.startsWith('/')) throw new Error('"pin-source" must be an absolute path or a file: URI')
   return path
 }
@@ -61,7 +65,15 @@ function readAttributes<T extends string>(
     if (name === 'pin-value') throw new Error('must not hold a PIN: use "pin-source"')
     if (at < 0 || !known.includes(name)) throw new Error(`has an unknown attribute "${at < 0 ? part : name}"`)
     if (attributes[name] !== undefined) throw new Error(`has "${name}" twice`)
-    attributes[name] = decodeURIComponent(part.slice(at + 1))
+    attributes[name] = decode(name, part.slice(at + 1))
   }
   return attributes
+}
+
+function decode(name: string, text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    throw new Error(`has a malformed percent sequence in "${name}"`)
+  }
 }

@@ -21,7 +21,6 @@ import { addServe } from './commands/serve.ts'
 const EXPECTED = [
   CommandFailed,
   ConfigurationError,
-  HsmFault,
   IdentityRefused,
   KmsError,
   NotReady,
@@ -48,8 +47,13 @@ try {
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode
   else {
-    const expected = EXPECTED.some(kind => error instanceof kind)
-    process.stderr.write(`strongroom: ${expected ? (error as Error).message : (error as Error).stack}\n`)
+    process.stderr.write(`strongroom: ${explain(error as Error)}\n`)
     process.exitCode = 1
   }
+}
+
+function explain(error: Error): string | undefined {
+  // The kind of a fault is for the pool to act upon.
+  if (error instanceof HsmFault) return error.reason
+  return EXPECTED.some(kind => error instanceof kind) ? error.message : error.stack
 }

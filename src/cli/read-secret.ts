@@ -3,17 +3,33 @@ import { createInterface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
 import { CommandFailed } from './admin-client.ts'
 
+/** Throws {@link CommandFailed} when nothing is entered. */
 export async function readSecretLine(prompt: string): Promise<string> {
-  const terminal = process.stdin.isTTY === true
-  if (terminal) process.stderr.write(prompt)
+  const line = process.stdin.isTTY === true ? await askTerminal(prompt) : await nextPipedLine()
+  if (line === undefined || line === '') throw new CommandFailed('nothing was entered')
+  return line
+}
+
+async function askTerminal(prompt: string): Promise<string | undefined> {
+  process.stderr.write(prompt)
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
-  const lines = createInterface({ input: process.stdin, output: nowhere, terminal })
+  const lines = createInterface({ input: process.stdin, output: nowhere, terminal: true })
   try {
-    const line = (await lines[Symbol.asyncIterator]().next()).value
-    if (typeof line !== 'string' || line === '') throw new CommandFailed('nothing was entered')
-    return line
+    return (await lines[Symbol.asyncIterator]().next()).value
   } finally {
     lines.close()
-    if (terminal) process.stderr.write('\n')
+    process.stderr.write('\n')
   }
+}
+
+/** One reader for all that is piped in: it takes more from the pipe than one line, which a second one would miss. */
+let piped: AsyncIterator<string, undefined> | undefined
+
+async function nextPipedLine(): Promise<string | undefined> {
+  piped ??= createInterface({ input: process.stdin })[Symbol.asyncIterator]()
+  process.stdin.ref?.()
+  const { value } = await piped.next()
+  // A pipe that stays open must not keep the command from ending; a file has no say in that.
+  process.stdin.unref?.()
+  return value
 }

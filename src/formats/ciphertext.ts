@@ -69,6 +69,9 @@ export function startCiphertext(
   iv: Buffer,
   sealedBytes: number,
 ): { blob: Buffer; sealed: Buffer } {
+  if (kid.length !== KID_BYTES || mid.length !== MID_BYTES || nonce.length !== NONCE_BYTES || iv.length !== IV_BYTES) {
+    throw new RangeError('a header field has the wrong size')
+  }
   const blob = Buffer.allocUnsafe(HEADER_BYTES + IV_BYTES + sealedBytes)
   blob.set(MAGIC, 0)
   blob.writeUInt8(suite, SUITE_OFFSET)

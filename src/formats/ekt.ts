@@ -31,6 +31,7 @@ export const EKT_RECORD_MAX_BYTES = 8_192
 const MAGIC = Buffer.from([0x53, 0x52, 0x45, 0x01])
 const MAC_LABEL = Buffer.from('strongroom/ekt/1\0', 'latin1')
 const NAME_MAX_BYTES = 64
+const COMMITMENT_BYTES = 32
 
 export const WRAP_SCHEMES = ['RFC5649', 'RFC3394', 'resident'] as const
 export type WrapScheme = (typeof WRAP_SCHEMES)[number]
@@ -79,7 +80,7 @@ export function ektMacInput(fields: EktFields): Buffer {
 
 /** The record that is stored. */
 export function encodeEkt(fields: EktFields, mac: Buffer): Buffer {
-  return writeFields(new ByteWriter().raw(MAGIC), fields).raw(mac).finish()
+  return writeFields(new ByteWriter().raw(MAGIC), fields).fixed(mac, EKT_MAC_BYTES).finish()
 }
 
 /** Reads a record; the MAC is not verified here. Throws {@link MalformedBytes}. */
@@ -101,7 +102,7 @@ export function decodeEkt(record: Buffer): { fields: EktFields; mac: Buffer } {
     wrapScheme: reader.text(NAME_MAX_BYTES),
     tokenKeyType: reader.text(NAME_MAX_BYTES),
     trueLength: reader.u16(),
-    multiRegion: readFlag(reader),
+    multiRegion: reader.flag(),
     spkiDigest: reader.raw(SPKI_DIGEST_BYTES),
     body: readBody(reader),
   }
@@ -111,27 +112,25 @@ export function decodeEkt(record: Buffer): { fields: EktFields; mac: Buffer } {
 }
 
 function writeFields(writer: ByteWriter, fields: EktFields): ByteWriter {
+  const name = (text: string) => writer.lp(text, NAME_MAX_BYTES)
+  writer.fixed(fields.domainId, DOMAIN_ID_BYTES).u32(fields.dkVersion).u32(fields.macVersion)
+  name(fields.region)
+  name(fields.account)
+  writer.fixed(fields.kid, KID_BYTES).fixed(fields.mid, MID_BYTES)
+  name(fields.keySpec)
+  name(fields.keyUsage)
+  name(fields.origin)
+  name(fields.kdf)
+  name(fields.wrapScheme)
+  name(fields.tokenKeyType)
   writer
-    .raw(fields.domainId)
-    .u32(fields.dkVersion)
-    .u32(fields.macVersion)
-    .lp(fields.region)
-    .lp(fields.account)
-    .raw(fields.kid)
-    .raw(fields.mid)
-    .lp(fields.keySpec)
-    .lp(fields.keyUsage)
-    .lp(fields.origin)
-    .lp(fields.kdf)
-    .lp(fields.wrapScheme)
-    .lp(fields.tokenKeyType)
     .u16(fields.trueLength)
     .u8(fields.multiRegion ? 1 : 0)
-    .raw(fields.spkiDigest)
+    .fixed(fields.spkiDigest, SPKI_DIGEST_BYTES)
   if (fields.body.kind === 'wrapped') return writer.u8(KIND_WRAPPED).lp32(fields.body.bytes)
-  writer.u8(KIND_RESIDENT).lp(fields.body.ckaId).u16(fields.body.serials.length)
-  for (const serial of fields.body.serials.toSorted()) writer.lp(serial)
-  return writer.raw(fields.body.commitment)
+  writer.u8(KIND_RESIDENT).lp(fields.body.ckaId, NAME_MAX_BYTES).u16(fields.body.serials.length)
+  for (const serial of fields.body.serials.toSorted(byBytes)) name(serial)
+  return writer.fixed(fields.body.commitment, COMMITMENT_BYTES)
 }
 
 function readBody(reader: ByteReader): EktFields['body'] {
@@ -140,11 +139,12 @@ function readBody(reader: ByteReader): EktFields['body'] {
   if (kind !== KIND_RESIDENT) throw new MalformedBytes('unknown kind of EKT')
   const ckaId = reader.lp(NAME_MAX_BYTES)
   const serials = Array.from({ length: reader.u16() }, () => reader.text(NAME_MAX_BYTES))
-  return { kind: 'resident', ckaId, serials, commitment: reader.raw(32) }
+  const ascending = serials.every((serial, at) => at === 0 || byBytes(serials[at - 1] ?? '', serial) < 0)
+  if (!ascending) throw new MalformedBytes('serials out of order')
+  return { kind: 'resident', ckaId, serials, commitment: reader.raw(COMMITMENT_BYTES) }
 }
 
-function readFlag(reader: ByteReader): boolean {
-  const flag = reader.u8()
-  if (flag > 1) throw new MalformedBytes('not a flag')
-  return flag === 1
+/** By UTF-8 bytes: JavaScript's own order differs beyond the Basic Multilingual Plane. */
+function byBytes(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a, 'utf8'), Buffer.from(b, 'utf8'))
 }

@@ -14,8 +14,8 @@ export const CONTEXT_MAX_BYTES = 8_192
 export type ContextFault = 'type' | 'surrogate' | 'size'
 
 /**
- * A context from parsed JSON. Scalars that are not strings are read in their literal form, as AWS does. Lone surrogates
- * are refused: all of them encode as EF BF BD, so that different contexts would give one AAD.
+ * A context from parsed JSON. Scalars that are not strings become what JavaScript prints for them; AWS takes their literal
+ * form, which JSON.parse does not keep. Lone surrogates are refused: all of them encode as EF BF BD, so that different contexts would give one AAD.
  */
 export function encryptionContextFrom(value: unknown): EncryptionContext | ContextFault {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'type'

@@ -29,6 +29,7 @@ export function kidOf(keyId: string): Buffer {
 
 /** The key id of 17 bytes; undefined when the first byte names no kind. */
 export function keyIdOf(kid: Buffer): string | undefined {
+  if (kid.length !== KID_BYTES) return undefined
   const hex = kid.toString('hex', 1)
   if (kid[0] === KIND_MULTI_REGION) return `mrk-${hex}`
   if (kid[0] !== KIND_UUID) return undefined

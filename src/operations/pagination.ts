@@ -1,4 +1,7 @@
-/** Pages and their markers. A marker names the last item shown and the list it belongs to; to callers it is opaque. */
+/**
+ * Pages and their markers. A marker names the last item shown and the list it belongs to; to callers it is opaque. A list
+ * is named with all that sets it apart from others: kind, region, account, and the key whose items it shows.
+ */
 import { KmsError } from '../model/errors.ts'
 import type { Page } from '../store/store.ts'
 
@@ -39,7 +42,9 @@ export async function paginate<T>(
 function readMarker(list: string, marker: string): string {
   const text = Buffer.from(marker, 'base64url').toString('utf8')
   const prefix = `${list}/`
-  if (!text.startsWith(prefix) || text.length === prefix.length) {
+  // Reading base64url skips what does not belong to it, so only writing it again shows that the marker is one of ours.
+  const altered = Buffer.from(text, 'utf8').toString('base64url') !== marker
+  if (altered || !text.startsWith(prefix) || text.length === prefix.length) {
     throw new KmsError('InvalidMarkerException', 'The marker is not valid.')
   }
   return text.slice(prefix.length)

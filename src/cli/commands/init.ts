@@ -57,7 +57,7 @@ async function init({ config, soPinFile = [] }: InitOptions): Promise<void> {
   await ensureFirstIdentity({ store, clock: systemClock, account, pool, credentialsPath: state.credentials, say })
 }
 
-/** SO PINs from `FILE` (any region) or `REGION=FILE`; asked for on the terminal when no file is named. */
+/** SO PINs from `FILE` (any region) or `REGION=FILE`; asked for, once for each region, when no file is named. */
 function officerPinFrom(files: readonly string[]): (region: string) => Promise<PinSource> {
   const byRegion = new Map(
     files.map(entry => {
@@ -65,9 +65,12 @@ function officerPinFrom(files: readonly string[]): (region: string) => Promise<P
       return at < 0 ? ['', entry] : [entry.slice(0, at), entry.slice(at + 1)]
     }),
   )
+  const typed = new Map<string, string>()
   return async region => {
     const file = byRegion.get(region) ?? byRegion.get('')
     if (file !== undefined) return { file }
-    return { typed: await readSecretLine(`SO PIN of the token that holds the domain of ${region}: `) }
+    const pin = typed.get(region) ?? (await readSecretLine(`SO PIN of the token that holds the domain of ${region}: `))
+    typed.set(region, pin)
+    return { typed: pin }
   }
 }

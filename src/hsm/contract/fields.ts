@@ -2,7 +2,7 @@
  * How the values of a command cross the border: each field has one binary form and one bound, and the TypeScript type
  * follows from the field. Both worlds use the same description, so neither can drift.
  */
-import { type ByteReader, type ByteWriter, MalformedBytes } from '../../base/bytes.ts'
+import type { ByteReader, ByteWriter } from '../../base/bytes.ts'
 
 export interface Field<T> {
   write(writer: ByteWriter, value: T, context: WriteContext): void
@@ -41,30 +41,27 @@ export const u32 = field<number>(
 )
 export const flag = field<boolean>(
   (w, v) => void w.u8(v ? 1 : 0),
-  r => r.u8() === 1,
+  r => r.flag(),
 )
 
 /** At most `max` bytes, as a view of the frame. */
 export const bytes = (max: number): Field<Buffer> =>
   field(
-    (w, v) => void w.lp(v),
+    (w, v) => void w.lp(v, max),
     r => r.lp(max),
   )
 
 /** Exactly `length` bytes. */
 export const fixed = (length: number): Field<Buffer> =>
   field(
-    (w, v) => {
-      if (v.length !== length) throw new MalformedBytes(`field must be ${length} bytes`)
-      w.raw(v)
-    },
+    (w, v) => void w.fixed(v, length),
     r => r.raw(length),
   )
 
 /** At most `max` bytes of UTF-8. */
 export const text = (max: number): Field<string> =>
   field(
-    (w, v) => void w.lp(v),
+    (w, v) => void w.lp(v, max),
     r => r.text(max),
   )
 
@@ -74,7 +71,7 @@ export const ekt = (maxRecord: number): Field<EktReference> =>
     (w, v, context) => {
       w.raw(v.digest)
       if (context.holdsEkt(v)) w.u16(0)
-      else w.lp(v.record)
+      else w.lp(v.record, maxRecord)
     },
     r => ({ digest: r.raw(DIGEST_BYTES), record: r.lp(maxRecord) }),
   )

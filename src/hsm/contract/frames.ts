@@ -128,11 +128,14 @@ export function readFault(body: Buffer): HsmFault {
 
 /** Cuts a stream of bytes into frames, whatever way it was split on its road. */
 export class FrameSplitter {
-  #rest: Buffer = Buffer.alloc(0)
+  #rest: Buffer = NOTHING
 
-  /** Calls `take` with each whole frame, as a view of `chunk` where it lies in one piece. Throws {@link MalformedBytes}. */
-  push(chunk: Buffer, take: (frame: Buffer) => void): void {
-    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk])
+  /**
+   * Calls `take` with each whole frame, as a view of the bytes that are returned: whoever must not leave plaintext behind
+   * overwrites them. What it kept for itself is overwritten here. Throws {@link MalformedBytes}.
+   */
+  push(chunk: Buffer, take: (frame: Buffer) => void): Buffer {
+    const bytes = this.#rest.length === 0 ? chunk : this.#join(chunk)
     let offset = 0
     while (bytes.length - offset >= LENGTH_BYTES) {
       const length = bytes.readUInt32BE(offset)
@@ -142,15 +145,39 @@ export class FrameSplitter {
       take(bytes.subarray(offset + LENGTH_BYTES, end))
       offset = end
     }
-    this.#rest = offset === bytes.length ? Buffer.alloc(0) : Buffer.from(bytes.subarray(offset))
+    this.#rest = offset === bytes.length ? NOTHING : ownCopy(bytes.subarray(offset))
+    return bytes
   }
+
+  #join(chunk: Buffer): Buffer {
+    const joined = Buffer.allocUnsafeSlow(this.#rest.length + chunk.length)
+    joined.set(this.#rest)
+    joined.set(chunk, this.#rest.length)
+    this.#rest.fill(0)
+    return joined
+  }
+}
+
+const NOTHING = Buffer.alloc(0)
+
+/** Outside of Node's shared pool, where bytes would outlive their use. */
+function ownCopy(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length)
+  copy.set(bytes)
+  return copy
 }
 
 function framed(writer: ByteWriter, write: () => unknown): void {
   const start = writer.length
-  writer.u32(0)
-  write()
-  writer.patchU32(writer.length - start - LENGTH_BYTES, start)
+  try {
+    writer.u32(0)
+    write()
+    writer.patchU32(writer.length - start - LENGTH_BYTES, start)
+  } catch (error) {
+    // A field out of bounds must not leave half a frame in front of the others.
+    writer.truncate(start)
+    throw error
+  }
 }
 
 function answerHead(writer: ByteWriter, id: number, outcome: Outcome, tokenMicroseconds: number): ByteWriter {

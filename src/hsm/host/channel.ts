@@ -23,13 +23,14 @@ export class HostChannel {
       const length = readSync(CHANNEL_FD, this.#buffer)
       if (length === 0) return
       let answeredAt = performance.now()
-      this.#splitter.push(this.#buffer.subarray(0, length), frame => {
+      const taken = this.#splitter.push(this.#buffer.subarray(0, length), frame => {
         take(frame)
         if (performance.now() - answeredAt < ANSWER_DELAY_MS) return
         this.flush()
         answeredAt = performance.now()
       })
       this.flush()
+      taken.fill(0)
       this.#buffer.fill(0, 0, length)
       settle()
     }

@@ -59,7 +59,7 @@ export function unwrapTemplate(values: Readonly<Record<string, boolean>>): { typ
     const flag = Buffer.from([value === true ? 1 : 0])
     pinned.push(flag)
     const words = [BigInt(type), koffi.address(flag), 1n]
-    words.forEach((word, at) => array.writeBigUInt64LE(BigInt(word), (index * 3 + at) * WORD_BYTES))
+    for (const [at, word] of words.entries()) array.writeBigUInt64LE(BigInt(word), (index * 3 + at) * WORD_BYTES)
   })
   return { type: CKA_UNWRAP_TEMPLATE, value: array }
 }

@@ -15,6 +15,8 @@ export class Ceremony implements AsyncDisposable {
   readonly #splitter = new FrameSplitter()
   readonly #ended: Promise<void>
   #waiting: { resolve: (frame: Buffer) => void; reject: (error: Error) => void } | undefined
+  /** Why no command can be answered any more. */
+  #fault: HsmFault | undefined
 
   /** `onOutput` receives lines that the vendor's library writes. */
   constructor(onOutput: (line: string) => void = () => {}) {
@@ -25,8 +27,9 @@ export class Ceremony implements AsyncDisposable {
     )
     channel.on('error', () => {})
     this.#ended = new Promise(resolve => {
-      child.once('close', code => {
-        this.#waiting?.reject(new HsmFault('module', `the ceremony process ended with code ${code}`))
+      child.once('close', (code, signal) => {
+        this.#fault = new HsmFault('module', `the ceremony process ended (${signal ?? `code ${code}`})`)
+        this.#waiting?.reject(this.#fault)
         resolve()
       })
     })
@@ -34,6 +37,7 @@ export class Ceremony implements AsyncDisposable {
 
   /** Sends one command and waits for its answer. Throws HsmFault. */
   async call<C extends CeremonyName>(name: C, args: CeremonyArgs<C>): Promise<CeremonyResult<C>> {
+    if (this.#fault !== undefined) throw this.#fault
     const answered = new Promise<Buffer>((resolve, reject) => {
       this.#waiting = { resolve, reject }
     })

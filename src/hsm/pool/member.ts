@@ -43,6 +43,8 @@ export interface MemberEvents {
 
 const RESTART_PAUSE_FIRST_MS = 100
 const RESTART_PAUSE_MAX_MS = 30_000
+/** A library may hang while it is loaded or logged in as well. */
+const START_DEADLINE_MS = 15_000
 const MICROSECONDS_PER_MS = 1_000
 /** Of the newest command in the moving average: some twenty commands decide. */
 const TOKEN_MS_WEIGHT = 0.05
@@ -63,6 +65,7 @@ export class Member {
   #tokenMs = 0.1
   #state: MemberState = 'starting'
   #process: HostProcess | undefined
+  #startedAtMs = 0
   #nextId = 1
   #flushScheduled = false
   #pauseMs = RESTART_PAUSE_FIRST_MS
@@ -97,7 +100,7 @@ export class Member {
   start(): void {
     const host = spawnHost(HOST_ENTRY, line => this.#events.output(this, line))
     const splitter = new FrameSplitter()
-    const startedAtMs = performance.now()
+    this.#startedAtMs = performance.now()
     let failure: Extract<HostEvent, { type: 'failed' }> | undefined
     this.#process = host
     this.#held.clear()
@@ -113,7 +116,7 @@ export class Member {
     })
     host.child.once('error', () => {})
     host.child.once('close', (code, signal) => {
-      this.#ended(failure, `host ended (${signal ?? `code ${code}`})`, performance.now() - startedAtMs)
+      this.#ended(failure, `host ended (${signal ?? `code ${code}`})`)
     })
     writeConfiguration(this.#writer, this.#configuration)
     this.#flush()
@@ -123,9 +126,9 @@ export class Member {
   send(errand: Errand): void {
     const id = this.#nextId
     this.#nextId = id === 0xffff_ffff ? 1 : id + 1
+    writeRequest(this.#writer, id, errand.name, errand.args, this.#writeContext)
     this.#inFlight.set(id, errand)
     errand.sentAtMs = performance.now()
-    writeRequest(this.#writer, id, errand.name, errand.args, this.#writeContext)
     if (this.#flushScheduled) return
     this.#flushScheduled = true
     setImmediate(() => this.#flush())
@@ -137,10 +140,12 @@ export class Member {
     this.#process?.child.kill('SIGKILL')
   }
 
-  /** The first command in flight whose deadline has passed. */
-  overdue(nowMs: number): Errand | undefined {
-    for (const errand of this.#inFlight.values()) {
-      if (nowMs - errand.sentAtMs > commands[errand.name].deadlineMs) return errand
+  /** What the host should have answered by now; undefined while it keeps its deadlines. */
+  overdue(nowMs: number): string | undefined {
+    if (this.#state === 'starting') return nowMs - this.#startedAtMs > START_DEADLINE_MS ? 'its start' : undefined
+    if (this.#state !== 'healthy') return undefined
+    for (const { name, sentAtMs } of this.#inFlight.values()) {
+      if (nowMs - sentAtMs > commands[name].deadlineMs) return name
     }
     return undefined
   }
@@ -189,7 +194,7 @@ export class Member {
     return undefined
   }
 
-  #ended(failure: Extract<HostEvent, { type: 'failed' }> | undefined, how: string, livedMs: number): void {
+  #ended(failure: Extract<HostEvent, { type: 'failed' }> | undefined, how: string): void {
     const reason = failure?.reason ?? how
     const errands = [...this.#inFlight.values()]
     this.#inFlight.clear()
@@ -198,7 +203,7 @@ export class Member {
     if (!this.#closing) this.#changeState(failure?.retry === false ? 'locked-out' : 'down', reason)
     for (const errand of errands) this.#events.lost(this, errand, new HsmFault('module', reason))
     if (this.#closing || this.#state === 'locked-out') return
-    if (livedMs > STEADY_MS) this.#pauseMs = RESTART_PAUSE_FIRST_MS
+    if (performance.now() - this.#startedAtMs > STEADY_MS) this.#pauseMs = RESTART_PAUSE_FIRST_MS
     this.#restartTimer = setTimeout(() => {
       this.restarts += 1
       this.#changeState('starting', 'host is started again')

@@ -207,8 +207,8 @@ export class HsmPool {
   #watch(): void {
     const now = performance.now()
     for (const member of this.#members) {
-      const overdue = member.state === 'healthy' ? member.overdue(now) : undefined
-      if (overdue !== undefined) member.kill(`no answer to ${overdue.name} within its deadline`)
+      const overdue = member.overdue(now)
+      if (overdue !== undefined) member.kill(`no answer to ${overdue} within its deadline`)
     }
     while (this.#waiting[0] !== undefined && now - this.#waiting[0].startedAtMs > this.#settings.maxWaitMs) {
       this.#waiting.shift()?.reject(new PoolUnavailable(`no token of region ${this.region} can serve`))

@@ -3,14 +3,14 @@ import { KmsError } from '../../model/errors.ts'
 import { AlreadyStored } from '../../store/faults.ts'
 import { defineOperation } from '../operation.ts'
 import { aliasName, keyId } from '../shapes.ts'
-import { requireAliasName, requireRoomForAlias } from './alias-rules.ts'
+import { requireNewAliasName, requireRoomForAlias } from './alias-rules.ts'
 
 /** CreateAlias gives a key another name. */
 export const CreateAlias = defineOperation({
   name: 'CreateAlias',
   input: structure({ AliasName: aliasName, TargetKeyId: keyId }),
   readOnly: false,
-  check: ({ AliasName }) => requireAliasName(AliasName),
+  check: ({ AliasName }) => requireNewAliasName(AliasName),
   async access(access, request, { AliasName, TargetKeyId }) {
     const aliasArn = access.aliasAction(request, 'kms:CreateAlias', AliasName)
     const key = await access.key(request, 'CreateAlias', TargetKeyId, {

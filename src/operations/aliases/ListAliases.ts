@@ -17,10 +17,11 @@ export const ListAliases = defineOperation({
   },
 
   async run({ key, caller: { account }, region, input, store }) {
-    const page = pageOf('aliases', input, { default: 50, max: 100 })
+    const list = `aliases/${region}/${account}/${key?.id ?? ''}`
+    const page = pageOf(list, input, { default: 50, max: 100 })
     const scope = { region, account }
     const { items, next } = await paginate(
-      'aliases',
+      list,
       page,
       asked => store.reader.listAliases(scope, key?.id, asked),
       ({ name }) => name,

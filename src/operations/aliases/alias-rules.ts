@@ -10,21 +10,24 @@ const NAME = /^alias\/[a-zA-Z0-9/_-]+$/
 
 export const ALIASES_PER_KEY = 50
 
-/** Throws KmsError ValidationException, or InvalidAliasNameException for AWS's reserved names. */
+/** Whether it is the name of an alias at all, existing or not. Throws KmsError ValidationException. */
 export function requireAliasName(name: string): void {
   if (!name.startsWith(PREFIX)) {
     invalid(
       'Alias must start with the prefix "alias/". Please see https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html',
     )
   }
+  if (name === PREFIX) invalid('An alias name must have at least one character after "alias/".')
+}
+
+/** Whether an alias may be made with this name. Throws KmsError ValidationException or InvalidAliasNameException. */
+export function requireNewAliasName(name: string): void {
+  requireAliasName(name)
   if (name.startsWith(RESERVED_PREFIX)) {
     throw new KmsError('InvalidAliasNameException', 'Alias names that begin with alias/aws/ are reserved.')
   }
   if (!NAME.test(name)) {
-    throw new KmsError(
-      'InvalidAliasNameException',
-      'An alias name may hold letters, digits, /, _ and - after alias/, and at least one of them.',
-    )
+    throw new KmsError('InvalidAliasNameException', 'An alias name may hold letters, digits, /, _ and - after alias/.')
   }
 }
 

@@ -12,7 +12,7 @@ import {
   recipient,
   refuseUnsupported,
 } from '../shapes.ts'
-import { checkCiphertextInput } from './ciphertext-input.ts'
+import { checkCiphertextInput, ciphertextOf } from './ciphertext-input.ts'
 import { encryptionAlgorithmOf } from './encryption-algorithm.ts'
 
 const need = {
@@ -40,18 +40,20 @@ export const Decrypt = defineOperation({
     checkCiphertextInput(input, input.KeyId, 'keyId')
     refuseUnsupported(input)
   },
-  access: async (access, request, { CiphertextBlob, KeyId }) => ({
-    key:
-      CiphertextBlob === undefined
+  async access(access, request, input) {
+    const { KeyId } = input
+    const blob = ciphertextOf(input)
+    const key =
+      blob === undefined
         ? await access.key(request, 'Decrypt', KeyId ?? '', need)
-        : await access.keyOfCiphertext(request, 'Decrypt', CiphertextBlob, KeyId, need),
-  }),
+        : await access.keyOfCiphertext(request, 'Decrypt', blob, KeyId, need)
+    return { key, blob }
+  },
 
-  async run({ key, input, keyring }) {
+  async run({ key, blob, input, keyring }) {
     const algorithm = encryptionAlgorithmOf(key, input.EncryptionAlgorithm)
-    if (input.CiphertextBlob === undefined) return undefined
-    const context = input.EncryptionContext ?? EMPTY_CONTEXT
-    const { plaintext, material } = await keyring.decrypt(key, input.CiphertextBlob, context)
+    if (blob === undefined) return undefined
+    const { plaintext, material } = await keyring.decrypt(key, blob, input.EncryptionContext ?? EMPTY_CONTEXT)
     return { KeyId: key.arn, Plaintext: plaintext, EncryptionAlgorithm: algorithm, KeyMaterialId: material.id }
   },
 })

@@ -12,7 +12,7 @@ import {
   keyId,
   refuseUnsupported,
 } from '../shapes.ts'
-import { checkCiphertextInput } from './ciphertext-input.ts'
+import { checkCiphertextInput, ciphertextOf } from './ciphertext-input.ts'
 import { encryptionAlgorithmOf } from './encryption-algorithm.ts'
 
 const needed = (action: string): KeyRequirement => ({
@@ -42,28 +42,34 @@ export const ReEncrypt = defineOperation({
     checkCiphertextInput(input, input.SourceKeyId, 'sourceKeyId')
     refuseUnsupported(input)
   },
-  async access(access, request, { CiphertextBlob, SourceKeyId, DestinationKeyId }) {
+  async access(access, request, input) {
+    const { SourceKeyId, DestinationKeyId } = input
+    const blob = ciphertextOf(input)
     const from = needed('kms:ReEncryptFrom')
     const source =
-      CiphertextBlob === undefined
+      blob === undefined
         ? await access.key(request, 'ReEncrypt', SourceKeyId ?? '', from)
-        : await access.keyOfCiphertext(request, 'ReEncrypt', CiphertextBlob, SourceKeyId, from)
+        : await access.keyOfCiphertext(request, 'ReEncrypt', blob, SourceKeyId, from)
     const destination = await access.key(request, 'ReEncrypt', DestinationKeyId, needed('kms:ReEncryptTo'))
-    return { source, destination }
+    return { source, destination, blob }
   },
 
-  async run({ source, destination, input, keyring }) {
+  async run({ source, destination, blob, input, keyring }) {
     const sourceAlgorithm = encryptionAlgorithmOf(source, input.SourceEncryptionAlgorithm)
     const destinationAlgorithm = encryptionAlgorithmOf(destination, input.DestinationEncryptionAlgorithm)
-    if (input.CiphertextBlob === undefined) return undefined
+    if (blob === undefined) return undefined
     const sourceContext = input.SourceEncryptionContext ?? EMPTY_CONTEXT
     const destinationContext = input.DestinationEncryptionContext ?? EMPTY_CONTEXT
-    const { blob, sourceMaterial, destinationMaterial } = await keyring.reEncrypt(
-      { key: source, blob: input.CiphertextBlob, context: sourceContext },
+    const {
+      blob: moved,
+      sourceMaterial,
+      destinationMaterial,
+    } = await keyring.reEncrypt(
+      { key: source, blob, context: sourceContext },
       { key: destination, context: destinationContext },
     )
     return {
-      CiphertextBlob: blob,
+      CiphertextBlob: moved,
       SourceKeyId: source.arn,
       KeyId: destination.arn,
       SourceEncryptionAlgorithm: sourceAlgorithm,

@@ -1,4 +1,4 @@
-/** The rules about absent ciphertexts, which only a dry run may leave out. */
+/** The rules about ciphertexts: only a dry run may leave one out, and then it may be told to ignore one that is there. */
 import { invalid } from '../shapes.ts'
 
 interface CiphertextInput {
@@ -9,11 +9,22 @@ interface CiphertextInput {
 
 /** With IGNORE_CIPHERTEXT a dry run checks rights alone, so it must name the key. Throws KmsError ValidationException. */
 export function checkCiphertextInput(input: CiphertextInput, keyId: string | undefined, keyMember: string): void {
-  const ignoring = (input.DryRunModifiers?.length ?? 0) > 0
-  if (ignoring && input.DryRun !== true) invalid('DryRunModifiers can be used only when DryRun is true.')
-  if (input.CiphertextBlob !== undefined) return
-  if (!ignoring) required('ciphertextBlob')
+  if (!isIgnored(input)) {
+    if (input.CiphertextBlob === undefined) required('ciphertextBlob')
+    return
+  }
+  if (input.DryRun !== true) invalid('DryRunModifiers can be used only when DryRun is true.')
   if (keyId === undefined) required(keyMember)
+}
+
+/** The ciphertext that counts; undefined when a dry run ignores it, whatever it is. */
+export function ciphertextOf(input: CiphertextInput): Buffer | undefined {
+  return isIgnored(input) ? undefined : input.CiphertextBlob
+}
+
+/** IGNORE_CIPHERTEXT is the only modifier there is. */
+function isIgnored({ DryRunModifiers }: CiphertextInput): boolean {
+  return (DryRunModifiers?.length ?? 0) > 0
 }
 
 function required(member: string): never {

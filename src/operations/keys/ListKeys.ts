@@ -15,10 +15,11 @@ export const ListKeys = defineOperation({
   },
 
   async run({ caller: { account }, region, input, store }) {
-    const page = pageOf('keys', input, { default: 100, max: 1_000 })
+    const list = `keys/${region}/${account}`
+    const page = pageOf(list, input, { default: 100, max: 1_000 })
     const scope = { region, account }
     const { items, next } = await paginate(
-      'keys',
+      list,
       page,
       asked => store.reader.listKeyIds(scope, asked),
       id => id,

@@ -13,9 +13,10 @@ export const ListResourceTags = defineOperation({
   }),
 
   async run({ key, input, store }) {
-    const page = pageOf('tags', input, { default: 50, max: 50 })
+    const list = `tags/${key.arn}`
+    const page = pageOf(list, input, { default: 50, max: 50 })
     const read = (asked: typeof page) => store.reader.listTags(key, key.id, asked)
-    const { items, next } = await paginate('tags', page, read, tag => tag.key)
+    const { items, next } = await paginate(list, page, read, tag => tag.key)
     return { Tags: items.map(({ key: TagKey, value: TagValue }) => ({ TagKey, TagValue })), ...next }
   },
 })

@@ -1,0 +1,99 @@
+/** Records for tests of the key store: whole, distinct, and of the model's own types. */
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { userArn } from '../../../src/model/arn.ts'
+import type { AccessKey, Identity } from '../../../src/model/identity.ts'
+import { type Alias, arnOf, type KeyMaterial, type KmsKey } from '../../../src/model/key.ts'
+import { kidOf, newKeyId } from '../../../src/model/key-id.ts'
+import type { DaemonKey, Domain, Scope } from '../../../src/store/store.ts'
+
+export const SCOPE: Scope = { region: 'on-prem-1', account: '000000000001' }
+
+export function makeTemporaryFolder(): { path: string; remove: () => void } {
+  const path = mkdtempSync(join(tmpdir(), 'strongroom-store-'))
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
+}
+
+export function makeEkt(bytes = 300): KeyMaterial['ekt'] {
+  const record = randomBytes(bytes)
+  return { record, digest: createHash('sha256').update(record).digest() }
+}
+
+export function makeMaterial(state: KeyMaterial['state'] = 'CURRENT', createdAtMs = 1_000): KeyMaterial {
+  return { id: randomBytes(32).toString('hex'), state, createdAtMs, ekt: makeEkt() }
+}
+
+export function makeKey(changes: Partial<KmsKey> = {}, materials: readonly KeyMaterial[] = [makeMaterial()]): KmsKey {
+  const id = changes.id ?? newKeyId()
+  const scope = { region: changes.region ?? SCOPE.region, account: changes.account ?? SCOPE.account }
+  return {
+    ...scope,
+    id,
+    arn: arnOf({ ...scope, id }),
+    kid: kidOf(id),
+    spec: 'SYMMETRIC_DEFAULT',
+    usage: 'ENCRYPT_DECRYPT',
+    origin: 'AWS_KMS',
+    state: 'Enabled',
+    description: 'a description with "quotes" and ünïcödé',
+    policy: '{"Version":"2012-10-17"}',
+    createdAtMs: 1_700_000_000_000,
+    deletionAtMs: undefined,
+    generation: 1,
+    materials: new Map(materials.map(material => [material.id, material])),
+    current: materials.find(material => material.state === 'CURRENT')!,
+    ...changes,
+  }
+}
+
+export function makeAlias(key: KmsKey, name = 'alias/one'): Alias {
+  return { region: key.region, account: key.account, name, keyId: key.id, createdAtMs: 1, updatedAtMs: 1 }
+}
+
+export function makeIdentity(name = 'alice', policies: Record<string, string> = {}): Identity {
+  const { account } = SCOPE
+  return {
+    principalId: `AIDA${randomBytes(9).toString('hex').slice(0, 17).toUpperCase()}`,
+    account,
+    kind: 'user',
+    path: '/team/',
+    name,
+    arn: userArn(account, '/team/', name),
+    policies: new Map(Object.entries(policies)),
+    createdAtMs: 5,
+  }
+}
+
+export function makeAccessKey(identity: Identity, createdAtMs = 7): AccessKey {
+  return {
+    id: `AKIA${randomBytes(8).toString('hex').toUpperCase()}`,
+    principalId: identity.principalId,
+    active: true,
+    sealedSecret: randomBytes(90),
+    createdAtMs,
+  }
+}
+
+export function makeDomain(): Domain {
+  const version = (kind: 'dk' | 'mac', number: number) => ({
+    ...{ kind, version: number, forkId: randomBytes(16).toString('hex'), checkValue: randomBytes(8).toString('hex') },
+  })
+  return {
+    id: randomBytes(16).toString('hex'),
+    region: SCOPE.region,
+    state: 'ready',
+    sealed: true,
+    createdAtMs: 11,
+    versions: [version('dk', 1), version('dk', 2), version('mac', 1), version('mac', 2)],
+    tokens: [
+      { serial: 'b', label: 'first', state: 'enrolled', auditPublicKey: randomBytes(91), enrolledAtMs: 12 },
+      { serial: 'a', label: 'second', state: 'enrolling', auditPublicKey: Buffer.alloc(0), enrolledAtMs: 13 },
+    ],
+  }
+}
+
+export function makeDaemonKey(): DaemonKey {
+  return { purpose: 'identity', region: SCOPE.region, kid: kidOf(newKeyId()), ekt: makeEkt() }
+}
