@@ -15,7 +15,7 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { wipe } from '../base/bytes.ts'
 import { type Infer, parseInput, type Structure } from '../base/schema.ts'
-import { type ErrorCode, KmsError } from '../model/errors.ts'
+import { type ErrorCode, errorKind, KmsError } from '../model/errors.ts'
 import { isOperationName } from '../model/operations.ts'
 import type { Operation, Output, Services } from '../operations/operation.ts'
 import { registry } from '../operations/registry.ts'
@@ -44,6 +44,8 @@ interface Journey {
 
 const UNKNOWN = 'unknown'
 const OK = 'ok'
+const REFUSED = 'refused'
+const FAILED = 'failed'
 const MS_PER_SECOND = 1_000
 /** Members that hold plaintext on their way to or from a caller. */
 const PLAINTEXT_MEMBERS = ['Plaintext'] as const
@@ -108,10 +110,17 @@ export class Road {
     const { metrics, logger } = this.#parts
     const { operation, authenticated, requestId } = journey
     const seconds = (performance.now() - journey.startedAtMs) / MS_PER_SECOND
-    const observer = this.#observer(operation)
-    if (error === undefined) observer.succeeded()
-    else metrics.requests.inc({ operation, outcome: error.code })
-    observer.took(seconds)
+    if (error === undefined) {
+      const observer = this.#observer(operation)
+      observer.succeeded()
+      observer.took(seconds)
+    } else {
+      metrics.requests.inc({ operation, outcome: error.code })
+      metrics.requestSeconds.observe(
+        { operation, outcome: errorKind(error.code).status < 500 ? REFUSED : FAILED },
+        seconds,
+      )
+    }
     const level = severity(error, journey.readOnly)
     if (!logger.enabled(level)) return
     logger[level]('request', {
@@ -128,12 +137,12 @@ export class Road {
     })
   }
 
-  /** The metrics of one operation, looked up once. */
+  /** The metrics of an operation's successes, looked up once. */
   #observer(operation: string): { succeeded: () => void; took: (seconds: number) => void } {
     let observer = this.#observers.get(operation)
     if (observer === undefined) {
       const counter = this.#parts.metrics.requests.labels({ operation, outcome: OK })
-      const histogram = this.#parts.metrics.requestSeconds.labels({ operation })
+      const histogram = this.#parts.metrics.requestSeconds.labels({ operation, outcome: OK })
       observer = { succeeded: () => counter.inc(), took: seconds => histogram.observe(seconds) }
       this.#observers.set(operation, observer)
     }

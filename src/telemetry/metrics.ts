@@ -18,8 +18,8 @@ export class Metrics {
   ])
   readonly requestSeconds = this.#histogram(
     'request_duration_seconds',
-    'From the last byte of a request to its answer.',
-    ['operation'],
+    "From a request's first byte to its answer. Outcome: ok, refused (the caller's fault) or failed (ours).",
+    ['operation', 'outcome'],
   )
 
   readonly commandSeconds = this.#histogram(
