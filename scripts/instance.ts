@@ -16,6 +16,7 @@ const NODE_OPTIONS = ['--disable-warning=ExperimentalWarning']
 /** Requests leave much short-lived garbage: a larger young generation collects it less often. */
 const DAEMON_OPTIONS = ['--max-semi-space-size=32']
 const CONFIGURATION_FILE = 'strongroom.yaml'
+const READY_MS = 60_000
 
 export interface InstancePlan {
   /** The state folder; tokens and configuration are made in it. */
@@ -34,8 +35,8 @@ export interface Credentials {
   readonly secretAccessKey: string
 }
 
-/** Makes what is missing and runs `strongroom init`. Returns the configuration file. */
-export async function prepareInstance(plan: InstancePlan): Promise<string> {
+/** Makes what is missing and runs `strongroom init`. Returns the configuration file; throws when `signal` ends it. */
+export async function prepareInstance(plan: InstancePlan, signal: AbortSignal): Promise<string> {
   mkdirSync(plan.dir, { recursive: true, mode: 0o700 })
   const path = join(plan.dir, CONFIGURATION_FILE)
   const labels = plan.regions.map(region =>
@@ -58,7 +59,8 @@ export async function prepareInstance(plan: InstancePlan): Promise<string> {
     checkConfiguration(document, path)
     writeFileSync(path, stringify(document), { mode: 0o600 })
   }
-  await run(['init', '--config', path, '--so-pin-file', officerPinFile])
+  signal.throwIfAborted()
+  await run(['init', '--config', path, '--so-pin-file', officerPinFile], signal)
   return path
 }
 
@@ -75,22 +77,25 @@ export interface RunningDaemon extends ReadyMessage {
   readonly ended: Promise<number | NodeJS.Signals>
 }
 
-/** Starts the daemon and waits until it can serve. Its logs go to this process' stderr. */
-export async function startDaemon(configurationPath: string, timeoutMs = 60_000): Promise<RunningDaemon> {
+/**
+ * Starts the daemon and waits until it can serve. Its logs go to this process' stderr. `signal` tells it to stop, at any
+ * time; what it was doing then is over when `ended` resolves, or when this throws.
+ */
+export async function startDaemon(configurationPath: string, signal: AbortSignal): Promise<RunningDaemon> {
   const child = fork(CLI, ['serve', '--config', configurationPath], {
     execArgv: [...NODE_OPTIONS, ...DAEMON_OPTIONS],
     env: daemonEnvironment(),
     stdio: ['ignore', 2, 2, 'ipc'],
+    signal,
   })
+  child.on('error', onlyAborted)
   const ended = new Promise<number | NodeJS.Signals>(resolve => {
-    child.once('exit', (code, signal) => resolve(signal ?? code ?? 1))
+    child.once('exit', (code, killedBy) => resolve(killedBy ?? code ?? 1))
   })
   const ready = new Promise<ReadyMessage>(resolve => child.once('message', message => resolve(message as ReadyMessage)))
-  const impatience = AbortSignal.timeout(timeoutMs)
+  const impatience = AbortSignal.timeout(READY_MS)
   const late = new Promise<never>((_, reject) => {
-    impatience.addEventListener('abort', () =>
-      reject(new Error(`the daemon was not ready after ${timeoutMs / 1000} s`)),
-    )
+    impatience.addEventListener('abort', () => reject(new Error(`the daemon was not ready after ${READY_MS} ms`)))
   })
   try {
     const message = await Promise.race([
@@ -103,6 +108,7 @@ export async function startDaemon(configurationPath: string, timeoutMs = 60_000)
     return { ...message, child, ended }
   } catch (error) {
     child.kill('SIGTERM')
+    await ended
     throw error
   }
 }
@@ -113,11 +119,18 @@ function daemonEnvironment(): NodeJS.ProcessEnv {
   return { PATH, LANG, TZ, HOME }
 }
 
-async function run(args: readonly string[]): Promise<void> {
+async function run(args: readonly string[], signal: AbortSignal): Promise<void> {
   const child = spawn(process.execPath, [...NODE_OPTIONS, CLI, ...args], {
     env: daemonEnvironment(),
     stdio: ['ignore', 2, 2],
+    signal,
   })
+  child.on('error', onlyAborted)
   const code = await new Promise(resolve => child.once('exit', resolve))
   if (code !== 0) throw new Error(`strongroom ${args[0]} failed; its messages are above`)
+}
+
+/** A child that was told to stop says so by an error, and then ends like any other. */
+function onlyAborted(error: Error): void {
+  if (error.name !== 'AbortError') throw error
 }

@@ -9,7 +9,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import { parse } from 'yaml'
 import { REGION_NAME } from '../src/base/region.ts'
 import { userArn } from '../src/model/arn.ts'
-import { prepareInstance, type RunningDaemon, readCredentials, startDaemon } from './instance.ts'
+import { prepareInstance, readCredentials, startDaemon } from './instance.ts'
 
 const ACCOUNT_DEFAULT = '000000000001'
 const REGION_DEFAULT = 'on-prem-1'
@@ -40,26 +40,29 @@ const program = new Command('sandbox')
   )
   .parse()
 
-let daemon: RunningDaemon | undefined
-let stopping = false
 const dir = mkdtempSync(join(tmpdir(), 'strongroom-'))
 process.once('exit', () => rmSync(dir, { recursive: true, force: true }))
-for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, stop)
+const stop = new AbortController()
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => stop.abort())
 
 try {
   await runSandbox(program.opts<Options>())
 } catch (error) {
-  process.stderr.write(`sandbox: ${(error as Error).message}\n`)
-  process.exit(1)
+  if (!stop.signal.aborted) {
+    process.stderr.write(`sandbox: ${(error as Error).message}\n`)
+    process.exit(1)
+  }
 }
+process.exit(0)
 
+/** Runs until it is told to stop. Throws when the service ends by itself. */
 async function runSandbox({ port, tokens, region, account: asked, config }: Options): Promise<void> {
   const { account: configured, ...settings } = config === undefined ? {} : readSettings(config)
   const accountId = asked ?? String(configured ?? ACCOUNT_DEFAULT)
   const regions = region.length === 0 ? [REGION_DEFAULT] : [...new Set(region)]
   const plan = { dir, regions, tokensPerRegion: tokens, port, adminPort: 0, account: accountId, settings }
-  daemon = await startDaemon(await prepareInstance(plan))
-  const { endpoint, adminEndpoint, hsmHostPids, child, ended } = daemon
+  const configurationPath = await prepareInstance(plan, stop.signal)
+  const { endpoint, adminEndpoint, hsmHostPids, child, ended } = await startDaemon(configurationPath, stop.signal)
   const description = {
     endpoint,
     adminEndpoint,
@@ -72,17 +75,9 @@ async function runSandbox({ port, tokens, region, account: asked, config }: Opti
     hsmHostPids,
     dir,
   }
-  process.stdout.write(`${JSON.stringify(description)}\n`)
-  if (stopping) child.kill('SIGTERM')
+  if (!stop.signal.aborted) process.stdout.write(`${JSON.stringify(description)}\n`)
   const how = await ended
-  if (!stopping) process.stderr.write(`sandbox: the service ended (${how})\n`)
-  process.exit(stopping ? 0 : 1)
-}
-
-function stop(): void {
-  stopping = true
-  if (daemon === undefined) process.exit(0)
-  daemon.child.kill('SIGTERM')
+  if (!stop.signal.aborted) throw new Error(`the service ended (${how})`)
 }
 
 function readSettings(path: string): Record<string, unknown> {

@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import { loadConfiguration } from '../src/config/load.ts'
-import { prepareInstance, type RunningDaemon, readCredentials, startDaemon } from './instance.ts'
+import { prepareInstance, readCredentials, startDaemon } from './instance.ts'
 
 const DEFAULT_HOME = fileURLToPath(new URL('../var', import.meta.url))
 const KMS_PORT = 7600
@@ -15,22 +15,24 @@ new Command('start')
   )
   .parse()
 
+// Ctrl-C reaches the daemon as well; this process stays until the daemon has drained.
+const stop = new AbortController()
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => stop.abort())
+
 try {
   await start(resolve(process.env.STRONGROOM_HOME || DEFAULT_HOME))
 } catch (error) {
-  process.stderr.write(`strongroom: ${(error as Error).message}\n`)
+  process.stderr.write(
+    `strongroom: ${stop.signal.aborted ? 'stopped before it was ready' : (error as Error).message}\n`,
+  )
   process.exit(1)
 }
 
 async function start(dir: string): Promise<void> {
   process.stderr.write(`strongroom: state in ${dir}\n`)
   const plan = { dir, regions: ['on-prem-1'], tokensPerRegion: 2, port: KMS_PORT, adminPort: ADMIN_PORT }
-  const configurationPath = await prepareInstance(plan)
-  // Ctrl-C reaches the daemon as well; this process stays until the daemon has drained.
-  let daemon: RunningDaemon | undefined
-  const stop = () => daemon?.child.kill('SIGTERM')
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, stop)
-  daemon = await startDaemon(configurationPath)
+  const configurationPath = await prepareInstance(plan, stop.signal)
+  const daemon = await startDaemon(configurationPath, stop.signal)
   const { account, regions } = loadConfiguration(configurationPath)
   const { accessKeyId, secretAccessKey } = readCredentials(dir)
   const region = regions[0]?.name

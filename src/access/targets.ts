@@ -9,7 +9,7 @@ import { KmsError } from '../model/errors.ts'
 import type { KmsKey } from '../model/key.ts'
 import { isKeyId, keyIdOf } from '../model/key-id.ts'
 import type { HotReader, Scope } from '../store/store.ts'
-import { requireAllowed } from './authorize.ts'
+import { authorize, requireAllowed } from './authorize.ts'
 
 /** Who asks, and for which region. */
 export interface Asker {
@@ -42,19 +42,20 @@ export class Targets {
   }
 
   /**
-   * The key that made a ciphertext, by its header, which nothing has proven yet. An unknown key and another account's
-   * give one answer. Throws KmsError: InvalidCiphertext, AccessDenied.
+   * The key that made a ciphertext, by its header, which nothing has proven yet; the caller may use it. An unknown key,
+   * another account's and one that the caller may not use give one answer. Throws KmsError: InvalidCiphertext,
+   * AccessDenied.
    */
-  async ofCiphertext({ caller, region }: Asker, blob: Buffer): Promise<KmsKey> {
+  async ofCiphertext({ caller, region }: Asker, blob: Buffer, action: string): Promise<KmsKey> {
     const id = keyIdOf(ciphertextKid(blob))
     const key = id === undefined ? undefined : await this.#hot.key({ region, account: caller.account }, id)
-    if (key === undefined) {
-      throw new KmsError(
-        'AccessDeniedException',
-        'The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.',
-      )
-    }
-    return key
+    const decision = key === undefined ? undefined : authorize(caller, action, key)
+    if (key !== undefined && decision?.allowed === true) return key
+    throw new KmsError(
+      'AccessDeniedException',
+      'The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.',
+      { detail: decision?.reason ?? 'there is no such key in the account and region' },
+    )
   }
 
   async #targetOf(scope: Scope, name: string): Promise<string> {

@@ -15,6 +15,7 @@ export function createAdminListener({
   store: Store
 }): Express {
   const app = express()
+  let reportedReads = 0
   app.disable('x-powered-by')
   app.get('/healthz', (_request, response) => {
     response.json({ status: 'ok' })
@@ -25,7 +26,8 @@ export function createAdminListener({
   })
   app.get('/metrics', async (_request, response) => {
     for (const pool of pools.values()) pool.report()
-    metrics.storeReads.set(store.hot.databaseReads)
+    metrics.storeReads.inc(store.hot.databaseReads - reportedReads)
+    reportedReads = store.hot.databaseReads
     metrics.storeCached.set(store.hot.size)
     response.type(metrics.registry.contentType).send(await metrics.registry.metrics())
   })

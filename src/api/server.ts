@@ -1,4 +1,5 @@
 /** The public listener: an Express app with one route, for `POST /` is all that the AWS JSON protocol uses. */
+import { randomUUID } from 'node:crypto'
 import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http'
 import express, { type Express } from 'express'
 import type { Secrets } from '../keyring/secrets.ts'
@@ -8,7 +9,7 @@ import type { Logger } from '../telemetry/logger.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { Authenticator } from './authenticate.ts'
 import { Road } from './pipeline.ts'
-import { CONTENT_TYPE, encodeError } from './protocol.ts'
+import { encodeError, responseHeaders } from './protocol.ts'
 
 const SERVICES: ReadonlySet<string> = new Set(['kms'])
 /** Longer than usual clients and proxies wait, so that the client is the one to close an idle connection. */
@@ -38,7 +39,7 @@ export function createApiServer({ services, secrets, regions, metrics, logger }:
   app.post('/', (request, response) => road.travel(request, response))
   app.use((_request, response) => {
     const { body } = encodeError(new KmsError('UnknownOperationException'))
-    response.status(404).type(CONTENT_TYPE).send(body)
+    response.writeHead(404, responseHeaders(randomUUID(), body.length, 'UnknownOperationException')).end(body)
   })
   const limits = { keepAliveTimeout: KEEP_ALIVE_MS, maxHeaderSize: HEADERS_MAX_BYTES, requestTimeout: REQUEST_MS }
   return createServer({ ...limits, ...messagesOf(app), noDelay: true }, app)

@@ -67,7 +67,7 @@ export const configuration = z
     log: z.strictObject({ level: z.enum(LOG_LEVELS).default('info') }).prefault({}),
     store: z
       .strictObject({
-        /** Keys, aliases and access keys that memory answers for. */
+        /** Keys that memory answers for, and as many aliases. */
         cachedRecords: z.int().min(1_000).max(10_000_000).default(100_000),
       })
       .prefault({}),

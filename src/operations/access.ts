@@ -38,7 +38,8 @@ export class Access {
   /** The key that a member names, authorised, in a fit state and of a fit usage. */
   async key(request: Asker, operation: OperationName, keyId: string, need: KeyRequirement): Promise<KmsKey> {
     const key = await this.#targets.named(request, keyId, need.action, need.names ?? 'ids')
-    return admit(request, operation, key, need)
+    requireAllowed(request.caller, need.action, key)
+    return requireFit(operation, key, need)
   }
 
   /**
@@ -52,7 +53,9 @@ export class Access {
     keyId: string | undefined,
     need: KeyRequirement,
   ): Promise<KmsKey> {
-    if (keyId === undefined) return admit(request, operation, await this.#targets.ofCiphertext(request, blob), need)
+    if (keyId === undefined) {
+      return requireFit(operation, await this.#targets.ofCiphertext(request, blob, need.action), need)
+    }
     const key = await this.key(request, operation, keyId, need)
     if (ciphertextKid(blob).equals(key.kid)) return key
     throw new KmsError(
@@ -78,8 +81,8 @@ export class Access {
   }
 }
 
-function admit({ caller }: Asker, operation: OperationName, key: KmsKey, need: KeyRequirement): KmsKey {
-  requireAllowed(caller, need.action, key)
+/** State and usage, for a caller who is let in already. */
+function requireFit(operation: OperationName, key: KmsKey, need: KeyRequirement): KmsKey {
   if (need.states !== undefined) requireState(key, need.states)
   if (need.usage !== undefined && key.usage !== need.usage) {
     throw new KmsError(

@@ -60,7 +60,7 @@ export class Metrics {
     'token',
   ])
 
-  readonly storeReads = this.#gauge(
+  readonly storeReads = this.#counter(
     'store_hot_reads_total',
     'Database reads that the memory of hot reads could not answer.',
     [],

@@ -10,7 +10,7 @@ import { FrameSplitter } from '../contract/frames.ts'
 export const CHANNEL_FD = 3
 const READ_BYTES = 262_144
 /** Answers leave together, but none waits longer than this for the ones behind it. */
-const ANSWER_DELAY_MS = 0.5
+const ANSWER_DELAY_MS = 1
 
 export class HostChannel {
   readonly writer = new ByteWriter(READ_BYTES)

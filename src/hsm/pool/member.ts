@@ -1,6 +1,6 @@
 /**
  * One token of the pool: its host process, the commands in flight there, and the state it is in. A member starts its host
- * again when it ends, with a growing pause, unless the token refused the PIN: that waits for an operator.
+ * again when it ends, with a pause that grows until one is ready, unless the token refused the PIN: that waits for an operator.
  */
 import { ByteWriter } from '../../base/bytes.ts'
 import { type Args, type CommandName, commands, type Result } from '../contract/commands.ts'
@@ -36,6 +36,8 @@ export interface Errand {
 export interface MemberEvents {
   stateChanged(member: Member, reason: string): void
   answered(member: Member, errand: Errand, tokenMicroseconds: number): void
+  /** Any fault, whoever is to blame. */
+  faulted(member: Member, fault: HsmFault): void
   /** A fault that is not the command's own, or the end of the host: the pool decides where the command goes next. */
   lost(member: Member, errand: Errand, fault: HsmFault): void
   output(member: Member, line: string): void
@@ -48,8 +50,6 @@ const START_DEADLINE_MS = 15_000
 const MICROSECONDS_PER_MS = 1_000
 /** Of the newest command in the moving average: some twenty commands decide. */
 const TOKEN_MS_WEIGHT = 0.05
-/** A host that has served this long starts its next pause from the beginning. */
-const STEADY_MS = 60_000
 
 export class Member {
   readonly label: string
@@ -140,12 +140,13 @@ export class Member {
     this.#process?.child.kill('SIGKILL')
   }
 
-  /** What the host should have answered by now; undefined while it keeps its deadlines. */
-  overdue(nowMs: number): string | undefined {
-    if (this.#state === 'starting') return nowMs - this.#startedAtMs > START_DEADLINE_MS ? 'its start' : undefined
+  /** Why the host counts as mute; undefined while it keeps its deadlines. */
+  muteReason(nowMs: number): string | undefined {
+    if (this.#state === 'starting' && nowMs - this.#startedAtMs > START_DEADLINE_MS)
+      return 'host was not ready within its deadline'
     if (this.#state !== 'healthy') return undefined
     for (const { name, sentAtMs } of this.#inFlight.values()) {
-      if (nowMs - sentAtMs > commands[name].deadlineMs) return name
+      if (nowMs - sentAtMs > commands[name].deadlineMs) return `no answer to ${name} within its deadline`
     }
     return undefined
   }
@@ -182,6 +183,7 @@ export class Member {
       return undefined
     }
     const fault = readFault(answer.body)
+    this.#events.faulted(this, fault)
     if (fault.kind === 'input' || fault.kind === 'key') errand.reject(fault)
     else this.#events.lost(this, errand, fault)
     return undefined
@@ -190,6 +192,7 @@ export class Member {
   #heard(event: HostEvent): Extract<HostEvent, { type: 'failed' }> | undefined {
     if (event.type === 'failed') return event
     this.profile = event.profile
+    this.#pauseMs = RESTART_PAUSE_FIRST_MS
     this.#changeState('healthy', 'host is ready')
     return undefined
   }
@@ -201,9 +204,10 @@ export class Member {
     this.#writer.clear()
     this.#process = undefined
     if (!this.#closing) this.#changeState(failure?.retry === false ? 'locked-out' : 'down', reason)
-    for (const errand of errands) this.#events.lost(this, errand, new HsmFault('module', reason))
+    const fault = new HsmFault('module', reason)
+    if (errands.length > 0) this.#events.faulted(this, fault)
+    for (const errand of errands) this.#events.lost(this, errand, fault)
     if (this.#closing || this.#state === 'locked-out') return
-    if (performance.now() - this.#startedAtMs > STEADY_MS) this.#pauseMs = RESTART_PAUSE_FIRST_MS
     this.#restartTimer = setTimeout(() => {
       this.restarts += 1
       this.#changeState('starting', 'host is started again')

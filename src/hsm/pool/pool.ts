@@ -36,7 +36,7 @@ const SETBACKS_MAX = 2
  * Tokens whose queue is shorter than this count as equally free, and the one that is at work already gets the command: its
  * host is awake, and its frames travel together. Waking another one costs both worlds more than the wait.
  */
-const FREE_BELOW_MS = 0.25
+const FREE_BELOW_MS = 1
 const MICROSECONDS_PER_SECOND = 1_000_000
 const MS_PER_SECOND = 1_000
 
@@ -58,6 +58,7 @@ export class HsmPool {
     const events: MemberEvents = {
       stateChanged: (member, reason) => this.#stateChanged(member, reason),
       answered: (member, errand, microseconds) => this.#answered(member, errand, microseconds),
+      faulted: ({ label: token }, { kind }) => metrics.commandFaults.inc({ region: settings.region, token, kind }),
       lost: (member, errand, fault) => this.#lost(member, errand, fault),
       output: (member, line) =>
         logger.warn('output of an HSM host', { region: settings.region, hsm: member.label, line }),
@@ -181,7 +182,6 @@ export class HsmPool {
 
   #lost(member: Member, errand: Errand, fault: HsmFault): void {
     const { region } = this
-    this.#metrics.commandFaults.inc({ region, token: member.label, kind: fault.kind })
     errand.setbacks += 1
     if (errand.setbacks >= SETBACKS_MAX) {
       errand.reject(new PoolUnavailable(fault.message, { cause: fault }))
@@ -207,8 +207,8 @@ export class HsmPool {
   #watch(): void {
     const now = performance.now()
     for (const member of this.#members) {
-      const overdue = member.overdue(now)
-      if (overdue !== undefined) member.kill(`no answer to ${overdue} within its deadline`)
+      const reason = member.muteReason(now)
+      if (reason !== undefined) member.kill(reason)
     }
     while (this.#waiting[0] !== undefined && now - this.#waiting[0].startedAtMs > this.#settings.maxWaitMs) {
       this.#waiting.shift()?.reject(new PoolUnavailable(`no token of region ${this.region} can serve`))

@@ -1,0 +1,57 @@
+import { describe, expect, test } from '@jest/globals'
+import { answer, encrypt, invalid, kms, makeAlias, makeKey, pendingDeletion, refusal } from './kms.ts'
+import { NOT_PENDING, obeysKeyState, standingKey, takesKeyId } from './rules.ts'
+
+const DAY_MS = 86_400_000
+
+describe('ScheduleKeyDeletion', () => {
+  takesKeyId(KeyId => kms.scheduleKeyDeletion({ KeyId }), { action: 'ScheduleKeyDeletion' })
+  obeysKeyState(({ id }) => kms.scheduleKeyDeletion({ KeyId: id }), NOT_PENDING)
+
+  test.each([
+    ['7 days', 7, 7],
+    ['30 days', 30, 30],
+    ['30 days when nothing is said', undefined, 30],
+  ])('waits %s', async (_, asked, days) => {
+    const key = await makeKey()
+    const due = Date.now() + days * DAY_MS
+    const output = await answer(
+      kms.scheduleKeyDeletion({ KeyId: key.id, ...(asked === undefined ? {} : { PendingWindowInDays: asked }) }),
+    )
+    expect(output).toStrictEqual({
+      KeyId: key.arn,
+      DeletionDate: expect.any(Date),
+      KeyState: 'PendingDeletion',
+      PendingWindowInDays: days,
+    })
+    expect(Math.abs(output.DeletionDate!.getTime() - due)).toBeLessThan(10_000)
+    const { KeyMetadata } = await kms.describeKey({ KeyId: key.id })
+    expect(KeyMetadata).toMatchObject({
+      KeyState: 'PendingDeletion',
+      Enabled: false,
+      DeletionDate: output.DeletionDate,
+    })
+  })
+
+  test.each([
+    [0, invalid('pendingWindowInDays', '0', 'have value greater than or equal to 1')],
+    [6, 'ValidationException: PendingWindowInDays must be between 7 and 30 (inclusive).'],
+    [31, 'ValidationException: PendingWindowInDays must be between 7 and 30 (inclusive).'],
+    [366, invalid('pendingWindowInDays', '366', 'have value less than or equal to 365')],
+  ])('refuses to wait %d days', async (PendingWindowInDays, expected) => {
+    const { id } = await standingKey()
+    expect(await refusal(kms.scheduleKeyDeletion({ KeyId: id, PendingWindowInDays }))).toBe(expected)
+  })
+
+  test('forbids the use of the key at once, and leaves its aliases and tags', async () => {
+    const key = await makeKey()
+    const alias = await makeAlias(key)
+    await kms.tagResource({ KeyId: key.id, Tags: [{ TagKey: 'team', TagValue: 'billing' }] })
+    const CiphertextBlob = await encrypt(key)
+    await kms.scheduleKeyDeletion({ KeyId: key.id })
+    expect(await refusal(kms.decrypt({ CiphertextBlob }))).toBe(pendingDeletion(key))
+    expect(await refusal(kms.encrypt({ KeyId: alias, Plaintext: CiphertextBlob }))).toBe(pendingDeletion(key))
+    expect((await kms.describeKey({ KeyId: alias })).KeyMetadata!.Arn).toBe(key.arn)
+    expect((await kms.listResourceTags({ KeyId: key.id })).Tags).toHaveLength(1)
+  })
+})

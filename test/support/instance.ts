@@ -1,0 +1,87 @@
+/** A Strongroom before it runs: tokens, a configuration file and a state folder, and the strongroom command on them. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { stringify } from 'yaml'
+import { makeSoftTokens } from '../../softhsm/tokens.ts'
+import type { TokenLocation } from '../../src/hsm/contract/host-configuration.ts'
+import { openStore } from '../../src/store/open-store.ts'
+import type { Store } from '../../src/store/store.ts'
+import type { Finished } from './sandbox.ts'
+import { makeFolder, REGION } from './tokens.ts'
+
+const CLI = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+
+export interface Instance {
+  readonly folder: string
+  readonly stateDir: string
+  /** By label. */
+  readonly locations: Readonly<Record<string, TokenLocation>>
+  readonly officerPinFile: string
+  /** Writes the configuration: one region with these tokens, on free ports. Returns the file. */
+  configure(tokens: readonly (string | TokenLocation)[], settings?: Readonly<Record<string, unknown>>): string
+  /** Starts the strongroom command; it is killed with the instance. */
+  start(args: readonly string[]): ChildProcess
+  /** Runs the strongroom command to its end. */
+  run(args: readonly string[], input?: string): Promise<Finished>
+  /** `init` with the SO PIN in a file. */
+  init(): Promise<Finished>
+  /** What the store says now. No daemon may be running. */
+  withStore<T>(use: (store: Store) => Promise<T>): Promise<T>
+  remove(): void
+}
+
+export async function makeInstance(labels: readonly string[]): Promise<Instance> {
+  const folder = makeFolder()
+  const stateDir = join(folder.path, 'state')
+  const configuration = join(folder.path, 'strongroom.yaml')
+  const { locations, officerPinFile } = await makeSoftTokens(join(folder.path, 'hsm'), labels)
+  const byLabel = Object.fromEntries(labels.map((label, at) => [label, locations[at]!]))
+  const children = new Set<ChildProcess>()
+
+  const start: Instance['start'] = args => {
+    const { PATH, HOME, LANG, TZ, STRONGROOM_TEST_RUN } = process.env
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', CLI, ...args], {
+      env: { PATH, HOME, LANG, TZ, STRONGROOM_TEST_RUN },
+    })
+    children.add(child)
+    child.once('close', () => children.delete(child))
+    return child
+  }
+  const runToEnd: Instance['run'] = async (args, input = '') => {
+    const child = start([...args, '--config', configuration])
+    const output = { stdout: '', stderr: '' }
+    for (const name of ['stdout', 'stderr'] as const) {
+      child[name]!.setEncoding('utf8').on('data', text => {
+        output[name] += text
+      })
+    }
+    child.stdin!.on('error', () => {})
+    child.stdin!.end(input)
+    const code = await new Promise<number>(resolve => child.once('close', status => resolve(status ?? -1)))
+    return { code, ...output }
+  }
+  return {
+    ...{ folder: folder.path, stateDir, locations: byLabel, officerPinFile, start, run: runToEnd },
+    configure(chosen, settings = {}) {
+      const tokens = chosen.map(token => (typeof token === 'string' ? byLabel[token] : token))
+      const ports = { listen: { port: 0 }, admin: { port: 0 } }
+      writeFileSync(configuration, stringify({ stateDir, ...ports, regions: [{ name: REGION, tokens }], ...settings }))
+      return configuration
+    },
+    init: () => runToEnd(['init', '--so-pin-file', officerPinFile]),
+    async withStore(use) {
+      const store = await openStore({ path: join(stateDir, 'strongroom.db') })
+      try {
+        return await use(store)
+      } finally {
+        await store.close()
+      }
+    },
+    remove() {
+      for (const child of children) child.kill('SIGKILL')
+      folder.remove()
+    },
+  }
+}
