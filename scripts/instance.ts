@@ -13,8 +13,6 @@ import type { ReadyMessage } from '../src/main.ts'
 
 const CLI = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 const NODE_OPTIONS = ['--disable-warning=ExperimentalWarning']
-/** Requests leave much short-lived garbage: a larger young generation collects it less often. */
-const DAEMON_OPTIONS = ['--max-semi-space-size=32']
 const CONFIGURATION_FILE = 'strongroom.yaml'
 const READY_MS = 60_000
 
@@ -83,7 +81,7 @@ export interface RunningDaemon extends ReadyMessage {
  */
 export async function startDaemon(configurationPath: string, signal: AbortSignal): Promise<RunningDaemon> {
   const child = fork(CLI, ['serve', '--config', configurationPath], {
-    execArgv: [...NODE_OPTIONS, ...DAEMON_OPTIONS],
+    execArgv: NODE_OPTIONS,
     env: daemonEnvironment(),
     stdio: ['ignore', 2, 2, 'ipc'],
     signal,

@@ -31,7 +31,7 @@ interface Options {
 }
 
 /** Before the rounds of each operation: compilers and caches reach their steady state. */
-const WARM_UP_SECONDS = 2
+const WARM_UP_SECONDS = 5
 
 const options = parseOptions()
 const held = new AsyncDisposableStack()

@@ -34,7 +34,8 @@ export class Targets {
     if (alias && forms === 'ids') throw aliasRefused(keyId)
     const id = alias ? await this.#targetOf(scope, resource) : resource
     if (!isKeyId(id)) throw new KmsError('NotFoundException', `Invalid keyId '${keyId}'`)
-    const key = await this.#hot.key(scope, id)
+    const found = this.#hot.key(scope, id)
+    const key = found instanceof Promise ? await found : found
     if (key === undefined) {
       throw new KmsError('NotFoundException', `Key '${keyArn(scope.region, scope.account, id)}' does not exist`)
     }

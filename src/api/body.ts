@@ -24,10 +24,7 @@ export function readBody(request: IncomingMessage): Promise<Buffer> {
       if (length > BODY_MAX_BYTES) tooLarge()
       else chunks.push(chunk)
     })
-    request.once('end', () =>
-      resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)),
-    )
-    request.once('error', reject)
-    request.once('aborted', () => reject(new KmsError('SerializationException', 'The request body was cut off.')))
+    request.on('end', () => resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)))
+    request.on('error', () => reject(new KmsError('SerializationException', 'The request body was cut off.')))
   })
 }

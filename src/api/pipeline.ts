@@ -82,27 +82,21 @@ export class Road {
   }
 
   async #perform(request: IncomingMessage, journey: Journey): Promise<Output> {
-    const body = await readBody(request)
-    try {
-      return await this.#performWith(request, body, journey)
-    } finally {
-      wipe(body)
-    }
-  }
-
-  async #performWith(request: IncomingMessage, body: Buffer, journey: Journey): Promise<Output> {
     const { authenticator, services } = this.#parts
-    const { method = '', url = '', rawHeaders } = request
-    journey.authenticated = await authenticator.authenticate({ method, url, rawHeaders, body })
-    const operation = lookUp(operationOf(request.headers), journey)
-    const input = readInput(operation.input, body)
+    const body = await readBody(request)
+    let input: Infer<Structure> | undefined
     try {
+      const { method = '', url = '', rawHeaders } = request
+      journey.authenticated = await authenticator.authenticate({ method, url, rawHeaders, body })
+      const operation = lookUp(operationOf(request.headers), journey)
+      input = readInput(operation.input, body)
       const output = await operation.perform(services, journey.authenticated, input)
-      if ((input as { DryRun?: boolean }).DryRun !== true) return output
+      if (input.DryRun !== true) return output
       wipePlaintext(output)
       throw new KmsError('DryRunOperationException', 'The request would have succeeded, but the DryRun option is set.')
     } finally {
-      wipePlaintext(input as Output)
+      wipePlaintext(input)
+      wipe(body)
     }
   }
 
