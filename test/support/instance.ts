@@ -27,9 +27,22 @@ export interface Instance {
   run(args: readonly string[], input?: string): Promise<Finished>
   /** `init` with the SO PIN in a file. */
   init(): Promise<Finished>
+  /** Starts the daemon; resolves when it can serve, and rejects with its log when it cannot. */
+  serve(): Promise<Serving>
   /** What the store says now. No daemon may be running. */
   withStore<T>(use: (store: Store) => Promise<T>): Promise<T>
   remove(): void
+}
+
+/** A daemon that was started by `strongroom serve`. */
+export interface Serving {
+  readonly pid: number
+  readonly endpoint: string
+  readonly adminEndpoint: string
+  readonly hsmHostPids: readonly number[]
+  log(): string
+  /** Its exit code, or the signal that ended it. */
+  readonly ended: Promise<number | NodeJS.Signals>
 }
 
 export async function makeInstance(labels: readonly string[]): Promise<Instance> {
@@ -62,8 +75,25 @@ export async function makeInstance(labels: readonly string[]): Promise<Instance>
     const code = await new Promise<number>(resolve => child.once('close', status => resolve(status ?? -1)))
     return { code, ...output }
   }
+  const serve: Instance['serve'] = async () => {
+    const child = start(['serve', '--config', configuration])
+    let log = ''
+    const ended: Serving['ended'] = new Promise(resolve => {
+      child.once('close', (code, signal) => resolve(signal ?? code ?? 1))
+    })
+    const ready = new Promise<Pick<Serving, 'endpoint' | 'adminEndpoint' | 'hsmHostPids'>>((resolve, reject) => {
+      child.stderr!.setEncoding('utf8').on('data', text => {
+        log += text
+        const line = log.split('\n').find(each => each.includes('"message":"ready"') && each.endsWith('}'))
+        if (line !== undefined) resolve(JSON.parse(line))
+      })
+      ended.then(() => reject(new Error(`the daemon did not start:\n${log}`)))
+    })
+    const { endpoint, adminEndpoint, hsmHostPids } = await ready
+    return { pid: child.pid!, endpoint, adminEndpoint, hsmHostPids, log: () => log, ended }
+  }
   return {
-    ...{ folder: folder.path, stateDir, locations: byLabel, officerPinFile, start, run: runToEnd },
+    ...{ folder: folder.path, stateDir, locations: byLabel, officerPinFile, start, run: runToEnd, serve },
     configure(chosen, settings = {}) {
       const tokens = chosen.map(token => (typeof token === 'string' ? byLabel[token] : token))
       const ports = { listen: { port: 0 }, admin: { port: 0 } }

@@ -1,10 +1,11 @@
 /** The memory of another process, as whoever may debug it sees it. */
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 
-const CHUNK_BYTES = 4 * 1024 * 1024
+const CHUNK_BYTES = 16 * 1024 * 1024
 
-/** How often each of the byte strings is in the readable memory of a process, in UTF-8 or as two-byte characters. */
-export function countInMemory(pid: number, texts: readonly string[]): number[] {
+/** How often each text is in the readable memory of a process, in UTF-8 or as two-byte characters. */
+export async function countInMemory(pid: number, texts: readonly string[]): Promise<number[]> {
   const needles = texts.map(text => [Buffer.from(text, 'utf8'), Buffer.from(text, 'utf16le')])
   const overlap = Math.max(...needles.flat().map(({ length }) => length)) - 1
   const counts = texts.map(() => 0)
@@ -22,6 +23,7 @@ export function countInMemory(pid: number, texts: readonly string[]): number[] {
         kept = Math.min(overlap, bytes.length)
         bytes.copyWithin(0, bytes.length - kept)
         at += length
+        await nextTurn()
       }
     }
   } finally {
@@ -42,7 +44,10 @@ function readableRanges(pid: number): { start: number; end: number }[] {
     .split('\n')
     .filter(line => /^\S+ r/.test(line) && !/\[v(var|syscall)/.test(line))
     .map(line => {
-      const [start, end] = line.split(' ', 1)[0]!.split('-').map(address => Number.parseInt(address, 16))
+      const [start, end] = line
+        .split(' ', 1)[0]!
+        .split('-')
+        .map(address => Number.parseInt(address, 16))
       return { start: start!, end: end! }
     })
 }

@@ -40,8 +40,6 @@ interface Jobs {
   destroyObjects: { args: { labels: readonly string[] }; result: number }
   /** Puts a fresh key under the label and id of a key of the domain. */
   replaceKey: { args: { domain: DomainDescription; label: string; values: Values }; result: undefined }
-  /** The flags of C_GetTokenInfo. */
-  tokenFlags: { args: Record<string, never>; result: number }
 }
 
 export type Job = { [N in keyof Jobs]: { readonly name: N; readonly args: Jobs[N]['args'] } }[keyof Jobs]
@@ -49,7 +47,6 @@ export type JobResult<N extends keyof Jobs> = Jobs[N]['result']
 
 interface Held {
   readonly cryptoki: pkcs11.PKCS11
-  readonly slot: Buffer
   readonly session: Handle
 }
 
@@ -115,7 +112,6 @@ const handlers: { readonly [N in keyof Jobs]: (held: Held, args: Jobs[N]['args']
     held.cryptoki.C_GenerateKey(held.session, { mechanism }, template({ ...common, ...identity, ...values }))
     return undefined
   },
-  tokenFlags: ({ cryptoki, slot }) => cryptoki.C_GetTokenInfo(slot).flags,
 }
 
 process.once('message', (message: { uri: string; job: Job }) => {
@@ -139,7 +135,7 @@ function logIn(uri: string): Held {
   if (slot === undefined) throw new Error(`there is no token ${token}`)
   const session = cryptoki.C_OpenSession(slot, pkcs11.CKF_SERIAL_SESSION | pkcs11.CKF_RW_SESSION)
   cryptoki.C_Login(session, 1, readFileSync(pinFile, 'utf8').trim())
-  return { cryptoki, slot, session }
+  return { cryptoki, session }
 }
 
 function outcomesOf(list: Readonly<Record<string, (keys: Keys) => unknown>>, keys: () => Keys): Outcomes {
@@ -202,18 +198,13 @@ function idOf({ id, domainKeys, macKeys }: DomainDescription, kind: 'domainKeys'
   return Buffer.from(id + first!.forkId, 'hex')
 }
 
-function find(
-  held: Pick<Held, 'cryptoki' | 'session'>,
-  label: string,
-  id: Buffer,
-  objectClass: number = pkcs11.CKO_SECRET_KEY,
-): Handle {
+function find(held: Held, label: string, id: Buffer, objectClass: number = pkcs11.CKO_SECRET_KEY): Handle {
   const [handle, ...others] = findAll(held, { LABEL: label, ID: id, CLASS: objectClass })
   if (handle === undefined || others.length > 0) throw new Error(`${others.length + 1} objects ${label}`)
   return handle
 }
 
-function findAll({ cryptoki, session }: Pick<Held, 'cryptoki' | 'session'>, values: Values): Handle[] {
+function findAll({ cryptoki, session }: Held, values: Values): Handle[] {
   cryptoki.C_FindObjectsInit(session, template(values))
   const handles = cryptoki.C_FindObjects(session, 1_000)
   cryptoki.C_FindObjectsFinal(session)

@@ -1,0 +1,186 @@
+/**
+ * The end of a key: a daemon in this process, with a clock that can be moved. What is asserted of the database is read by
+ * another process, so that SQLite's locks stay.
+ */
+import { execFileSync } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { KMS } from '@aws-sdk/client-kms'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { readCredentials } from '../../scripts/instance.ts'
+import { DAY_MS } from '../../src/base/clock.ts'
+import { compose, type Daemon } from '../../src/compose.ts'
+import { loadConfiguration } from '../../src/config/load.ts'
+import { decodeEkt } from '../../src/formats/ekt.ts'
+import { type Instance, makeInstance } from '../support/instance.ts'
+import { waitUntil } from '../support/processes.ts'
+import { REGION, silentLogger } from '../support/tokens.ts'
+
+const ACCOUNT = '000000000001'
+const NOT_FOUND = { name: 'NotFoundException' }
+const REFERS_TO_NONE = {
+  name: 'AccessDeniedException',
+  message:
+    'The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.',
+}
+const DELETION_INTERVAL_MS = 1_000
+
+let instance: Instance
+let daemon: Daemon
+let offsetMs = 0
+const clients: KMS[] = []
+
+beforeAll(async () => {
+  instance = await makeInstance(['a', 'b'])
+  const path = instance.configure(['a', 'b'], { jobs: { deletionIntervalMs: DELETION_INTERVAL_MS } })
+  expect(await instance.init()).toMatchObject({ code: 0 })
+  const logger = silentLogger
+  daemon = await compose(loadConfiguration(path), { clock: () => Date.now() + offsetMs, logger })
+  await daemon.whenReady(30_000)
+})
+
+afterAll(async () => {
+  for (const client of clients) client.destroy()
+  await daemon?.[Symbol.asyncDispose]()
+  instance?.remove()
+})
+
+/** A client whose requests are signed at the daemon's time. The SDK would set its clock by the answers it gets. */
+function kms(): KMS {
+  const credentials = readCredentials(instance.stateDir)
+  const { endpoint } = daemon
+  const client = new KMS({ endpoint, region: REGION, credentials, maxAttempts: 1, systemClockOffset: offsetMs })
+  clients.push(client)
+  return client
+}
+
+async function makeKey(name: string) {
+  const { KeyId, Arn } = (await kms().createKey({ Description: name })).KeyMetadata!
+  const alias = `alias/${name}`
+  await kms().createAlias({ AliasName: alias, TargetKeyId: KeyId! })
+  await kms().tagResource({ KeyId: KeyId!, Tags: [{ TagKey: 'name', TagValue: name }] })
+  const { CiphertextBlob } = await kms().encrypt({ KeyId: KeyId!, Plaintext: Buffer.from(name) })
+  return { KeyId: KeyId!, Arn: Arn!, alias, CiphertextBlob: CiphertextBlob! }
+}
+
+/** Rows as another process sees them. */
+function query(sql: string): Record<string, unknown>[] {
+  const script = `const { DatabaseSync } = require('node:sqlite')
+    const database = new DatabaseSync(process.argv[1], { readOnly: true })
+    process.stdout.write(JSON.stringify(database.prepare(process.argv[2]).all(), (_, value) =>
+      value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value))`
+  const path = join(instance.stateDir, 'strongroom.db')
+  return JSON.parse(execFileSync(process.execPath, ['--no-warnings', '-e', script, path, sql], { encoding: 'utf8' }))
+}
+
+/** Every byte of the database and its log on disk. */
+function bytesOnDisk(): Buffer {
+  const files = readdirSync(instance.stateDir).filter(name => name.startsWith('strongroom.db'))
+  expect(files).toContain('strongroom.db-wal')
+  return execFileSync(
+    'cat',
+    files.map(name => join(instance.stateDir, name)),
+    { maxBuffer: 2 ** 28 },
+  )
+}
+
+const ektOf = (keyId: string): Buffer =>
+  Buffer.from(query(`SELECT ekt FROM materials WHERE key_id = '${keyId}'`)[0]!.ekt as string, 'base64')
+
+async function cachedHbks(): Promise<number> {
+  const counts = await Promise.all([...daemon.pools.values()].map(pool => pool.call('status', {})))
+  return counts.reduce((sum, { cachedHbks: count }) => sum + count, 0)
+}
+
+describe('a key whose waiting period has ended', () => {
+  it('is deleted with its EKT, aliases and tags; others stay', async () => {
+    const [due, kept, cancelled, later] = await Promise.all(['due', 'kept', 'cancelled', 'later'].map(makeKey))
+    await kms().scheduleKeyDeletion({ KeyId: due!.KeyId, PendingWindowInDays: 7 })
+    await kms().scheduleKeyDeletion({ KeyId: cancelled!.KeyId, PendingWindowInDays: 7 })
+    await kms().scheduleKeyDeletion({ KeyId: later!.KeyId, PendingWindowInDays: 30 })
+    await kms().cancelKeyDeletion({ KeyId: cancelled!.KeyId })
+    await kms().enableKey({ KeyId: cancelled!.KeyId })
+    const record = ektOf(due!.KeyId)
+    const { body } = decodeEkt(record).fields
+    const wrapped = body.kind === 'wrapped' ? body.bytes : Buffer.alloc(0)
+    const traces = [wrapped, record.subarray(-32), Buffer.from('alias/due')]
+    const before = bytesOnDisk()
+    expect(traces.map(bytes => before.includes(bytes))).toEqual([true, true, true])
+    expect(await daemon.deleteDueKeys()).toBe(0)
+
+    offsetMs += 7 * DAY_MS - 60_000
+    expect(await daemon.deleteDueKeys()).toBe(0)
+    await expect(kms().describeKey({ KeyId: due!.KeyId })).resolves.toMatchObject({
+      KeyMetadata: { KeyState: 'PendingDeletion' },
+    })
+    offsetMs += 120_000
+    await waitUntil(() => query(`SELECT 1 FROM keys WHERE id = '${due!.KeyId}'`).length === 0, 10_000)
+    // The job empties the log once it has deleted what is due.
+    await waitUntil(
+      () => !bytesOnDisk().includes(wrapped),
+      5_000,
+      () => 'the EKT is still on disk',
+    )
+
+    const after = bytesOnDisk()
+    expect(traces.map(bytes => after.includes(bytes))).toEqual([false, false, false])
+    expect(after.includes(ektOf(kept!.KeyId).subarray(-32))).toBe(true)
+    for (const table of ['materials', 'aliases', 'tags'])
+      expect(query(`SELECT 1 FROM ${table} WHERE key_id = '${due!.KeyId}'`)).toEqual([])
+    expect(query('SELECT table_name, primary_key FROM tombstones')).toEqual([
+      { table_name: 'keys', primary_key: `${REGION}/${ACCOUNT}/${due!.KeyId}` },
+    ])
+
+    for (const KeyId of [due!.KeyId, due!.Arn, due!.alias]) {
+      await expect(kms().describeKey({ KeyId })).rejects.toMatchObject(NOT_FOUND)
+      await expect(kms().encrypt({ KeyId, Plaintext: Buffer.from('x') })).rejects.toMatchObject(NOT_FOUND)
+    }
+    for (const each of [kept!, cancelled!]) {
+      const { Plaintext } = await kms().decrypt({ CiphertextBlob: each.CiphertextBlob })
+      expect(`alias/${Buffer.from(Plaintext!)}`).toBe(each.alias)
+      const { Tags } = await kms().listResourceTags({ KeyId: each.KeyId })
+      expect(Tags).toEqual([{ TagKey: 'name', TagValue: each.alias.slice('alias/'.length) }])
+    }
+    await expect(kms().describeKey({ KeyId: later!.KeyId })).resolves.toMatchObject({
+      KeyMetadata: { KeyState: 'PendingDeletion' },
+    })
+    const { Keys } = await kms().listKeys({})
+    expect(Keys!.map(({ KeyId }) => KeyId).toSorted()).toEqual(
+      [kept!, cancelled!, later!].map(({ KeyId }) => KeyId).toSorted(),
+    )
+  })
+
+  it('leaves ciphertexts that get the answer of any key that does not exist', async () => {
+    const key = await makeKey('gone')
+    await kms().scheduleKeyDeletion({ KeyId: key.KeyId, PendingWindowInDays: 7 })
+    await expect(kms().decrypt({ CiphertextBlob: key.CiphertextBlob })).rejects.toMatchObject({
+      name: 'KMSInvalidStateException',
+    })
+    offsetMs += 8 * DAY_MS
+    await daemon.deleteDueKeys()
+    const never = Uint8Array.from(key.CiphertextBlob)
+    never.set(Buffer.from(randomUUID().replaceAll('-', ''), 'hex'), 6)
+    for (const CiphertextBlob of [key.CiphertextBlob, never]) {
+      await expect(kms().decrypt({ CiphertextBlob })).rejects.toMatchObject(REFERS_TO_NONE)
+      const moved = kms().reEncrypt({ CiphertextBlob, DestinationKeyId: 'alias/kept' })
+      await expect(moved).rejects.toMatchObject(REFERS_TO_NONE)
+    }
+    await expect(kms().decrypt({ CiphertextBlob: key.CiphertextBlob, KeyId: key.Arn })).rejects.toMatchObject(NOT_FOUND)
+  })
+
+  it('is let go of by the hosts, and its alias may be used again', async () => {
+    const key = await makeKey('held')
+    const before = await cachedHbks()
+    expect(before).toBeGreaterThan(0)
+    await kms().scheduleKeyDeletion({ KeyId: key.KeyId, PendingWindowInDays: 7 })
+    offsetMs += 8 * DAY_MS
+    await waitUntil(() => query(`SELECT 1 FROM keys WHERE id = '${key.KeyId}'`).length === 0, 10_000)
+    await waitUntil(
+      async () => (await cachedHbks()) === before - 1,
+      5_000,
+      () => 'the HBK is still held',
+    )
+    await makeKey('held')
+  })
+})
