@@ -12,6 +12,7 @@ import type { Args } from '../../src/hsm/contract/commands.ts'
 import type { EktReference } from '../../src/hsm/contract/fields.ts'
 import type { HsmPool } from '../../src/hsm/pool/pool.ts'
 import { kidOf, newKeyId } from '../../src/model/key-id.ts'
+import { buildFaultyModule, makeFaulty } from '../support/faulty-module.ts'
 import { Host } from '../support/host.ts'
 import { asPinHolder, makeTokenDomain, REGION, type TokenDomain } from '../support/tokens.ts'
 
@@ -582,6 +583,35 @@ describe('a host', () => {
     expect(await shortLived.send('encrypt', request(key), 'digests')).toEqual({ outcome: 'need-record' })
     expect(await shortLived.send('encrypt', request(key))).toMatchObject({ outcome: 'result' })
     expect(await shortLived.send('status', {})).toMatchObject({ result: { cachedHbks: 1 } })
+  })
+
+  it('leaves no object in the token but the HBKs that it keeps', async () => {
+    const module = makeFaulty(tokens.folder, 'counted', buildFaultyModule(tokens.folder), tokens.locations[0]!)
+    const limits = { cachedHbks: HBKS_MIN }
+    const started = await Host.start(tokens.configurationOf(module.location, limits))
+    await using counted = started.host
+    expect(module.objects()).toBe(0)
+    const [key, ...others] = await Promise.all(Array.from({ length: HBKS_MIN + 3 }, () => makeKey()))
+    const { ekt } = key!
+    for (let round = 0; round < 10; round++) {
+      const sealed = await counted.send('encrypt', request(key!))
+      const blob = Buffer.from(sealed.outcome === 'result' ? sealed.result.blob : [])
+      const contexts = { sourceContextHash: NO_CONTEXT, destinationContextHash: NO_CONTEXT }
+      const args = { lengthBytes: 32, contextHash: NO_CONTEXT, plaintextWanted: true }
+      const answers = [
+        await counted.send('decrypt', { ekt, blob, contextHash: NO_CONTEXT }),
+        await counted.send('generateDataKey', { ekt, ...args }),
+        await counted.send('reEncrypt', { source: ekt, blob, destination: ekt, ...contexts }),
+        await counted.send('createBackingKey', { account: ACCOUNT, kid: key!.kid, ...SYMMETRIC }),
+        await counted.send('decrypt', { ekt, blob: flipBit(blob, 700), contextHash: NO_CONTEXT }),
+      ]
+      expect(answers.map(({ outcome }) => outcome)).toEqual(['result', 'result', 'result', 'result', 'fault'])
+    }
+    expect(module.objects()).toBe(1)
+    await counted.send('evict', { digest: ekt.digest })
+    expect(module.objects()).toBe(0)
+    for (const other of others) await counted.send('encrypt', request(other))
+    expect(module.objects()).toBe(HBKS_MIN)
   })
 
   it('does not serve a domain that its token does not hold', async () => {

@@ -7,15 +7,22 @@ import { randomUUID } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { KMS } from '@aws-sdk/client-kms'
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import { readCredentials } from '../../scripts/instance.ts'
 import { DAY_MS } from '../../src/base/clock.ts'
 import { compose, type Daemon } from '../../src/compose.ts'
 import { loadConfiguration } from '../../src/config/load.ts'
 import { decodeEkt } from '../../src/formats/ekt.ts'
+import { Keyring } from '../../src/keyring/keyring.ts'
+import type { KmsKey } from '../../src/model/key.ts'
+import { openStore } from '../../src/store/open-store.ts'
+import type { Reader, Store } from '../../src/store/store.ts'
+import { DeletionJob } from '../../src/tasks/delete-due-keys.ts'
+import { Metrics } from '../../src/telemetry/metrics.ts'
 import { type Instance, makeInstance } from '../support/instance.ts'
 import { waitUntil } from '../support/processes.ts'
 import { REGION, silentLogger } from '../support/tokens.ts'
+import { makeKey as makeStoredKey, makeTemporaryFolder } from '../unit/store/records.ts'
 
 const ACCOUNT = '000000000001'
 const NOT_FOUND = { name: 'NotFoundException' }
@@ -182,5 +189,79 @@ describe('a key whose waiting period has ended', () => {
       () => 'the HBK is still held',
     )
     await makeKey('held')
+  })
+})
+
+describe('the job that deletes keys', () => {
+  const NOW_MS = 1_000_000
+  let folder: ReturnType<typeof makeTemporaryFolder>
+  let store: Store
+
+  beforeEach(async () => {
+    folder = makeTemporaryFolder()
+    store = await openStore({ path: join(folder.path, 'store.db') })
+  })
+
+  afterEach(async () => {
+    await store.close()
+    folder.remove()
+  })
+
+  const insertDue = async () => {
+    const key = makeStoredKey({ state: 'PendingDeletion', deletionAtMs: NOW_MS - 1 })
+    await store.transaction(tx => tx.insertKey(key))
+    return key
+  }
+
+  const jobOn = (changes: Partial<Store>) => {
+    const parts = { keyring: new Keyring(new Map()), clock: () => NOW_MS, logger: silentLogger, metrics: new Metrics() }
+    return new DeletionJob({ ...parts, store: { ...store, ...changes } })
+  }
+
+  /** Says what is due, and then something happens to it before the job gets there. */
+  const readerBefore = (happens: (key: KmsKey) => Promise<void>) =>
+    Object.assign(Object.create(store.reader) as Reader, {
+      async listKeysDueForDeletion(nowMs: number, limit: number) {
+        const due = await store.reader.listKeysDueForDeletion(nowMs, limit)
+        for (const key of due) await happens(key)
+        return due
+      },
+    })
+
+  it.each([
+    ['taken back', { state: 'Disabled', deletionAtMs: undefined }],
+    ['put off', { state: 'PendingDeletion', deletionAtMs: NOW_MS + 1 }],
+  ] as const)('leaves a key that was %s meanwhile', async (_, changes) => {
+    const key = await insertDue()
+    const reader = readerBefore(found =>
+      store.transaction(tx => tx.updateKey({ ...found, ...changes, generation: found.generation + 1 })),
+    )
+    expect(await jobOn({ reader }).run()).toBe(0)
+    expect(await store.reader.findKey(key, key.id)).toMatchObject(changes)
+  })
+
+  it('goes on where another daemon was first', async () => {
+    const key = await insertDue()
+    const reader = readerBefore(found => store.transaction(tx => tx.deleteKey(found, NOW_MS)))
+    expect(await jobOn({ reader }).run()).toBe(0)
+    expect(await store.reader.findKey(key, key.id)).toBeUndefined()
+  })
+
+  it('overwrites what is left of the rows as soon as it can, though it failed before', async () => {
+    await insertDue()
+    let scrubs = 0
+    let locked = true
+    const job = jobOn({
+      async scrub() {
+        scrubs += 1
+        if (locked) throw new Error('locked')
+      },
+    })
+    await expect(job.run()).rejects.toThrow('locked')
+    locked = false
+    expect(await job.run()).toBe(0)
+    expect(scrubs).toBe(2)
+    await job.run()
+    expect(scrubs).toBe(2)
   })
 })

@@ -3,7 +3,8 @@
  * or does not return. Built and steered by faulty-module.ts.
  *
  * FAULTY_TARGET   the module behind it
- * FAULTY_CONTROL  the control file, mapped: u32 mode, argument, mask; then u32 logins, counted here
+ * FAULTY_CONTROL  the control file, mapped: u32 mode, argument, mask; then what is counted here: u32 logins, and u32
+ *                 objects, those made (a pair is none) less those destroyed
  *
  * mode  0 pass on   1 wait for `argument` ms, then pass on   2 return `argument`   3 do not return until the mode changes
  * mask  1 sessions and logins   2 encrypt, decrypt, sign   4 generate, wrap, unwrap, derive   8 random   16 information
@@ -19,7 +20,7 @@
 #include <unistd.h>
 
 struct control {
-  volatile uint32_t mode, argument, mask, logins;
+  volatile uint32_t mode, argument, mask, logins, objects;
 };
 
 static struct control idle, *control = &idle;
@@ -43,6 +44,15 @@ static CK_RV disturb(unsigned group) {
     CK_RV disturbed = disturb(group);                     \
     return disturbed ? disturbed : target->name arguments; \
   }
+/* The same for a call that makes an object (change 1) or destroys one (-1). */
+#define WRAP_COUNTED(group, change, name, declaration, arguments)         \
+  static CK_RV faulty_##name declaration {                                \
+    CK_RV disturbed = disturb(group);                                     \
+    if (disturbed) return disturbed;                                      \
+    CK_RV result = target->name arguments;                                \
+    if (result == CKR_OK) __sync_add_and_fetch(&control->objects, change); \
+    return result;                                                        \
+  }
 #define SESSION CK_SESSION_HANDLE s
 #define MECHANISM CK_MECHANISM_PTR m
 #define KEY CK_OBJECT_HANDLE k
@@ -55,10 +65,12 @@ WRAP(1, C_OpenSession, (CK_SLOT_ID i, CK_FLAGS f, CK_VOID_PTR p, CK_NOTIFY n, CK
 WRAP(2, C_EncryptInit, (SESSION, MECHANISM, KEY), (s, m, k))
 WRAP(2, C_DecryptInit, (SESSION, MECHANISM, KEY), (s, m, k))
 WRAP(2, C_SignInit, (SESSION, MECHANISM, KEY), (s, m, k))
-WRAP(4, C_GenerateKey, (SESSION, MECHANISM, TEMPLATE, HANDLE), (s, m, t, tn, h))
-WRAP(4, C_DeriveKey, (SESSION, MECHANISM, KEY, TEMPLATE, HANDLE), (s, m, k, t, tn, h))
+WRAP_COUNTED(4, 1, C_GenerateKey, (SESSION, MECHANISM, TEMPLATE, HANDLE), (s, m, t, tn, h))
+WRAP_COUNTED(4, 1, C_DeriveKey, (SESSION, MECHANISM, KEY, TEMPLATE, HANDLE), (s, m, k, t, tn, h))
 WRAP(4, C_WrapKey, (SESSION, MECHANISM, KEY, CK_OBJECT_HANDLE w, OUT(d)), (s, m, k, w, d, dn))
-WRAP(4, C_UnwrapKey, (SESSION, MECHANISM, KEY, IN(d), TEMPLATE, HANDLE), (s, m, k, d, dn, t, tn, h))
+WRAP_COUNTED(4, 1, C_UnwrapKey, (SESSION, MECHANISM, KEY, IN(d), TEMPLATE, HANDLE), (s, m, k, d, dn, t, tn, h))
+WRAP_COUNTED(4, 1, C_CreateObject, (SESSION, TEMPLATE, HANDLE), (s, t, tn, h))
+WRAP_COUNTED(4, -1, C_DestroyObject, (SESSION, KEY), (s, k))
 WRAP(8, C_GenerateRandom, (SESSION, IN(d)), (s, d, dn))
 WRAP(16, C_GetTokenInfo, (CK_SLOT_ID i, CK_TOKEN_INFO_PTR p), (i, p))
 
@@ -86,6 +98,7 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR out) {
 #define USE(name) list.name = faulty_##name
     USE(C_OpenSession), USE(C_Login), USE(C_EncryptInit), USE(C_DecryptInit), USE(C_SignInit), USE(C_GenerateKey);
     USE(C_DeriveKey), USE(C_WrapKey), USE(C_UnwrapKey), USE(C_GenerateRandom), USE(C_GetTokenInfo);
+    USE(C_CreateObject), USE(C_DestroyObject);
   }
   *out = &list;
   return CKR_OK;

@@ -13,7 +13,7 @@ const HEADERS = fileURLToPath(new URL('../../node_modules/pkcs11js/includes/pkcs
 export const CALLS = { sessions: 1, crypto: 2, keys: 4, random: 8, information: 16 } as const
 export const ALL_CALLS = 31
 const MODES = { pass: 0, wait: 1, fail: 2, hang: 3 } as const
-const CONTROL_WORDS = 4
+const CONTROL_WORDS = 5
 
 export interface FaultyModule {
   /** The same token, through the module that misbehaves. */
@@ -22,6 +22,8 @@ export interface FaultyModule {
   set(mode: keyof typeof MODES, argument?: number, calls?: number): void
   /** How often C_Login was called, by any process. */
   logins(): number
+  /** Objects made through it less those destroyed. */
+  objects(): number
 }
 
 /** Compiles the module into a folder. Throws when there is no compiler. */
@@ -48,5 +50,6 @@ export function makeFaulty(folder: string, name: string, modulePath: string, loc
       closeSync(file)
     },
     logins: () => readFileSync(control).readUInt32LE(12),
+    objects: () => readFileSync(control).readUInt32LE(16),
   }
 }
