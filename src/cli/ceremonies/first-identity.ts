@@ -27,10 +27,13 @@ export async function ensureFirstIdentity(parts: FirstIdentityParts): Promise<vo
   const daemonKey = await ensureDaemonKey(store, pool)
   const identities = new Identities({ store, secrets: new Secrets(pool, daemonKey), clock })
   if (!(await store.reader.accountExists(account))) await store.transaction(tx => tx.insertAccount(account, clock()))
-  if ((await store.reader.findIdentity(account, FIRST_USER)) === undefined) {
+  const known = await identities.list(account)
+  if (known.length === 0) {
     await identities.create({ account, name: FIRST_USER, fullAccess: true })
     say(`account ${account}: made user ${FIRST_USER}`)
   }
+  // Once there is another user, an operator decides: what was taken away does not come back by itself.
+  if (known.some(({ name }) => name !== FIRST_USER)) return
   await forgetUnfinishedCredentials(store, credentialsPath)
   if ((await identities.listAccessKeys(account, FIRST_USER)).length > 0) return
   // The file comes before the row: a crash between them leaves a key that nobody accepts, not one that nobody knows.

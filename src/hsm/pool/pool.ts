@@ -34,7 +34,8 @@ const WATCH_INTERVAL_MS = 100
 const SETBACKS_MAX = 2
 /**
  * Tokens whose queue is shorter than this count as equally free, and the one that is at work already gets the command: its
- * host is awake, and its frames travel together. Waking another one costs both worlds more than the wait.
+ * host is awake, and its frames travel together. Waking another one costs both worlds more than the wait. Tokens that have
+ * nothing to do take turns.
  */
 const FREE_BELOW_MS = 1
 const MICROSECONDS_PER_SECOND = 1_000_000
@@ -48,6 +49,7 @@ export class HsmPool {
   readonly #logger: Logger
   readonly #waiting: Errand[] = []
   readonly #timers: readonly NodeJS.Timeout[]
+  #turn = 0
   readonly #observers = new Map<string, (seconds: number) => void>()
 
   constructor(settings: PoolSettings, { metrics, logger }: { metrics: Metrics; logger: Logger }) {
@@ -144,8 +146,10 @@ export class HsmPool {
 
   #leastLoaded(except?: Member): Member | undefined {
     let best: Member | undefined
-    for (const member of this.#members) {
-      if (member.state !== 'healthy' || member === except) continue
+    this.#turn += 1
+    for (let at = 0; at < this.#members.length; at += 1) {
+      const member = this.#members[(this.#turn + at) % this.#members.length]
+      if (member?.state !== 'healthy' || member === except) continue
       if (best === undefined || takesSooner(member, best)) best = member
     }
     return best
