@@ -8,7 +8,7 @@ export type SessionHandle = Buffer
 export type ObjectHandle = Buffer
 export type Attributes = pkcs11.Template
 
-const CKF_OS_LOCKING_OK = 2
+export const CKF_OS_LOCKING_OK = 2
 const CKR_CRYPTOKI_ALREADY_INITIALIZED = 0x191
 
 /** Loads a module and initialises it. Without CKF_OS_LOCKING_OK SoftHSM switches its mutexes off. */

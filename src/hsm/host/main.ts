@@ -21,14 +21,14 @@ import { faultOf } from './ckr.ts'
 import type { Handler, HostParts } from './commands/command.ts'
 import { handlers } from './commands/index.ts'
 import { DomainKeys } from './domain-keys.ts'
-import { hardenProcess } from './hardening.ts'
+import { endWithParent, forbidDebugging } from './hardening.ts'
 import { Sealing } from './sealing.ts'
 import { Sessions } from './sessions.ts'
 import { openToken, PinRefused } from './token.ts'
 
 const MICROSECONDS_PER_MS = 1_000
 
-hardenProcess()
+forbidDebugging()
 const channel = new HostChannel()
 const spent: Buffer[] = []
 let host: HostParts | undefined
@@ -45,6 +45,7 @@ channel.serve(
 function start(configuration: HostConfiguration): HostParts {
   try {
     const { parts, capabilities } = compose(configuration)
+    endWithParent()
     announce({ type: 'ready', profile: profileOf(parts.token, capabilities) })
     return parts
   } catch (error) {

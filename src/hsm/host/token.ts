@@ -5,13 +5,15 @@ import { type Pkcs11Uri, parsePkcs11Uri } from '../../base/pkcs11-uri.ts'
 import { HsmFault } from '../contract/fault.ts'
 import type { TokenLocation } from '../contract/host-configuration.ts'
 import { ckrCode, faultOf, isPinFault } from './ckr.ts'
-import { type Cryptoki, loadModule, type SessionHandle } from './cryptoki.ts'
+import { CKF_OS_LOCKING_OK, type Cryptoki, loadModule, type SessionHandle } from './cryptoki.ts'
 
 const CKU_SO = 0
 const CKU_USER = 1
 const CKF_TOKEN_INITIALIZED = 0x400
 const CKR_USER_ALREADY_LOGGED_IN = 0x100
 const PIN_MAX_BYTES = 255
+const FIND_ATTEMPTS = 4
+const FIND_PAUSE_MS = 150
 
 /** The token turned the PIN down. Trying again could lock it, so whoever sees this waits for an operator. */
 export class PinRefused extends HsmFault {}
@@ -33,7 +35,15 @@ export interface Token extends TokenIdentity {
 export function openToken(location: TokenLocation): Token {
   const uri = parsePkcs11Uri(location.uri)
   const cryptoki = load(uri, location)
-  const tokens = listTokens(cryptoki).filter(token => matches(uri, token))
+  const find = () => listTokens(cryptoki).filter(token => matches(uri, token))
+  let tokens = find()
+  // SoftHSM rewrites a token's file in place at a login: whoever lists tokens at that moment does not see it.
+  for (let attempt = 1; tokens.length === 0 && attempt < FIND_ATTEMPTS; attempt += 1) {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FIND_PAUSE_MS)
+    cryptoki.C_Finalize()
+    cryptoki.C_Initialize({ flags: CKF_OS_LOCKING_OK })
+    tokens = find()
+  }
   const [token] = tokens
   if (token === undefined) throw new HsmFault('token', `no token is named ${nameOf(uri)} in ${uri.modulePath}`)
   if (tokens.length > 1) throw new HsmFault('token', `several tokens are named ${nameOf(uri)}: add "serial" to the URI`)

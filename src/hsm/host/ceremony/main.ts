@@ -32,7 +32,7 @@ import {
   macSign,
   macVerify,
 } from '../domain-keys.ts'
-import { hardenProcess } from '../hardening.ts'
+import { forbidDebugging } from '../hardening.ts'
 import { listTokens, load, logIn, logInOfficer, openSession, openToken, readPin, type Token } from '../token.ts'
 import { enforcesBarrier } from './barrier.ts'
 import { generateAuditKey, generateVersion, installVersion, readEcPoint } from './sealed-keys.ts'
@@ -69,7 +69,7 @@ const handlers: { readonly [C in CeremonyName]: (args: CeremonyArgs<C>) => Cerem
   discardDomain,
 }
 
-hardenProcess()
+forbidDebugging()
 new HostChannel().serve(
   frame => {
     const { name, args } = readCeremonyRequest(frame)
