@@ -28,9 +28,9 @@ export interface TextConstraints extends LengthBounds {
 
 const sensitiveShapes = new WeakSet<z.core.$ZodType>()
 
-/** A string; lengths are in code points. */
+/** A string of well-formed Unicode: the store would keep another character for a lone surrogate. Lengths are in code points. */
 export function text({ min, max, pattern, sensitive }: TextConstraints = {}) {
-  let shape = z.string()
+  let shape = z.string().refine(value => value.isWellFormed(), ILL_FORMED)
   if (min !== undefined) shape = shape.min(min)
   if (max !== undefined) shape = shape.max(max)
   if (pattern !== undefined) shape = shape.regex(pattern)
@@ -106,6 +106,7 @@ export function broken(rule: string): Refusal {
 }
 
 const ABSENT = broken('Member must not be null')
+const ILL_FORMED = { params: { refusal: broken('Member must be well-formed Unicode') } }
 
 /**
  * A shape of its own kind, for what JSON has no type for: `parse` returns the value, or says why not with `wrongType` or

@@ -257,6 +257,12 @@ describe('a body', () => {
       headers: { connection: 'close' },
     })
   })
+
+  test('of many mebibytes gets the same answer, and no broken pipe', async () => {
+    const sent = Buffer.alloc(8_388_608, 0x20)
+    const replies = await Promise.all(Array.from({ length: 12 }, () => send({ body: sent })))
+    expect(replies.map(({ status }) => status)).toEqual(Array(12).fill(413))
+  })
 })
 
 describe('an operation', () => {

@@ -92,6 +92,15 @@ describe('a good input', () => {
     expect(parseInput(input, json)).toEqual({ value: { KeyId: 'a', GrantTokens: ['t'] } })
   })
 
+  it('refuses a lone surrogate in a text, and takes a pair', () => {
+    const shape = structure({ Name: text() })
+    expect(parseInput(shape, { Name: 'a\ud83d\ude00' })).toEqual({ value: { Name: 'a\ud83d\ude00' } })
+    expect(parseInput(shape, { Name: 'a\ud83d' })).toMatchObject({
+      fault: 'constraints',
+      message: expect.stringContaining("at 'name' failed to satisfy constraint: Member must be well-formed Unicode"),
+    })
+  })
+
   it('counts text in code points', () => {
     expect(parseInput(input, { KeyId: '\u{1F511}'.repeat(8) }).fault).toBeUndefined()
     expect(parseInput(input, { KeyId: '\u{1F511}'.repeat(9) }).fault).toBe('constraints')
