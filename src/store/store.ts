@@ -2,6 +2,7 @@
  * The key store as everybody else sees it: a Reader, a Transaction that also writes, and the hot reads that memory
  * answers. An acknowledged transaction is on disk. No SQL and no row type leaves this folder.
  */
+import type { Approval, ApprovalRequest, DualControl } from '../model/dual-control.ts'
 import type { AccessKey, Identity } from '../model/identity.ts'
 import type { Alias, KeyMaterial, KmsKey, Tag } from '../model/key.ts'
 
@@ -79,6 +80,12 @@ export interface Reader {
   findDomain(region: string): Promise<Domain | undefined>
   /** The EKT record of the daemon's own HBK of a purpose, such as `identity`. */
   findDaemonKey(purpose: string): Promise<DaemonKey | undefined>
+
+  /** Off, without officers, where nothing is stored. */
+  findDualControl(): Promise<DualControl>
+  findApprovalRequest(id: string): Promise<ApprovalRequest | undefined>
+  /** The newest first. */
+  listApprovalRequests(states: readonly ApprovalRequest['state'][], limit: number): Promise<ApprovalRequest[]>
 }
 
 /** An HBK of the daemon's own. */
@@ -117,6 +124,14 @@ export interface Transaction extends Reader {
   /** Writes the domain row with its versions and tokens, whatever was there. */
   putDomain(domain: Domain): Promise<void>
   insertDaemonKey(key: DaemonKey): Promise<void>
+
+  /** Writes threshold and officers, whatever was there; `generation` must be one above the stored one, or it throws. */
+  putDualControl(dualControl: DualControl): Promise<void>
+  insertApprovalRequest(request: ApprovalRequest): Promise<void>
+  /** Writes state and which approvals counted; `generation` must be one above the stored one, or it throws. */
+  updateApprovalRequest(request: ApprovalRequest): Promise<void>
+  /** One for each key and request. */
+  insertApproval(requestId: string, approval: Approval): Promise<void>
 }
 
 /**
