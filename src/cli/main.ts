@@ -12,9 +12,11 @@ import { IdentityRefused } from '../keyring/identities.ts'
 import { KmsError } from '../model/errors.ts'
 import { StoreUnusable } from '../store/faults.ts'
 import { CommandFailed } from './admin-client.ts'
+import { addCeremony } from './commands/ceremony.ts'
 import { addHsm } from './commands/hsm.ts'
 import { addIdentity } from './commands/identity.ts'
 import { addInit } from './commands/init.ts'
+import { addOfficer } from './commands/officer.ts'
 import { addServe } from './commands/serve.ts'
 
 /** Errors whose message is meant for the operator; any other is a bug and shows its stack. */
@@ -41,6 +43,8 @@ addServe(program)
 addInit(program)
 addIdentity(program)
 addHsm(program)
+addOfficer(program)
+addCeremony(program)
 
 try {
   await program.parseAsync()

@@ -8,6 +8,8 @@ export interface StateFolder {
   readonly adminSocket: string
   /** AWS's credentials file with the first access key, written by `init`. */
   readonly credentials: string
+  /** Texts that officers are to sign. */
+  readonly requests: string
 }
 
 /** The paths in a state folder, which is made when it is absent. */
@@ -19,5 +21,6 @@ export function openStateFolder(path: string): StateFolder {
     store: join(path, 'strongroom.db'),
     adminSocket: join(path, 'admin.sock'),
     credentials: join(path, 'credentials'),
+    requests: join(path, 'requests'),
   }
 }
