@@ -67,7 +67,7 @@ export function addCeremony(program: Command): void {
 
   ceremony
     .command('cancel <REQUEST>')
-    .description('end a request; what an interrupted ceremony has done stays as it is')
+    .description('call a request off; what an interrupted ceremony has done stays done')
     .addOption(configurationOption())
     .action(async (id: string, { config }: Options) => {
       await withApprovalParts(config, async ({ store, requests }) => requests.remove(await cancel(store, id)))

@@ -163,7 +163,9 @@ describe('loadConfiguration', () => {
   it('says that a file is not there', () => {
     const path = join(folder, 'none.yaml')
     expect(() => loadConfiguration(path)).toThrow(
-      new ConfigurationError(`cannot read the configuration ${path}: ENOENT`),
+      new ConfigurationError(
+        `cannot read the configuration ${path}: ENOENT (--config or STRONGROOM_CONFIG names the file)`,
+      ),
     )
   })
 
