@@ -1,10 +1,12 @@
 /** The reads of all aggregates over one handle. */
 import type { AccessKey, Identity } from '../../model/identity.ts'
 import type { Alias, KmsKey, Tag } from '../../model/key.ts'
-import type { AccessKeyOwner, DaemonKey, Domain, Page, Reader, Scope } from '../store.ts'
+import type { AccessKeyOwner, CeremonyRecord, DaemonKey, Domain, Page, Reader, Scope, StoredEkt } from '../store.ts'
 import * as accessKeys from './access-keys.ts'
 import * as aliases from './aliases.ts'
+import * as ceremonies from './ceremonies.ts'
 import * as domains from './domains.ts'
+import * as ekts from './ekts.ts'
 import * as identities from './identities.ts'
 import * as keys from './keys.ts'
 import type { Handle } from './tables.ts'
@@ -75,5 +77,17 @@ export class SqlReader implements Reader {
 
   findDaemonKey(purpose: string): Promise<DaemonKey | undefined> {
     return domains.findDaemonKey(this.db, purpose)
+  }
+
+  listEkts(region: string, dkVersion: number, after: StoredEkt | undefined, limit: number): Promise<StoredEkt[]> {
+    return ekts.listEkts(this.db, region, dkVersion, after, limit)
+  }
+
+  countEkts(region: string, dkVersion: number): Promise<number> {
+    return ekts.countEkts(this.db, region, dkVersion)
+  }
+
+  listCeremonies(region: string): Promise<CeremonyRecord[]> {
+    return ceremonies.listCeremonies(this.db, region)
   }
 }
