@@ -12,10 +12,12 @@ import { IdentityRefused } from '../keyring/identities.ts'
 import { KmsError } from '../model/errors.ts'
 import { StoreUnusable } from '../store/faults.ts'
 import { CommandFailed } from './admin-client.ts'
+import { addCeremony } from './commands/ceremony.ts'
 import { addDomain } from './commands/domain.ts'
 import { addHsm } from './commands/hsm.ts'
 import { addIdentity } from './commands/identity.ts'
 import { addInit } from './commands/init.ts'
+import { addOfficer } from './commands/officer.ts'
 import { addServe } from './commands/serve.ts'
 
 /** Errors whose message is meant for the operator; any other is a bug and shows its stack. */
@@ -43,6 +45,8 @@ addInit(program)
 addIdentity(program)
 addHsm(program)
 addDomain(program)
+addOfficer(program)
+addCeremony(program)
 
 try {
   await program.parseAsync()

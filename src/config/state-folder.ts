@@ -10,6 +10,8 @@ export interface StateFolder {
   readonly ceremonySocket: string
   /** AWS's credentials file with the first access key, written by `init`. */
   readonly credentials: string
+  /** Texts that officers are to sign. */
+  readonly requests: string
 }
 
 /** The paths in a state folder, which is made when it is absent. */
@@ -22,5 +24,6 @@ export function openStateFolder(path: string): StateFolder {
     adminSocket: join(path, 'admin.sock'),
     ceremonySocket: join(path, 'ceremony.sock'),
     credentials: join(path, 'credentials'),
+    requests: join(path, 'requests'),
   }
 }

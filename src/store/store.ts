@@ -2,6 +2,7 @@
  * The key store as everybody else sees it: a Reader, a Transaction that also writes, and the hot reads that memory
  * answers. An acknowledged transaction is on disk. No SQL and no row type leaves this folder.
  */
+import type { Approval, ApprovalRequest, DualControl } from '../model/dual-control.ts'
 import type { AccessKey, Identity } from '../model/identity.ts'
 import type { Alias, KeyMaterial, KmsKey, Tag } from '../model/key.ts'
 
@@ -137,6 +138,12 @@ export interface Reader {
   countEkts(region: string, dkVersion: number): Promise<number>
   /** The newest last. */
   listCeremonies(region: string): Promise<CeremonyRecord[]>
+
+  /** Off, without officers, where nothing is stored. */
+  findDualControl(): Promise<DualControl>
+  findApprovalRequest(id: string): Promise<ApprovalRequest | undefined>
+  /** The newest first. */
+  listApprovalRequests(states: readonly ApprovalRequest['state'][], limit: number): Promise<ApprovalRequest[]>
 }
 
 /** An HBK of the daemon's own. */
@@ -179,6 +186,14 @@ export interface Transaction extends Reader {
   /** Puts a re-wrapped record in the place of the one that was read. False when that one is no longer there. */
   replaceEkt(old: StoredEkt, record: Buffer): Promise<boolean>
   recordCeremony(record: CeremonyRecord): Promise<void>
+
+  /** Writes threshold and officers, whatever was there; `generation` must be one above the stored one, or it throws. */
+  putDualControl(dualControl: DualControl): Promise<void>
+  insertApprovalRequest(request: ApprovalRequest): Promise<void>
+  /** Writes state and which approvals counted; `generation` must be one above the stored one, or it throws. */
+  updateApprovalRequest(request: ApprovalRequest): Promise<void>
+  /** One for each key and request. */
+  insertApproval(requestId: string, approval: Approval): Promise<void>
 }
 
 /**

@@ -1,14 +1,17 @@
 /** The reads of all aggregates over one handle. */
+import type { ApprovalRequest, DualControl } from '../../model/dual-control.ts'
 import type { AccessKey, Identity } from '../../model/identity.ts'
 import type { Alias, KmsKey, Tag } from '../../model/key.ts'
 import type { AccessKeyOwner, CeremonyRecord, DaemonKey, Domain, Page, Reader, Scope, StoredEkt } from '../store.ts'
 import * as accessKeys from './access-keys.ts'
 import * as aliases from './aliases.ts'
+import * as approvalRequests from './approval-requests.ts'
 import * as ceremonies from './ceremonies.ts'
 import * as domains from './domains.ts'
 import * as ekts from './ekts.ts'
 import * as identities from './identities.ts'
 import * as keys from './keys.ts'
+import * as officers from './officers.ts'
 import type { Handle } from './tables.ts'
 import * as tags from './tags.ts'
 
@@ -89,5 +92,17 @@ export class SqlReader implements Reader {
 
   listCeremonies(region: string): Promise<CeremonyRecord[]> {
     return ceremonies.listCeremonies(this.db, region)
+  }
+
+  findDualControl(): Promise<DualControl> {
+    return officers.findDualControl(this.db)
+  }
+
+  findApprovalRequest(id: string): Promise<ApprovalRequest | undefined> {
+    return approvalRequests.findApprovalRequest(this.db, id)
+  }
+
+  listApprovalRequests(states: readonly ApprovalRequest['state'][], limit: number): Promise<ApprovalRequest[]> {
+    return approvalRequests.listApprovalRequests(this.db, states, limit)
   }
 }

@@ -1,5 +1,6 @@
 /** The rows as the database holds them: names in snake case, flags as 0 or 1, moments as integers of milliseconds. */
 import type { ColumnType, Kysely } from 'kysely'
+import type { ApprovalRequest } from '../../model/dual-control.ts'
 import type { IdentityKind } from '../../model/identity.ts'
 import type { KeyMaterial, KeyOrigin, KeyState } from '../../model/key.ts'
 import type { KeySpec, KeyUsage } from '../../model/key-specs.ts'
@@ -98,6 +99,25 @@ export interface Tables {
     updated_at_ms: number
   }
   tags: { region: string; account: string; key_id: string; tag_key: string; tag_value: string }
+
+  officers: { name: string; public_key: string; fingerprint: string; added_at_ms: number }
+  dual_control: { id: string; threshold: number; generation: number }
+  approval_requests: {
+    id: string
+    text: string
+    state: ApprovalRequest['state']
+    created_at_ms: number
+    generation: number
+  }
+  approvals: {
+    request_id: string
+    officer: string
+    fingerprint: string
+    signature: string
+    approved_at_ms: number
+    /** Whether it was one of those that the ceremony started upon. */
+    counted: Flag
+  }
 
   tombstones: { table_name: string; primary_key: string; deleted_at_ms: number }
 }

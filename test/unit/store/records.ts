@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { userArn } from '../../../src/model/arn.ts'
+import type { Approval, ApprovalRequest, Officer } from '../../../src/model/dual-control.ts'
 import type { AccessKey, Identity } from '../../../src/model/identity.ts'
 import { type Alias, arnOf, type KeyMaterial, type KmsKey } from '../../../src/model/key.ts'
 import { kidOf, newKeyId } from '../../../src/model/key-id.ts'
@@ -113,4 +114,18 @@ export function makeDomain(): Domain {
 
 export function makeDaemonKey(): DaemonKey {
   return { purpose: 'identity', region: SCOPE.region, kid: kidOf(newKeyId()), ekt: makeEkt() }
+}
+
+export function makeOfficer(name: string): Officer {
+  const key = randomBytes(32).toString('base64')
+  return { name, publicKey: `ssh-ed25519 ${key}`, fingerprint: `SHA256:${key}`, addedAtMs: 21 }
+}
+
+export function makeApprovalRequest(createdAtMs = 31): ApprovalRequest {
+  const id = randomBytes(16).toString('hex')
+  return { id, text: `what is asked by ${id}\n`, state: 'open', createdAtMs, generation: 1, approvals: [] }
+}
+
+export function makeApproval({ name, fingerprint }: Officer, approvedAtMs = 32): Approval {
+  return { officer: name, fingerprint, signature: `a signature of ${name}`, approvedAtMs, counted: false }
 }
