@@ -12,11 +12,11 @@ export class NotReady extends Error {
   override readonly name = 'NotReady'
 }
 
-/** The domain of a region as a host is told of it. */
+/** The domain of a region as a host is told of it: the versions that are in use. */
 export function describeDomain({ id, region, versions }: Domain): DomainDescription {
   const of = (kind: 'dk' | 'mac'): KeyVersion[] =>
     versions
-      .filter(version => version.kind === kind)
+      .filter(version => version.kind === kind && version.state === 'active')
       .map(({ version, forkId, checkValue }) => ({ version, forkId, checkValue }))
   return { id, region, domainKeys: of('dk'), macKeys: of('mac') }
 }

@@ -13,6 +13,7 @@ import { KmsError } from '../model/errors.ts'
 import { StoreUnusable } from '../store/faults.ts'
 import { CommandFailed } from './admin-client.ts'
 import { addCeremony } from './commands/ceremony.ts'
+import { addDomain } from './commands/domain.ts'
 import { addHsm } from './commands/hsm.ts'
 import { addIdentity } from './commands/identity.ts'
 import { addInit } from './commands/init.ts'
@@ -43,6 +44,7 @@ addServe(program)
 addInit(program)
 addIdentity(program)
 addHsm(program)
+addDomain(program)
 addOfficer(program)
 addCeremony(program)
 

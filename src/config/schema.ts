@@ -84,6 +84,12 @@ export const configuration = z
         healthIntervalMs: milliseconds(1_000, 60_000).default(2_000),
       })
       .prefault({}),
+    domain: z
+      .strictObject({
+        /** Days for which backups are kept: so long an old version of the domain keys can open them, and then be destroyed. */
+        retentionDays: z.int().min(0).max(3_650).default(35),
+      })
+      .prefault({}),
     jobs: z
       .strictObject({
         /** How often keys whose waiting period has ended are looked for. */

@@ -5,10 +5,12 @@ import type { Database } from '../dialects/database.ts'
 import { StoreUnusable } from '../faults.ts'
 import type { Tables } from '../sql/tables.ts'
 import { createFirstTables } from './0001-first-tables.ts'
+import { addDomainCeremonies } from './0002-domain-ceremonies.ts'
 import { createOfficerTables } from './0004-officers.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
+  '0002-domain-ceremonies': addDomainCeremonies,
   '0004-officers': createOfficerTables,
 } as const
 

@@ -80,6 +80,7 @@ export function makeAccessKey(identity: Identity, createdAtMs = 7): AccessKey {
 export function makeDomain(): Domain {
   const version = (kind: 'dk' | 'mac', number: number) => ({
     ...{ kind, version: number, forkId: randomBytes(16).toString('hex'), checkValue: randomBytes(8).toString('hex') },
+    ...{ state: 'active' as const, sweptAtMs: undefined },
   })
   return {
     id: randomBytes(16).toString('hex'),
@@ -87,10 +88,26 @@ export function makeDomain(): Domain {
     state: 'ready',
     sealed: true,
     createdAtMs: 11,
+    generation: 1,
+    rotation: undefined,
     versions: [version('dk', 1), version('dk', 2), version('mac', 1), version('mac', 2)],
     tokens: [
-      { serial: 'b', label: 'first', state: 'enrolled', auditPublicKey: randomBytes(91), enrolledAtMs: 12 },
-      { serial: 'a', label: 'second', state: 'enrolling', auditPublicKey: Buffer.alloc(0), enrolledAtMs: 13 },
+      {
+        serial: 'b',
+        label: 'first',
+        state: 'enrolled',
+        auditPublicKey: randomBytes(91),
+        enrolledAtMs: 12,
+        versions: [1, 2],
+      },
+      {
+        serial: 'a',
+        label: 'second',
+        state: 'enrolling',
+        auditPublicKey: Buffer.alloc(0),
+        enrolledAtMs: 13,
+        versions: [],
+      },
     ],
   }
 }
