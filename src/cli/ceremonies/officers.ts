@@ -7,6 +7,10 @@ import { formatSshPublicKey, parseSshPublicKey, UnusableSshKey } from '../../for
 import type { DualControl, Officer } from '../../model/dual-control.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { type ApprovalParts, withApproval } from './approval.ts'
+import { recordOf } from './parts.ts'
+
+/** What their changes are recorded under: officers are for all regions. No region has such a name. */
+export const EVERY_REGION = '*'
 
 const OFFICERS_MAX = 32
 const NAME = /^[a-z0-9][a-z0-9._-]{0,31}$/
@@ -27,7 +31,8 @@ export async function addOfficer(parts: ApprovalParts, name: string, publicKeyTe
     addedAtMs: parts.clock(),
   }
   const args = { name, key: `${key.algorithm} ${key.fingerprint}` }
-  await change(parts, current, { command: 'officer add', args }, { officers: [...current.officers, officer] })
+  const what = `added officer ${name} with the key ${key.fingerprint}`
+  await change(parts, current, { command: 'officer add', args, what }, { officers: [...current.officers, officer] })
   return officer
 }
 
@@ -42,7 +47,8 @@ export async function removeOfficer(parts: ApprovalParts, name: string): Promise
       `${current.threshold} officers must approve, and ${officers.length} would be left: add another or lower the threshold first`,
     )
   const args = { name, key: officer.fingerprint }
-  await change(parts, current, { command: 'officer remove', args }, { officers })
+  const what = `removed officer ${name} with the key ${officer.fingerprint}`
+  await change(parts, current, { command: 'officer remove', args, what }, { officers })
 }
 
 /**
@@ -56,21 +62,31 @@ export async function setThreshold(parts: ApprovalParts, threshold: number): Pro
       `there are ${current.officers.length} officers: a threshold of ${threshold} could not be met`,
     )
   if (threshold === current.threshold) return
-  const act = { command: 'officer threshold', args: { threshold: String(threshold) }, approvals: threshold }
+  const what = `set the threshold to ${threshold}, from ${current.threshold}`
+  const act = { command: 'officer threshold', args: { threshold: String(threshold) }, approvals: threshold, what }
   await change(parts, current, act, { threshold })
 }
 
 async function change(
   parts: ApprovalParts,
   current: DualControl,
-  act: Pick<CeremonyAct, 'command' | 'args'> & { readonly approvals?: number },
+  { what, ...act }: Pick<CeremonyAct, 'command' | 'args'> & { readonly approvals?: number; readonly what: string },
   changes: Partial<DualControl>,
 ): Promise<void> {
   // The generation in what is signed and in what is written are one: of two changes at once, the second is refused.
   const next = { ...current, ...changes, generation: current.generation + 1 }
-  await withApproval(parts, { ...act, state: describe(current) }, () =>
-    parts.store.transaction(tx => tx.putDualControl(next)),
-  )
+  await withApproval(parts, { ...act, state: describe(current) }, approvedBy => {
+    const record = recordOf(
+      { clock: parts.clock, command: act.command, officers: approvedBy },
+      EVERY_REGION,
+      what,
+      'done',
+    )
+    return parts.store.transaction(async tx => {
+      await tx.putDualControl(next)
+      await tx.recordCeremony(record)
+    })
+  })
 }
 
 function describe({ generation, threshold, officers }: DualControl): Record<string, string> {

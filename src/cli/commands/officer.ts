@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import type { DualControl } from '../../model/dual-control.ts'
 import { withApprovalParts } from '../ceremonies/approval-parts.ts'
-import { addOfficer as add, removeOfficer, setThreshold } from '../ceremonies/officers.ts'
+import { addOfficer as add, EVERY_REGION, removeOfficer, setThreshold } from '../ceremonies/officers.ts'
 import { configurationOption, outputOption } from '../options.ts'
 import { printRecords } from '../print.ts'
 import { readSmallFile } from '../read-small-file.ts'
@@ -37,6 +37,20 @@ export function addOfficer(program: Command): void {
     .action(async ({ config, output }: Options & { readonly output: 'text' | 'json' }) => {
       const dualControl = await withApprovalParts(config, ({ store }) => store.reader.findDualControl())
       printDualControl(output, dualControl)
+    })
+
+  officer
+    .command('history')
+    .description('list every change of officers and threshold, the newest last')
+    .addOption(configurationOption())
+    .addOption(outputOption())
+    .action(async ({ config, output }: Options & { readonly output: 'text' | 'json' }) => {
+      const records = await withApprovalParts(config, ({ store }) => store.reader.listCeremonies(EVERY_REGION))
+      const rows = records.map(({ command, operator, officers, atMs, what }) => ({
+        ...{ at: new Date(atMs).toISOString(), command, by: `${operator.name} (${operator.uid})` },
+        ...{ officers: officers.join(',') || '-', what },
+      }))
+      printRecords(output, rows)
     })
 
   officer

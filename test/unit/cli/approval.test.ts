@@ -6,7 +6,7 @@ import { HOUR_MS } from '../../../src/base/clock.ts'
 import { CommandFailed } from '../../../src/cli/admin-client.ts'
 import { type ApprovalParts, type GuardedAct, withApproval } from '../../../src/cli/ceremonies/approval.ts'
 import { approve, cancel } from '../../../src/cli/ceremonies/approvals.ts'
-import { addOfficer, removeOfficer, setThreshold } from '../../../src/cli/ceremonies/officers.ts'
+import { addOfficer, EVERY_REGION, removeOfficer, setThreshold } from '../../../src/cli/ceremonies/officers.ts'
 import { openRequestFolder } from '../../../src/cli/ceremonies/request-folder.ts'
 import { renderApprovalText } from '../../../src/formats/approval-request.ts'
 import type { ApprovalRequest } from '../../../src/model/dual-control.ts'
@@ -325,6 +325,16 @@ describe('officers', () => {
     await setThreshold(parts, 0)
     await run()
     expect(runs).toEqual([[]])
+    const records = await parts.store.reader.listCeremonies(EVERY_REGION)
+    expect(
+      records
+        .toSorted((a, b) => a.what.localeCompare(b.what))
+        .map(({ what, officers }) => [what.replace(/SHA256:.*/, 'KEY'), officers]),
+    ).toEqual([
+      ...['alice', 'bob', 'carol'].map(name => [`added officer ${name} with the key KEY`, []]),
+      ['set the threshold to 0, from 2', ['alice', 'carol']],
+      ['set the threshold to 2, from 0', ['alice', 'bob']],
+    ])
   })
 
   it('raise the threshold only as far as they have signed', async () => {
