@@ -1,13 +1,19 @@
-/** What every ceremony command needs around it: configuration, the floor, the store, the operator, and a record of a failure. */
+/**
+ * What every ceremony command needs around it: configuration, the floor, the store, the approval of officers where dual control
+ * is on, and a record of a failure.
+ */
 import { systemClock } from '../base/clock.ts'
 import { loadConfiguration } from '../config/load.ts'
 import type { Configuration } from '../config/schema.ts'
 import { openStateFolder, type StateFolder } from '../config/state-folder.ts'
 import { openStore } from '../store/open-store.ts'
+import type { Domain } from '../store/store.ts'
 import { createLogger } from '../telemetry/logger.ts'
 import { CommandFailed } from './admin-client.ts'
+import { withApproval } from './ceremonies/approval.ts'
 import { takeTheFloor } from './ceremonies/one-at-a-time.ts'
 import { type CeremonyParts, type RegionConfiguration, recordOf, type ShownFingerprints } from './ceremonies/parts.ts'
+import { openRequestFolder } from './ceremonies/request-folder.ts'
 import { officerPinsFrom } from './officer-pin.ts'
 import { readAnswer } from './read-secret.ts'
 
@@ -21,6 +27,8 @@ export interface CeremonyOptions {
 export interface CeremonyRun {
   readonly parts: CeremonyParts
   readonly configuration: Configuration
+  /** The one that the ceremony is about; the first one where it is about all of them. */
+  readonly region: RegionConfiguration
   readonly state: StateFolder
 }
 
@@ -30,13 +38,28 @@ export function sayerOf({ output }: Pick<CeremonyOptions, 'output'>): (line: str
   return line => void stream.write(`${line}\n`)
 }
 
-/** Runs a ceremony that may change something. `command` is what is recorded. */
+/** What a ceremony is about to do, as it is recorded and as officers approve it. */
+export interface CeremonyIntent {
+  /** Such as `domain rotate`. */
+  readonly command: string
+  /** Beside the region: what it was told that makes a difference. */
+  readonly args?: Readonly<Record<string, string>>
+  /** Set where the ceremony is about every configured region. */
+  readonly everyRegion?: true
+  /** Whether a domain shows that this ceremony has begun and is not done; it goes on under its former approval. */
+  readonly unfinished?: (domain: Domain) => boolean
+}
+
+/** Runs a ceremony that may change something. Throws {@link CommandFailed} that says what to sign when officers must approve. */
 export async function runCeremony<T>(
-  command: string,
+  { command, args = {}, everyRegion, unfinished = () => false }: CeremonyIntent,
   options: CeremonyOptions,
   work: (run: CeremonyRun) => Promise<T>,
 ): Promise<T> {
   const configuration = loadConfiguration(options.config)
+  const [first] = configuration.regions
+  const region = everyRegion === true && first !== undefined ? first : chosenRegion(configuration, options.region)
+  const regions = everyRegion === true ? configuration.regions : [region]
   const state = openStateFolder(configuration.stateDir)
   await using resources = new AsyncDisposableStack()
   resources.use(await takeTheFloor(state.ceremonySocket))
@@ -48,20 +71,38 @@ export async function runCeremony<T>(
     officerPin: region => pins.of(region),
     confirmFingerprint: async shown => !pins.attended(shown.region) || confirmed(shown),
   }
-  try {
-    return await work({ parts, configuration, state })
-  } catch (error) {
-    const region = options.region ?? configuration.regions.map(({ name }) => name).join(',')
-    const failure = recordOf(parts, region, (error as Error).message, 'failed')
-    await store.transaction(tx => tx.recordCeremony(failure)).catch(() => {})
-    throw error
+  const found = await Promise.all(regions.map(async ({ name }) => [name, await store.reader.findDomain(name)] as const))
+  const domains = found.flatMap(([, domain]) => domain ?? [])
+  const act = {
+    command,
+    args: { ...args, region: regions.map(({ name }) => name).join(' ') },
+    state: Object.fromEntries(found.map(([name, domain]) => [`domain of ${name}`, describe(domain)])),
+    unfinished: domains.some(unfinished),
   }
+  const approval = { store, clock: systemClock, requests: openRequestFolder(state.requests) }
+  return await withApproval(approval, act, async officers => {
+    const approved = { ...parts, officers }
+    try {
+      return await work({ parts: approved, configuration, region, state })
+    } catch (error) {
+      for (const { name } of regions) {
+        const failure = recordOf(approved, name, (error as Error).message, 'failed')
+        await store.transaction(tx => tx.recordCeremony(failure)).catch(() => {})
+      }
+      throw error
+    }
+  })
+}
+
+/** The state that a ceremony starts from: any other ceremony in between makes it another act. */
+function describe(domain: Domain | undefined): string {
+  return domain === undefined ? 'none' : `${domain.id} generation ${domain.generation}`
 }
 
 /** Reads only; takes no floor and records nothing. */
 export async function inspectDomains<T>(
   options: CeremonyOptions,
-  work: (run: Omit<CeremonyRun, 'state'>) => Promise<T>,
+  work: (run: Pick<CeremonyRun, 'parts' | 'configuration'>) => Promise<T>,
 ): Promise<T> {
   const configuration = loadConfiguration(options.config)
   const store = await openStore({ path: openStateFolder(configuration.stateDir).store })

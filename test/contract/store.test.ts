@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { AlreadyStored, ChangedMeanwhile } from '../../src/store/faults.ts'
 import { openStore } from '../../src/store/open-store.ts'
-import type { Page, Store } from '../../src/store/store.ts'
+import type { Domain, Page, Store } from '../../src/store/store.ts'
 import {
   makeAccessKey,
   makeAlias,
@@ -348,11 +348,20 @@ describe.each(BACKENDS)('key store on $name', backend => {
     await store.transaction(tx => tx.putDomain({ ...domain, state: 'creating', versions: [], tokens: [] }))
     const creating = await store.reader.findDomain(SCOPE.region)
     expect(creating).toEqual({ ...domain, state: 'creating', versions: [], tokens: [] })
-    await store.transaction(tx => tx.putDomain(domain))
-    expect(await store.reader.findDomain(SCOPE.region)).toEqual(domain)
-    const retired = { ...domain, tokens: domain.tokens.slice(1), versions: domain.versions.slice(1) }
-    await store.transaction(tx => tx.putDomain(retired))
-    expect(await store.reader.findDomain(SCOPE.region)).toEqual(retired)
+    const ready: Domain = {
+      ...domain,
+      generation: 2,
+      rotation: { to: 3, step: 'sweeping', startedAtMs: 77 },
+      versions: domain.versions.map(version => ({ ...version, sweptAtMs: version.version === 1 ? 78 : undefined })),
+    }
+    await store.transaction(tx => tx.putDomain(ready))
+    expect(await store.reader.findDomain(SCOPE.region)).toEqual(ready)
+    const left = { ...ready, generation: 3, tokens: ready.tokens.slice(1), versions: ready.versions.slice(1) }
+    await store.transaction(tx => tx.putDomain(left))
+    expect(await store.reader.findDomain(SCOPE.region)).toEqual(left)
+    for (const generation of [2, 3, 5])
+      await expect(store.transaction(tx => tx.putDomain({ ...ready, generation }))).rejects.toThrow(ChangedMeanwhile)
+    expect(await store.reader.findDomain(SCOPE.region)).toEqual(left)
 
     const daemonKey = makeDaemonKey()
     await store.transaction(tx => tx.insertDaemonKey(daemonKey))

@@ -3,6 +3,7 @@
  * a running daemon learns of what they change from the domain row. docs/ceremonies.md says who has to be there.
  */
 import { type Command, InvalidArgumentError } from 'commander'
+import type { Domain } from '../../store/store.ts'
 import { destroyVersion } from '../ceremonies/destroy-version.ts'
 import { enrolTokens, ensureCreated } from '../ceremonies/domain.ts'
 import { retireToken } from '../ceremonies/retire-token.ts'
@@ -13,9 +14,9 @@ import { configurationOption, outputOption } from '../options.ts'
 import { printRecords } from '../print.ts'
 import { Progress } from '../progress.ts'
 import {
+  type CeremonyIntent,
   type CeremonyOptions,
   type CeremonyRun,
-  chosenRegion,
   chosenRegions,
   inspectDomains,
   runCeremony,
@@ -34,24 +35,22 @@ export function addDomain(program: Command): void {
     .description('the keys that a region wraps everything with, and who holds them')
 
   ceremony(domain, 'create', 'make the domain of a region in its first token').action((options: Options) =>
-    change('domain create', options, ({ parts, configuration }) =>
-      ensureCreated(parts, chosenRegion(configuration, options.region)),
+    change(
+      { command: 'domain create', unfinished: ({ state }) => state === 'creating' },
+      options,
+      ({ parts, region }) => ensureCreated(parts, region),
     ),
   )
   ceremony(domain, 'enrol', 'carry the domain to every configured token that never held it')
     .option('--token <SERIAL|LABEL>', 'to this token only; one that was retired comes back')
     .addOption(officerPinOption())
     .action((options: Options) =>
-      change('domain enrol', options, ({ parts, configuration }) =>
-        enrolTokens(parts, chosenRegion(configuration, options.region), options.token),
-      ),
+      change(enrolment(options), options, ({ parts, region }) => enrolTokens(parts, region, options.token)),
     )
   ceremony(domain, 'retire', "take a token out of the domain and destroy the domain's keys in it")
     .requiredOption('--token <SERIAL|LABEL>', 'the token')
     .action((options: Options) =>
-      change('domain retire', options, ({ parts, configuration }) =>
-        retireToken(parts, chosenRegion(configuration, options.region), options.token ?? ''),
-      ),
+      change(retirement(options), options, ({ parts, region }) => retireToken(parts, region, options.token ?? '')),
     )
   ceremony(domain, 'rotate', 'make the next version of the domain and MAC key and re-wrap every key under it')
     .addOption(officerPinOption())
@@ -60,8 +59,8 @@ export function addDomain(program: Command): void {
     .requiredOption('--version <N>', 'the version', positiveInteger)
     .option('--force-before-retention', 'although backups may need it still: they can never be opened again')
     .action((options: Options) =>
-      change('domain destroy-version', options, ({ parts, configuration }) =>
-        destroyVersion(parts, chosenRegion(configuration, options.region), {
+      change(destruction(options), options, ({ parts, configuration, region }) =>
+        destroyVersion(parts, region, {
           version: options.version ?? 0,
           retentionDays: configuration.domain.retentionDays,
           beforeRetention: options.forceBeforeRetention === true,
@@ -86,21 +85,46 @@ function ceremony(parent: Command, name: string, description: string): Command {
 }
 
 /** Runs a ceremony and shows what has become of the domain. */
-async function change(command: string, options: Options, work: (run: CeremonyRun) => Promise<unknown>): Promise<void> {
-  const shown = await runCeremony(command, options, async run => {
+async function change(
+  intent: CeremonyIntent,
+  options: Options,
+  work: (run: CeremonyRun) => Promise<unknown>,
+): Promise<void> {
+  const shown = await runCeremony(intent, options, async run => {
     await work(run)
     if (options.output !== 'json') return undefined
-    const { parts, configuration } = run
-    return showDomain(parts, chosenRegion(configuration, options.region), configuration.domain.retentionDays)
+    return showDomain(run.parts, run.region, run.configuration.domain.retentionDays)
   })
   if (shown !== undefined) printRecords('json', shown)
 }
 
+function enrolment({ token }: Options): CeremonyIntent {
+  const unfinished = ({ tokens }: Domain) => tokens.some(({ state }) => state === 'enrolling')
+  return { command: 'domain enrol', args: { token: token ?? 'every new one' }, unfinished }
+}
+
+function retirement({ token = '' }: Options): CeremonyIntent {
+  const unfinished = ({ tokens }: Domain) =>
+    tokens.some(
+      ({ serial, label, state, versions }) =>
+        (serial === token || label === token) && state === 'retired' && versions.length > 0,
+    )
+  return { command: 'domain retire', args: { token }, unfinished }
+}
+
+function destruction({ version = 0, forceBeforeRetention = false }: Options): CeremonyIntent {
+  const retention = forceBeforeRetention ? 'need not have ended' : 'must have ended'
+  const unfinished = ({ versions, tokens }: Domain) =>
+    versions.some(entry => entry.version === version && entry.state === 'withdrawn') &&
+    tokens.some(({ versions: held }) => held.includes(version))
+  return { command: 'domain destroy-version', args: { version: String(version), retention }, unfinished }
+}
+
 function rotate(options: Options): Promise<void> {
   const progress = new Progress('records')
-  return change('domain rotate', options, async ({ parts, configuration }) => {
+  const intent = { command: 'domain rotate', unfinished: ({ rotation }: Domain) => rotation !== undefined }
+  return change(intent, options, async ({ parts, region }) => {
     try {
-      const region = chosenRegion(configuration, options.region)
       const onProgress = (progressed: { done: number; total: number }) => progress.update(progressed)
       const { id, versions } = await rotateDomain({ ...parts, onProgress }, region)
       progress.end()

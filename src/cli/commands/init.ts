@@ -1,6 +1,7 @@
 /** `strongroom init`: makes domains, enrols tokens, and makes the first user. Run again, it changes nothing that is done. */
 import type { Command } from 'commander'
 import { composePool } from '../../compose-pools.ts'
+import type { Domain } from '../../store/store.ts'
 import { Metrics } from '../../telemetry/metrics.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { ensureDomain } from '../ceremonies/domain.ts'
@@ -17,7 +18,13 @@ export function addInit(program: Command): void {
     .description('create the domain of each region, enrol its tokens, make the first user')
     .addOption(configurationOption())
     .addOption(officerPinOption())
-    .action((options: CeremonyOptions) => runCeremony('init', options, init))
+    .action((options: CeremonyOptions) =>
+      runCeremony({ command: 'init', everyRegion: true, unfinished: isBeingMade }, options, init),
+    )
+}
+
+function isBeingMade({ state, tokens }: Domain): boolean {
+  return state === 'creating' || tokens.some(token => token.state === 'enrolling')
 }
 
 async function init({ parts, configuration, state }: CeremonyRun): Promise<void> {

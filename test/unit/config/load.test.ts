@@ -38,6 +38,7 @@ describe('checkConfiguration', () => {
         maxWaitMs: 5_000,
         healthIntervalMs: 2_000,
       },
+      domain: { retentionDays: 35 },
       jobs: { deletionIntervalMs: 60_000 },
     })
   })
