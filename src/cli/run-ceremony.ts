@@ -13,6 +13,7 @@ import { CommandFailed } from './admin-client.ts'
 import { withApproval } from './ceremonies/approval.ts'
 import { takeTheFloor } from './ceremonies/one-at-a-time.ts'
 import { type CeremonyParts, type RegionConfiguration, recordOf, type ShownFingerprints } from './ceremonies/parts.ts'
+import { describeReceiving, type ReceivingTokens } from './ceremonies/receiving-tokens.ts'
 import { openRequestFolder } from './ceremonies/request-folder.ts'
 import { officerPinsFrom } from './officer-pin.ts'
 import { readAnswer } from './read-secret.ts'
@@ -46,13 +47,15 @@ export interface CeremonyIntent {
   readonly args?: Readonly<Record<string, string>>
   /** Set where the ceremony is about every configured region. */
   readonly everyRegion?: true
+  /** Of a ceremony that brings a domain to tokens: which ones. It needs no approval when there are none. */
+  readonly receiving?: ReceivingTokens
   /** Whether a domain shows that this ceremony has begun and is not done; it goes on under its former approval. */
   readonly unfinished?: (domain: Domain) => boolean
 }
 
 /** Runs a ceremony that may change something. Throws {@link CommandFailed} that says what to sign when officers must approve. */
 export async function runCeremony<T>(
-  { command, args = {}, everyRegion, unfinished = () => false }: CeremonyIntent,
+  { command, args = {}, everyRegion, receiving, unfinished = () => false }: CeremonyIntent,
   options: CeremonyOptions,
   work: (run: CeremonyRun) => Promise<T>,
 ): Promise<T> {
@@ -73,25 +76,36 @@ export async function runCeremony<T>(
   }
   const found = await Promise.all(regions.map(async ({ name }) => [name, await store.reader.findDomain(name)] as const))
   const domains = found.flatMap(([, domain]) => domain ?? [])
+  const run = (approved: CeremonyParts) =>
+    recordingFailure(approved, regions, () => work({ parts: approved, configuration, region, state }))
+  // Looked up only when officers are to be told: it takes a log-in to every token.
+  const { threshold } = await store.reader.findDualControl()
+  const tokens = receiving === undefined || threshold === 0 ? {} : await describeReceiving(parts, regions, receiving)
+  if (receiving !== undefined && threshold > 0 && Object.keys(tokens).length === 0) return await run(parts)
   const act = {
     command,
-    args: { ...args, region: regions.map(({ name }) => name).join(' ') },
+    args: { ...args, ...tokens, region: regions.map(({ name }) => name).join(' ') },
     state: Object.fromEntries(found.map(([name, domain]) => [`domain of ${name}`, describe(domain)])),
     unfinished: domains.some(unfinished),
   }
   const approval = { store, clock: systemClock, requests: openRequestFolder(state.requests) }
-  return await withApproval(approval, act, async officers => {
-    const approved = { ...parts, officers }
-    try {
-      return await work({ parts: approved, configuration, region, state })
-    } catch (error) {
-      for (const { name } of regions) {
-        const failure = recordOf(approved, name, (error as Error).message, 'failed')
-        await store.transaction(tx => tx.recordCeremony(failure)).catch(() => {})
-      }
-      throw error
+  return await withApproval(approval, act, officers => run({ ...parts, officers }))
+}
+
+async function recordingFailure<T>(
+  parts: CeremonyParts,
+  regions: readonly RegionConfiguration[],
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    for (const { name } of regions) {
+      const failure = recordOf(parts, name, (error as Error).message, 'failed')
+      await parts.store.transaction(tx => tx.recordCeremony(failure)).catch(() => {})
     }
-  })
+    throw error
+  }
 }
 
 /** The state that a ceremony starts from: any other ceremony in between makes it another act. */

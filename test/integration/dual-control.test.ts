@@ -8,6 +8,9 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { type Instance, makeInstance } from '../support/instance.ts'
 import type { Finished } from '../support/sandbox.ts'
 import { makeCardKey, makeSshKey, signWithSsh } from '../support/ssh-keys.ts'
+import { REGION } from '../support/tokens.ts'
+
+const domainOf = (instance: Instance) => instance.withStore(store => store.reader.findDomain(REGION))
 
 interface Asked {
   readonly id: string
@@ -90,6 +93,48 @@ describe('dual control', () => {
       expect.objectContaining({ request: asked.id, state: 'cancelled' }),
       expect.objectContaining({ command: 'officer threshold', state: 'done', approvals: 'alice,carol' }),
     ])
+  })
+
+  it('keeps init from making a domain until two have approved, for the tokens that they were told of', async () => {
+    const init = ['init', '--so-pin-file', instance.officerPinFile]
+    const asked = askedBy(await instance.run(init))
+    expect(await domainOf(instance)).toBeUndefined()
+    expect(readFileSync(asked.path, 'utf8')).toMatch(
+      /^argument region: on-prem-1\nargument token 1 of on-prem-1: "a" \(\w+\)\nargument token 2 of on-prem-1: "b" \(\w+\)$/m,
+    )
+    await approve(asked, 'alice')
+    expect((await approve(asked, 'alice')).stderr).toBe('strongroom: alice has approved this request already\n')
+    expect(askedBy(await instance.run(init))).toEqual(asked)
+    await approve(asked, 'carol')
+    // Approved for two tokens, it does not run for another set of them.
+    instance.configure(['a'])
+    expect(askedBy(await instance.run(init)).id).not.toBe(asked.id)
+    expect(await domainOf(instance)).toBeUndefined()
+    instance.configure(['a', 'b'])
+    expect(await instance.run(init)).toMatchObject({ code: 0, stderr: '' })
+    expect((await domainOf(instance))?.tokens.map(({ label, state }) => [label, state])).toEqual([
+      ['a', 'enrolled'],
+      ['b', 'enrolled'],
+    ])
+    const records = await instance.withStore(store => store.reader.listCeremonies(REGION))
+    expect(records.length).toBeGreaterThan(2)
+    for (const { officers } of records) expect(officers).toEqual(['alice', 'carol'])
+  })
+
+  it('lets init run again where there is nothing left to do', async () => {
+    expect(await instance.run(['init'])).toMatchObject({ code: 0, stderr: '' })
+  })
+
+  it('lets an approved rotation run once', async () => {
+    const rotate = ['domain', 'rotate', '--so-pin-file', instance.officerPinFile]
+    const asked = askedBy(await instance.run(rotate))
+    for (const name of ['bob', 'alice']) expect(await approve(asked, name)).toMatchObject({ code: 0 })
+    expect(await instance.run(rotate)).toMatchObject({ code: 0 })
+    const versions = async () => new Set((await domainOf(instance))!.versions.map(({ version }) => version))
+    expect(await versions()).toEqual(new Set([1, 2]))
+    expect(askedBy(await instance.run(rotate)).id).not.toBe(asked.id)
+    expect(await versions()).toEqual(new Set([1, 2]))
+    expect((await instance.run(['domain', 'history'])).stdout).toMatch(/domain rotate .* alice,bob /)
   })
 
   it.each([

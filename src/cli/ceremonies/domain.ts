@@ -7,6 +7,7 @@ import { CommandFailed } from '../admin-client.ts'
 import { createDomain } from './create-domain.ts'
 import { enrolToken } from './enrol-token.ts'
 import { type CeremonyParts, type RegionConfiguration, requireDomain } from './parts.ts'
+import { neverEnrolled } from './receiving-tokens.ts'
 import { nameOf, type OpenedToken, OpenTokens, requireHeld, stateOf } from './tokens.ts'
 
 /**
@@ -49,11 +50,8 @@ export async function enrolTokens(
 ): Promise<Domain> {
   let domain = await requireDomain(parts, region.name)
   await using tokens = await OpenTokens.reachable(region.tokens, parts.logger)
-  const candidates = tokens.opened.filter(({ serial, label }) => {
-    if (name !== undefined) return serial === name || label === name
-    const state = stateOf(domain, serial)
-    return state === undefined || state === 'enrolling'
-  })
+  const ofName = ({ serial, label }: OpenedToken) => serial === name || label === name
+  const candidates = name === undefined ? neverEnrolled(domain, tokens.opened) : tokens.opened.filter(ofName)
   const missing = tokens.unreachable.filter(({ label }) => name === undefined || label === name)
   for (const { label, reason } of missing) parts.say(`${region.name}: token "${label}" cannot be reached: ${reason}`)
   if (name !== undefined && candidates.length !== 1)

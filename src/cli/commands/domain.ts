@@ -6,6 +6,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import type { Domain } from '../../store/store.ts'
 import { destroyVersion } from '../ceremonies/destroy-version.ts'
 import { enrolTokens, ensureCreated } from '../ceremonies/domain.ts'
+import { firstWhenNone, named, neverEnrolled } from '../ceremonies/receiving-tokens.ts'
 import { retireToken } from '../ceremonies/retire-token.ts'
 import { rotateDomain } from '../ceremonies/rotate-domain.ts'
 import { type ShownDomain, showDomain } from '../ceremonies/show-domain.ts'
@@ -36,7 +37,7 @@ export function addDomain(program: Command): void {
 
   ceremony(domain, 'create', 'make the domain of a region in its first token').action((options: Options) =>
     change(
-      { command: 'domain create', unfinished: ({ state }) => state === 'creating' },
+      { command: 'domain create', receiving: firstWhenNone, unfinished: ({ state }) => state === 'creating' },
       options,
       ({ parts, region }) => ensureCreated(parts, region),
     ),
@@ -100,7 +101,8 @@ async function change(
 
 function enrolment({ token }: Options): CeremonyIntent {
   const unfinished = ({ tokens }: Domain) => tokens.some(({ state }) => state === 'enrolling')
-  return { command: 'domain enrol', args: { token: token ?? 'every new one' }, unfinished }
+  const receiving = token === undefined ? neverEnrolled : named(token)
+  return { command: 'domain enrol', args: { token: token ?? 'every new one' }, receiving, unfinished }
 }
 
 function retirement({ token = '' }: Options): CeremonyIntent {

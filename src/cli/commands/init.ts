@@ -6,6 +6,7 @@ import { Metrics } from '../../telemetry/metrics.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { ensureDomain } from '../ceremonies/domain.ts'
 import { ensureFirstIdentity } from '../ceremonies/first-identity.ts'
+import { neverEnrolled } from '../ceremonies/receiving-tokens.ts'
 import { officerPinOption } from '../officer-pin.ts'
 import { configurationOption } from '../options.ts'
 import { type CeremonyOptions, type CeremonyRun, runCeremony } from '../run-ceremony.ts'
@@ -19,7 +20,11 @@ export function addInit(program: Command): void {
     .addOption(configurationOption())
     .addOption(officerPinOption())
     .action((options: CeremonyOptions) =>
-      runCeremony({ command: 'init', everyRegion: true, unfinished: isBeingMade }, options, init),
+      runCeremony(
+        { command: 'init', everyRegion: true, receiving: neverEnrolled, unfinished: isBeingMade },
+        options,
+        init,
+      ),
     )
 }
 
