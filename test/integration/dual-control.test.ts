@@ -125,10 +125,15 @@ describe('dual control', () => {
     expect(await instance.run(['init'])).toMatchObject({ code: 0, stderr: '' })
   })
 
-  it('lets an approved rotation run once', async () => {
+  it('lets an approved rotation run once, with whatever interrupts it', async () => {
     const rotate = ['domain', 'rotate', '--so-pin-file', instance.officerPinFile]
     const asked = askedBy(await instance.run(rotate))
     for (const name of ['bob', 'alice']) expect(await approve(asked, name)).toMatchObject({ code: 0 })
+    const killed = instance.start([...rotate, '--config', instance.configure(['a', 'b'])])
+    killed.stdout!.setEncoding('utf8').on('data', text => /made version 2/.test(text) && killed.kill('SIGKILL'))
+    expect(await new Promise(resolve => killed.once('close', (_, signal) => resolve(signal)))).toBe('SIGKILL')
+    expect((await domainOf(instance))?.rotation).toMatchObject({ to: 2, step: 'making' })
+    expect(await list()).toContainEqual(expect.objectContaining({ request: asked.id, state: 'started' }))
     expect(await instance.run(rotate)).toMatchObject({ code: 0 })
     const versions = async () => new Set((await domainOf(instance))!.versions.map(({ version }) => version))
     expect(await versions()).toEqual(new Set([1, 2]))
