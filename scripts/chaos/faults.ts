@@ -1,4 +1,4 @@
-/** THE table of faults: what each does to a token, and what it stands for. docs/faults.md is generated from it. */
+/** THE table of faults: what each does to a token, and what it stands for. docs/faults.md has the same table. */
 import { commands } from '../../src/hsm/contract/commands.ts'
 import { ALL_CALLS, CALLS, callsOf } from './faulty-module.ts'
 import type { Victim } from './victim.ts'
