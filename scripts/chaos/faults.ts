@@ -11,6 +11,8 @@ export interface Fault {
   readonly imitates: string
   /** How long it must last for what is claimed to be seen. */
   readonly leastMs: number
+  /** The token refuses its PIN while this lasts: it must not be tried again. */
+  readonly refusesPin?: true
   begin(victim: Victim): void | Promise<void>
   /** The token's return. */
   end(victim: Victim): void | Promise<void>
@@ -251,6 +253,36 @@ export const FAULTS: readonly Fault[] = [
     begin: victim => victim.reinitialise(),
     end: victim => victim.comeBack(),
   },
+  {
+    name: 'pin-refused',
+    does: 'hosts are killed, and C_Login answers CKR_PIN_INCORRECT; at the end an operator unlocks the token',
+    imitates: 'a PIN file with a mistake in it: a second try, and a third, may lock the token for good',
+    leastMs: SHORT_MS,
+    refusesPin: true,
+    begin(victim) {
+      victim.module.set('fail', CKR_PIN_INCORRECT, callsOf('C_Login'))
+      victim.signal('SIGKILL')
+    },
+    async end(victim) {
+      victim.module.set('pass')
+      await victim.unlock()
+    },
+  },
+  {
+    name: 'pin-changed',
+    does: 'another process changes the PIN, and hosts are killed; at the end an operator writes the PIN file and unlocks the token',
+    imitates: 'a PIN that was changed in one place and not in the other',
+    leastMs: SHORT_MS,
+    refusesPin: true,
+    async begin(victim) {
+      await victim.changePin()
+      victim.signal('SIGKILL')
+    },
+    async end(victim) {
+      victim.writePin()
+      await victim.unlock()
+    },
+  },
 ]
 
 /** All tokens at once: what {@link FAULTS} leaves out. */
@@ -260,4 +292,7 @@ export const allDown = {
   end: pass,
 } as const
 
-export const REFUSED_PIN = CKR_PIN_INCORRECT
+/** In a line, for those who look at a list. */
+export function whatItDoes(name: string): string {
+  return FAULTS.find(fault => fault.name === name)?.does ?? 'all tokens answer CKR_DEVICE_REMOVED; then one returns'
+}

@@ -10,6 +10,8 @@ export interface FaultResult {
   readonly p99Ms: number
   /** From the token's return to full capacity; null when it did not come. */
   readonly recoverMs: number | null
+  /** How often a PIN that the token refuses was tried. */
+  readonly logins?: number
   /** How often each error came. */
   readonly errors?: Readonly<Record<string, number>>
 }
@@ -28,7 +30,7 @@ export interface AllDownResult {
 
 export interface Report {
   /** The load without a fault. */
-  readonly baseline: Omit<FaultResult, 'fault' | 'recoverMs'>
+  readonly baseline: Omit<FaultResult, 'fault' | 'recoverMs' | 'logins'>
   readonly faults: readonly FaultResult[]
   readonly allDown?: AllDownResult
   readonly connections: number
@@ -49,14 +51,14 @@ export function summarise(tally: Tally): Report['baseline'] {
   }
 }
 
-export function summariseAllDown(tally: Tally, recoverMs: number | undefined): AllDownResult {
+export function summariseAllDown(tally: Tally, recoverMs: number | null): AllDownResult {
   const { requests, failures, errors } = tally
   const unexpected = Object.entries(errors)
     .filter(([error]) => !ALL_DOWN_ERRORS.includes(error))
     .reduce((sum, [, count]) => sum + count, 0)
   return {
     ...{ requests, failures, unexpected, worstFailureMs: Math.round(tally.slowestFailureMs) },
-    recoverMs: recoverMs === undefined ? null : Math.round(recoverMs),
+    recoverMs,
     ...(failures === 0 ? {} : { errors }),
   }
 }
@@ -65,8 +67,9 @@ export function summariseAllDown(tally: Tally, recoverMs: number | undefined): A
 export function missedBars({ faults, allDown, baseline }: Report): string[] {
   const missed: string[] = []
   if (baseline.failures > 0) missed.push(`without a fault: ${baseline.failures} failures (${list(baseline.errors)})`)
-  for (const { fault, failures, p99Ms, recoverMs, errors } of faults) {
+  for (const { fault, failures, p99Ms, recoverMs, errors, logins = 1 } of faults) {
     if (failures > 0) missed.push(`${fault}: ${failures} failures (${list(errors)})`)
+    if (logins > 1) missed.push(`${fault}: a PIN that was refused was tried ${logins} times`)
     if (p99Ms > P99_MAX_MS) missed.push(`${fault}: p99 is ${p99Ms} ms, more than ${P99_MAX_MS}`)
     if (recoverMs === null) missed.push(`${fault}: full capacity did not come back`)
     else if (recoverMs > RECOVER_MAX_MS)

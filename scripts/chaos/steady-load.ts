@@ -9,7 +9,7 @@ import { randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { bodyOf, Connection } from '../bench/connection.ts'
 import { type Credentials, signedRequest } from '../bench/sigv4.ts'
-import type { Tally } from './tally.ts'
+import { Tally } from './tally.ts'
 
 const KEYS = 4
 const OPERATIONS = ['GenerateDataKey', 'Decrypt', 'ReEncrypt'] as const
@@ -21,6 +21,7 @@ const SEALED_MAX = 256
 /** Well beyond every deadline of the daemon. */
 const SILENCE_MS = 20_000
 const RECONNECT_MS = 100
+const STOP_MS = 1_000
 const MS_PER_SECOND = 1_000
 
 interface Sealed {
@@ -42,20 +43,19 @@ export interface LoadPlan {
   readonly credentials: Credentials
 }
 
-export class SteadyLoad {
+export class SteadyLoad implements AsyncDisposable {
   readonly #plan: LoadPlan
   readonly #keyIds: string[] = []
   readonly #sealed: Sealed[] = []
-  #tally: Tally
+  #tally = new Tally()
   #host = ''
   #port = 0
   #stopped = false
   #lanes: Promise<void>[] = []
   readonly #open = new Set<Connection>()
 
-  constructor(plan: LoadPlan, tally: Tally) {
+  constructor(plan: LoadPlan) {
     this.#plan = plan
-    this.#tally = tally
   }
 
   /** Where the daemon is; it may have been started again. */
@@ -83,9 +83,9 @@ export class SteadyLoad {
   }
 
   /** Waits for the answers that are due, for a short while. */
-  async stop(patienceMs: number): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true
-    await Promise.race([Promise.all(this.#lanes), sleep(patienceMs, undefined, { ref: false })])
+    await Promise.race([Promise.all(this.#lanes), sleep(STOP_MS, undefined, { ref: false })])
     for (const connection of this.#open) connection.close()
     this.#open.clear()
   }

@@ -1,16 +1,22 @@
 /** The Strongroom that faults are given to: a throw-away instance, each of its tokens behind a module of the rig. */
+import { execFile } from 'node:child_process'
 import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import type { Credentials } from '../bench/sigv4.ts'
 import { prepareInstance, type RunningDaemon, readCredentials, startDaemon } from '../instance.ts'
 import { buildFaultyModule, makeFaulty } from './faulty-module.ts'
 import { Victim } from './victim.ts'
 
+const STRONGROOM = fileURLToPath(new URL('../strongroom', import.meta.url))
 const REGION = 'on-prem-1'
 const TOKENS = 2
 const STOP_MS = 15_000
+
+const run = promisify(execFile)
 
 export class Subject implements AsyncDisposable {
   readonly tokens: Victim[] = []
@@ -35,7 +41,7 @@ export class Subject implements AsyncDisposable {
         ...{ dir: this.#dir, regions: [REGION], tokensPerRegion: TOKENS, port: 0, adminPort: 0, log: this.#log },
         through: (location, label) => {
           const module = makeFaulty(rig, label, modulePath, location)
-          this.tokens.push(new Victim(label, location, module))
+          this.tokens.push(new Victim(label, location, module, () => this.#unlock(label)))
           return module.location
         },
       },
@@ -70,6 +76,11 @@ export class Subject implements AsyncDisposable {
     await this.#stopDaemon()
     closeSync(this.#log)
     rmSync(this.#dir, { recursive: true, force: true })
+  }
+
+  /** As an operator does it. */
+  async #unlock(label: string): Promise<void> {
+    await run(STRONGROOM, ['hsm', 'unlock', '--config', this.#configuration, '--region', REGION, '--hsm', label])
   }
 
   get #running(): RunningDaemon {

@@ -12,6 +12,7 @@ import type { FaultyModule } from './faulty-module.ts'
 const TAMPER = fileURLToPath(new URL('tamper.ts', import.meta.url))
 const LABEL_BYTES = 32
 const PIN_BYTES = 18
+const UNLOCK_MS = 10_000
 
 const run = promisify(execFile)
 
@@ -20,14 +21,17 @@ export class Victim {
   readonly module: FaultyModule
   /** The token without the module before it. */
   readonly #location: TokenLocation
+  readonly #askUnlock: () => Promise<void>
   #daemonPid = 0
   /** Where the token's files were before they vanished or were written over. */
   #home: string | undefined
 
-  constructor(label: string, location: TokenLocation, module: FaultyModule) {
+  /** `askUnlock` tells the daemon that the PIN may be tried again, and rejects when nothing is locked. */
+  constructor(label: string, location: TokenLocation, module: FaultyModule, askUnlock: () => Promise<void>) {
     this.label = label
     this.module = module
     this.#location = location
+    this.#askUnlock = askUnlock
   }
 
   /** The daemon whose hosts are this token's. */
@@ -74,6 +78,18 @@ export class Victim {
   /** What the operator does who changed the PIN. */
   writePin(): void {
     renameSync(this.#newPinFile, this.pinFile)
+  }
+
+  /** What the operator does then; again while the daemon has not noticed that the PIN is refused, and not for ever. */
+  async unlock(): Promise<void> {
+    const until = performance.now() + UNLOCK_MS
+    while (performance.now() < until) {
+      const unlocked = await this.#askUnlock().then(
+        () => true,
+        () => false,
+      )
+      if (unlocked) return
+    }
   }
 
   get pinFile(): string {

@@ -54,7 +54,7 @@ describe('the bars', () => {
     tally.add(999, 'KMSInternalException')
     expect(missedBars(report({}, summariseAllDown(tally, 400)))).toEqual([])
     tally.add(1_100, 'KeyUnavailableException')
-    const allDown = summariseAllDown(tally, undefined)
+    const allDown = summariseAllDown(tally, null)
     expect(allDown).toMatchObject({ failures: 3, unexpected: 1, worstFailureMs: 1_100, recoverMs: null })
     expect(missedBars(report({}, allDown))).toHaveLength(3)
     expect(missedBars(report({}, summariseAllDown(new Tally(), 1)))).toEqual([
