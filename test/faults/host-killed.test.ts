@@ -4,9 +4,9 @@
  */
 import { rmSync } from 'node:fs'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
+import { buildFaultyModule, CALLS, type FaultyModule, makeFaulty } from '../../scripts/chaos/faulty-module.ts'
 import { HsmPool } from '../../src/hsm/pool/pool.ts'
 import { Metrics } from '../../src/telemetry/metrics.ts'
-import { buildFaultyModule, CALLS, type FaultyModule, makeFaulty } from '../support/faulty-module.ts'
 import { type Load, type LoadResult, startLoad } from '../support/load.ts'
 import { childrenOf, isAlive, listProcesses, parentOf, waitUntil, waitUntilGone } from '../support/processes.ts'
 import { type Sandbox, startSandbox } from '../support/sandbox.ts'
