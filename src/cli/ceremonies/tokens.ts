@@ -74,7 +74,8 @@ export async function openToken(
   logger: Logger,
 ): Promise<OpenedToken> {
   const ceremony = processes.use(new Ceremony(line => logger.warn('output of a ceremony', { line })))
-  return { location, ceremony, ...(await ceremony.call('open', { location })) }
+  const { uri, environment } = location
+  return { location, ceremony, ...(await ceremony.call('open', { location: { uri, environment } })) }
 }
 
 export function stateOf(domain: Domain, serial: string): EnrolledToken['state'] | undefined {

@@ -315,8 +315,11 @@ function asOfficer(officerPin: string, work: () => void): void {
   token.cryptoki.C_Logout(session)
   try {
     logInOfficer(token, session, officerPin)
-    work()
-    token.cryptoki.C_Logout(session)
+    try {
+      work()
+    } finally {
+      token.cryptoki.C_Logout(session)
+    }
   } finally {
     logIn(token, session)
   }
