@@ -38,6 +38,12 @@ const program = new Command('strongroom')
   .description('a key management service on PKCS#11 HSMs that speaks the AWS KMS API')
   .version(version)
   .showHelpAfterError('(--help tells more)')
+  .addHelpText(
+    'after',
+    `
+identity, hsm status and hsm unlock ask the running daemon. The others work with the key store and the tokens themselves,
+daemon running or not, as the user that owns the state folder. STRONGROOM_CONFIG names the configuration file for all.`,
+  )
   .exitOverride()
 
 addServe(program)

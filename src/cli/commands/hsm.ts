@@ -26,7 +26,7 @@ const MS_PER_SECOND = 1_000
 const HOME = '\u001b[H\u001b[J'
 
 export function addHsm(program: Command): void {
-  const hsm = program.command('hsm').description('the tokens that the running daemon works with')
+  const hsm = program.command('hsm').description('the tokens that the daemon works with')
   hsm
     .command('status')
     .description('the state of every token, and why; ends with code 1 when a region cannot serve')
