@@ -31,9 +31,14 @@ function post(socketPath: string, path: string, body: string): Promise<{ status:
     })
     outgoing.on('timeout', () => outgoing.destroy(new Error('the daemon did not answer in 30 seconds')))
     outgoing.on('error', (error: NodeJS.ErrnoException) => {
-      const absent = error.code === 'ENOENT' || error.code === 'ECONNREFUSED'
-      reject(new CommandFailed(absent ? `no daemon is running (no one listens on ${socketPath})` : error.message))
+      reject(new CommandFailed(unreachable(socketPath, error)))
     })
     outgoing.end(body)
   })
+}
+
+function unreachable(socketPath: string, { code, message }: NodeJS.ErrnoException): string {
+  if (code === 'ENOENT' || code === 'ECONNREFUSED') return `no daemon is running (no one listens on ${socketPath})`
+  if (code === 'EACCES') return `may not talk to the daemon on ${socketPath}: run this as the user that it runs as`
+  return message
 }

@@ -15,7 +15,9 @@ export function loadConfiguration(path: string): Configuration {
   try {
     text = readFileSync(path, 'utf8')
   } catch (error) {
-    throw new ConfigurationError(`cannot read the configuration ${path}: ${(error as NodeJS.ErrnoException).code}`)
+    const { code } = error as NodeJS.ErrnoException
+    const hint = code === 'ENOENT' ? ' (--config or STRONGROOM_CONFIG names the file)' : ''
+    throw new ConfigurationError(`cannot read the configuration ${path}: ${code}${hint}`)
   }
   let document: unknown
   try {

@@ -1,23 +1,44 @@
 /** What lies where in the state folder, and its permissions: the folder is 0700 and belongs to the user the daemon runs as. */
 import { chmodSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { ConfigurationError } from './load.ts'
 
 export interface StateFolder {
   readonly path: string
   readonly store: string
   readonly adminSocket: string
+  /** Where a ceremony that is running answers. */
+  readonly ceremonySocket: string
   /** AWS's credentials file with the first access key, written by `init`. */
   readonly credentials: string
+  /** Texts that officers are to sign. */
+  readonly requests: string
 }
 
-/** The paths in a state folder, which is made when it is absent. */
+/**
+ * The paths in a state folder, which is made when it is absent. Throws ConfigurationError when this process may not use it,
+ * as another user's may not.
+ */
 export function openStateFolder(path: string): StateFolder {
-  mkdirSync(path, { recursive: true, mode: 0o700 })
-  chmodSync(path, 0o700)
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 })
+    chmodSync(path, 0o700)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    const hint = code === 'EACCES' || code === 'EPERM' ? ': run this as the user that owns it' : ''
+    throw new ConfigurationError(`stateDir: cannot use ${path} (${code})${hint}`)
+  }
+  return stateFolderAt(path)
+}
+
+/** The paths alone: whoever only talks to a daemon must not leave a folder of its own where the daemon would make one. */
+export function stateFolderAt(path: string): StateFolder {
   return {
     path,
     store: join(path, 'strongroom.db'),
     adminSocket: join(path, 'admin.sock'),
+    ceremonySocket: join(path, 'ceremony.sock'),
     credentials: join(path, 'credentials'),
+    requests: join(path, 'requests'),
   }
 }

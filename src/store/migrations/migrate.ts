@@ -5,8 +5,14 @@ import type { Database } from '../dialects/database.ts'
 import { StoreUnusable } from '../faults.ts'
 import type { Tables } from '../sql/tables.ts'
 import { createFirstTables } from './0001-first-tables.ts'
+import { addDomainCeremonies } from './0002-domain-ceremonies.ts'
+import { createOfficerTables } from './0004-officers.ts'
 
-const MIGRATIONS = { '0001-first-tables': createFirstTables } as const
+const MIGRATIONS = {
+  '0001-first-tables': createFirstTables,
+  '0002-domain-ceremonies': addDomainCeremonies,
+  '0004-officers': createOfficerTables,
+} as const
 
 const MIGRATION_TABLE = 'migrations'
 const LOCK_TABLE = 'migrations_lock'
@@ -23,6 +29,8 @@ export async function migrate({ writer, bytesColumn }: Database): Promise<void> 
       provider: { getMigrations: async () => Object.fromEntries(migrations) },
       migrationTableName: MIGRATION_TABLE,
       migrationLockTableName: LOCK_TABLE,
+      // Migrations stand beside each other: one with a lower number may reach a store after one with a higher.
+      allowUnorderedMigrations: true,
     }).migrateToLatest()
     if (error !== undefined) throw error
   })

@@ -35,9 +35,16 @@ describe('checkConfiguration', () => {
         cachedHbks: 10_000,
         hbkLifetimeMs: 600_000,
         maxCommands: 2_000,
-        maxWaitMs: 5_000,
+        maxWaitMs: 800,
         healthIntervalMs: 2_000,
+        deadlineFloorMs: 0,
+        hostsPerToken: 1,
+        threadsPerHost: 1,
+        sessionsPerToken: 0,
+        recycleAfterCommands: 10_000_000,
+        recycleAfterMb: 768,
       },
+      domain: { retentionDays: 35 },
       jobs: { deletionIntervalMs: 60_000 },
     })
   })
@@ -163,7 +170,9 @@ describe('loadConfiguration', () => {
   it('says that a file is not there', () => {
     const path = join(folder, 'none.yaml')
     expect(() => loadConfiguration(path)).toThrow(
-      new ConfigurationError(`cannot read the configuration ${path}: ENOENT`),
+      new ConfigurationError(
+        `cannot read the configuration ${path}: ENOENT (--config or STRONGROOM_CONFIG names the file)`,
+      ),
     )
   })
 
