@@ -6,6 +6,7 @@ import { type AllDownResult, type FaultResult, type Report, summarise, summarise
 import { SteadyLoad } from './steady-load.ts'
 import { Subject } from './subject.ts'
 import { Tally } from './tally.ts'
+import type { Victim } from './victim.ts'
 
 export interface Plan {
   /** Names of faults, and perhaps {@link ALL_DOWN}. */
@@ -25,6 +26,8 @@ const BASELINE_MS = 2_000
 /** Of a fault's share of the time, what is kept for the recovery. */
 const RECOVERY_SHARE_MS = 2_000
 const RECOVER_TIMEOUT_MS = 20_000
+/** A host that was killed is started again after a pause, and then logs in. */
+const BITE_TIMEOUT_MS = 15_000
 const ALL_DOWN_MS = 2_000
 const POLL_MS = 20
 const MS_PER_SECOND = 1_000
@@ -75,7 +78,9 @@ class Experiment {
     const [victim] = this.#subject.tokens
     const tally = this.#count()
     const loginsBefore = victim!.module.logins()
+    const hasBegun = beginningOf(fault, victim!)
     await fault.begin(victim!)
+    const shown = await this.#until(hasBegun)
     // What happens once and is over leaves nothing to wait for.
     if (fault.leastMs > 0) await this.#pause(Math.max(fault.leastMs, shareMs - RECOVERY_SHARE_MS))
     const logins = victim!.module.logins() - loginsBefore
@@ -85,6 +90,7 @@ class Experiment {
     const result: FaultResult = {
       ...{ fault: fault.name, ...summarise(tally), recoverMs },
       ...(fault.refusesPin === true ? { logins } : {}),
+      ...(shown ? {} : { shown }),
     }
     const { requests, failures, p99Ms, worstMs } = result
     const recovered = recoverMs === null ? 'not recovered' : `recovered after ${recoverMs} ms`
@@ -123,6 +129,16 @@ class Experiment {
     return afterMs === undefined ? null : Math.round(afterMs)
   }
 
+  /** False when it does not happen. */
+  async #until(condition: () => boolean): Promise<boolean> {
+    const until = performance.now() + BITE_TIMEOUT_MS
+    while (!condition()) {
+      if (performance.now() > until) return false
+      await this.#pause(POLL_MS)
+    }
+    return true
+  }
+
   /** Milliseconds until a request has succeeded again and the daemon says that it can serve. */
   async #firstSuccess(tally: Tally): Promise<number | null> {
     const startedAt = performance.now()
@@ -148,4 +164,12 @@ class Experiment {
   async #pause(ms: number): Promise<void> {
     await sleep(ms, undefined, { signal: this.#plan.signal })
   }
+}
+
+/** Tells, from its call on, whether the fault has begun to show. */
+function beginningOf({ bites }: Fault, { module }: Victim): () => boolean {
+  if (bites === undefined) return () => true
+  const count = bites === 'in a call' ? module.disturbed : module.logins
+  const before = count()
+  return () => count() > before
 }

@@ -9,7 +9,9 @@ export interface Fault {
   readonly does: string
   /** What happens in the field that looks like this. */
   readonly imitates: string
-  /** How long it must last for what is claimed to be seen. */
+  /** What must happen before it counts as begun: the module disturbs a call, or a host logs in. Nothing, when absent. */
+  readonly bites?: 'in a call' | 'at a login'
+  /** How long it must last from then on for what is claimed to be seen. */
   readonly leastMs: number
   /** The token refuses its PIN while this lasts: it must not be tried again. */
   readonly refusesPin?: true
@@ -48,6 +50,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'slow',
     does: `one call of a command takes ${SLOW_MS} ms longer`,
     imitates: 'a token behind a network, or one that others keep busy',
+    bites: 'in a call',
     leastMs: SHORT_MS,
     begin: ({ module }) => module.set('wait', SLOW_MS, callsOf('C_DeriveKey')),
     end: pass,
@@ -56,6 +59,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'overdue',
     does: `every call takes ${OVERDUE_MS} ms longer, so that no command keeps its deadline`,
     imitates: 'a token that is overloaded, or a line that loses packets',
+    bites: 'in a call',
     leastMs: MUTE_MS,
     begin: ({ module }) => module.set('wait', OVERDUE_MS),
     end: pass,
@@ -64,6 +68,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'device-error',
     does: 'every call answers CKR_DEVICE_ERROR',
     imitates: 'an HSM that has stopped itself, a network HSM out of reach',
+    bites: 'in a call',
     leastMs: SHORT_MS,
     begin: ({ module }) => module.set('fail', CKR_DEVICE_ERROR),
     end: pass,
@@ -72,6 +77,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'device-removed',
     does: 'every call answers CKR_DEVICE_REMOVED',
     imitates: 'a USB token that is pulled',
+    bites: 'in a call',
     leastMs: SHORT_MS,
     begin: ({ module }) => module.set('fail', CKR_DEVICE_REMOVED),
     end: pass,
@@ -80,6 +86,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'general-error',
     does: 'every call answers CKR_GENERAL_ERROR',
     imitates: 'a library that does not say what is wrong',
+    bites: 'in a call',
     leastMs: SHORT_MS,
     begin: ({ module }) => module.set('fail', CKR_GENERAL_ERROR),
     end: pass,
@@ -88,6 +95,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'vendor-error',
     does: 'every call answers a code of the vendor (0x80000042)',
     imitates: 'a code that no table knows',
+    bites: 'in a call',
     leastMs: SHORT_MS,
     begin: ({ module }) => module.set('fail', CKR_VENDOR_DEFINED),
     end: pass,
@@ -96,6 +104,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'flaky',
     does: 'every 7th call answers CKR_DEVICE_ERROR',
     imitates: 'a bad cable, a failing node behind a load balancer',
+    bites: 'in a call',
     leastMs: SHORT_MS,
     begin: ({ module }) => module.set('fail', CKR_DEVICE_ERROR, ALL_CALLS, { every: 7 }),
     end: pass,
@@ -104,6 +113,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'burst',
     does: 'the next 20 calls answer CKR_FUNCTION_FAILED',
     imitates: 'a short disturbance: a firmware update, an appliance that fails over',
+    bites: 'in a call',
     leastMs: SHORT_MS,
     begin: ({ module }) => module.set('fail', CKR_FUNCTION_FAILED, ALL_CALLS, { times: 20 }),
     end: pass,
@@ -112,6 +122,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'sessions-closed',
     does: 'before every 100th call all sessions are closed',
     imitates: 'an appliance that restarts, or closes what was idle for long',
+    bites: 'in a call',
     leastMs: SHORT_MS,
     begin: ({ module }) => module.set('close-sessions', 0, ALL_CALLS - CALLS.library, { every: 100 }),
     end: pass,
@@ -120,6 +131,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'logged-out',
     does: 'before every 100th call the user is logged out, and every key of the session is gone',
     imitates: 'an appliance that restarts, a log-in that expires',
+    bites: 'in a call',
     leastMs: SHORT_MS,
     begin: ({ module }) => module.set('log-out', 0, ALL_CALLS - CALLS.library, { every: 100 }),
     end: pass,
@@ -128,6 +140,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'session-count',
     does: 'hosts are killed, and C_OpenSession answers CKR_SESSION_COUNT',
     imitates: 'other clients that hold all the sessions a token has',
+    bites: 'in a call',
     leastMs: SHORT_MS,
     begin(victim) {
       victim.module.set('fail', CKR_SESSION_COUNT, callsOf('C_OpenSession'))
@@ -139,6 +152,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'mute',
     does: 'no call returns, until it ends',
     imitates: 'an HSM that hangs, a line that is cut without a word',
+    bites: 'in a call',
     leastMs: MUTE_MS,
     begin: ({ module }) => module.set('hang'),
     end: pass,
@@ -147,6 +161,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'stuck-call',
     does: 'one call never returns; the others work',
     imitates: 'a dead-lock in a vendor library',
+    bites: 'in a call',
     leastMs: MUTE_MS,
     begin: ({ module }) => module.set('hang-for-ever', 0, callsOf('C_Encrypt', 'C_Decrypt'), { times: 1 }),
     end: pass,
@@ -155,22 +170,25 @@ export const FAULTS: readonly Fault[] = [
     name: 'abort',
     does: 'the library calls abort() in one call',
     imitates: 'an assertion in a vendor library',
+    bites: 'in a call',
     leastMs: 0,
-    begin: ({ module }) => module.set('abort', 0, callsOf('C_Encrypt', 'C_Decrypt'), { times: 1 }),
-    end: nothing,
+    begin: victim => victim.dieBy('abort'),
+    end: victim => victim.untilHostDied(),
   },
   {
     name: 'segfault',
     does: 'the library writes to address 0 in one call',
     imitates: 'a bug in a vendor library',
+    bites: 'in a call',
     leastMs: 0,
-    begin: ({ module }) => module.set('segfault', 0, callsOf('C_Encrypt', 'C_Decrypt'), { times: 1 }),
-    end: nothing,
+    begin: victim => victim.dieBy('segfault'),
+    end: victim => victim.untilHostDied(),
   },
   {
     name: 'crash-loop',
     does: 'every C_Encrypt and C_Decrypt aborts',
     imitates: 'a library that does not stand a firmware, or a key, that it was given',
+    bites: 'in a call',
     leastMs: SHORT_MS,
     begin: ({ module }) => module.set('abort', 0, callsOf('C_Encrypt', 'C_Decrypt')),
     end: pass,
@@ -179,14 +197,16 @@ export const FAULTS: readonly Fault[] = [
     name: 'out-of-memory',
     does: `one call takes memory until the process is killed, at ${DEVOUR_MIB} MiB`,
     imitates: "a library that runs away, and the kernel's or a container's limit",
+    bites: 'in a call',
     leastMs: 0,
-    begin: ({ module }) => module.set('devour', DEVOUR_MIB, callsOf('C_Encrypt', 'C_Decrypt'), { times: 1 }),
-    end: nothing,
+    begin: victim => victim.dieBy('devour', DEVOUR_MIB),
+    end: victim => victim.untilHostDied(),
   },
   {
     name: 'leak',
     does: `each of ${LEAKS} calls keeps ${LEAK_KIB} KiB for good`,
     imitates: 'a library that leaks, as SoftHSM does 250 bytes at a time',
+    bites: 'in a call',
     leastMs: SHORT_MS,
     begin: ({ module }) => module.set('leak', LEAK_KIB, callsOf('C_DeriveKey'), { times: LEAKS }),
     end: pass,
@@ -195,6 +215,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'initialize-hangs',
     does: 'hosts are killed, and C_Initialize does not return, until it ends',
     imitates: 'a client that waits for an appliance which is not there',
+    bites: 'in a call',
     leastMs: SHORT_MS,
     begin(victim) {
       victim.module.set('hang', 0, CALLS.library)
@@ -206,6 +227,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'login-hangs',
     does: 'hosts are killed, and C_Login does not return, until it ends',
     imitates: 'a token that waits for a PED, or for a person',
+    bites: 'in a call',
     leastMs: SHORT_MS,
     begin(victim) {
       victim.module.set('hang', 0, callsOf('C_Login'))
@@ -257,6 +279,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'pin-refused',
     does: 'hosts are killed, and C_Login answers CKR_PIN_INCORRECT; at the end an operator unlocks the token',
     imitates: 'a PIN file with a mistake in it: a second try, and a third, may lock the token for good',
+    bites: 'in a call',
     leastMs: SHORT_MS,
     refusesPin: true,
     begin(victim) {
@@ -272,6 +295,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'pin-changed',
     does: 'another process changes the PIN, and hosts are killed; at the end an operator writes the PIN file and unlocks the token',
     imitates: 'a PIN that was changed in one place and not in the other',
+    bites: 'at a login',
     leastMs: SHORT_MS,
     refusesPin: true,
     async begin(victim) {

@@ -10,6 +10,8 @@ export interface FaultResult {
   readonly p99Ms: number
   /** From the token's return to full capacity; null when it did not come. */
   readonly recoverMs: number | null
+  /** False when the fault was given and never met a call. */
+  readonly shown?: boolean
   /** How often a PIN that the token refuses was tried. */
   readonly logins?: number
   /** How often each error came. */
@@ -30,7 +32,7 @@ export interface AllDownResult {
 
 export interface Report {
   /** The load without a fault. */
-  readonly baseline: Omit<FaultResult, 'fault' | 'recoverMs' | 'logins'>
+  readonly baseline: Omit<FaultResult, 'fault' | 'recoverMs' | 'logins' | 'shown'>
   readonly faults: readonly FaultResult[]
   readonly allDown?: AllDownResult
   readonly connections: number
@@ -67,8 +69,9 @@ export function summariseAllDown(tally: Tally, recoverMs: number | null): AllDow
 export function missedBars({ faults, allDown, baseline }: Report): string[] {
   const missed: string[] = []
   if (baseline.failures > 0) missed.push(`without a fault: ${baseline.failures} failures (${list(baseline.errors)})`)
-  for (const { fault, failures, p99Ms, recoverMs, errors, logins = 1 } of faults) {
+  for (const { fault, failures, p99Ms, recoverMs, errors, logins = 1, shown } of faults) {
     if (failures > 0) missed.push(`${fault}: ${failures} failures (${list(errors)})`)
+    if (shown === false) missed.push(`${fault}: it never showed`)
     if (logins > 1) missed.push(`${fault}: a PIN that was refused was tried ${logins} times`)
     if (p99Ms > P99_MAX_MS) missed.push(`${fault}: p99 is ${p99Ms} ms, more than ${P99_MAX_MS}`)
     if (recoverMs === null) missed.push(`${fault}: full capacity did not come back`)
