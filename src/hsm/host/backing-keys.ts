@@ -16,7 +16,7 @@ import {
   SPKI_DIGEST_BYTES,
   type TokenKeyType,
 } from '../../formats/ekt.ts'
-import { HsmFault } from '../contract/fault.ts'
+import { HsmFault, STALE_DOMAIN } from '../contract/fault.ts'
 import type { EktReference } from '../contract/fields.ts'
 import type { Capabilities } from './capabilities.ts'
 import {
@@ -173,9 +173,14 @@ export class BackingKeys {
     this.#cache.delete(digest.toString(DIGEST_ENCODING))
   }
 
-  /** Lets go of every HBK, after a fault that may have taken the handles with it. */
-  clear(): void {
-    this.#cache.clear()
+  /** An HBK that is let go of after one use: the known-answer command pushes no other out of the cache. */
+  useOnce<T>(record: Buffer, use: (hbk: Hbk) => T): T {
+    const hbk = this.#import(record)
+    try {
+      return use(hbk)
+    } finally {
+      this.#destroy(hbk.handle)
+    }
   }
 
   #get({ digest, record }: EktReference): Hbk {
@@ -196,6 +201,7 @@ export class BackingKeys {
   #import(record: Buffer): Hbk {
     const { fields, mac } = decode(record)
     if (!fields.domainId.equals(this.#domain.id)) throw new HsmFault('key', 'the EKT belongs to another domain')
+    if (!this.#domain.knowsMac(fields.macVersion)) throw new HsmFault('token', STALE_DOMAIN)
     const verified = this.#sessions.withSession(session =>
       this.#domain.verifies(session, fields.macVersion, ektMacInput(fields), mac),
     )
@@ -207,7 +213,7 @@ export class BackingKeys {
       throw new HsmFault('key', `this token does not unwrap ${fields.wrapScheme}`)
     }
     const unwrapKey = this.#domain.unwrapKey(fields.dkVersion)
-    if (unwrapKey === undefined) throw new HsmFault('key', `domain key ${fields.dkVersion} is not in use`)
+    if (unwrapKey === undefined) throw new HsmFault('token', STALE_DOMAIN)
     return {
       handle: this.#unwrap(unwrapKey, fields.body.bytes, kind),
       kid: Buffer.from(fields.kid),

@@ -117,7 +117,7 @@ export class Sealing {
         return this.#cryptoki.C_Decrypt(session, sealed, Buffer.allocUnsafe(sealed.length))
       } catch (error) {
         const fault = faultOfUntrustedData(error)
-        throw fault.kind === 'input' ? new HsmFault('input', INVALID_CIPHERTEXT) : fault
+        throw fault.kind === 'input' ? new HsmFault('input', INVALID_CIPHERTEXT, { cause: fault }) : fault
       }
     })
   }
