@@ -49,7 +49,7 @@ export class Victim {
   }
 
   signal(signal: NodeJS.Signals): void {
-    for (const pid of this.hosts()) process.kill(pid, signal)
+    for (const pid of this.hosts()) signalIfThere(pid, signal)
   }
 
   /** Makes the host that seals or opens next die in that call. */
@@ -144,6 +144,15 @@ export class Victim {
         env: environment,
       },
     )
+  }
+}
+
+/** A process may end at any moment. */
+export function signalIfThere(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
 }
 
