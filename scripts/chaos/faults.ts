@@ -1,5 +1,4 @@
 /** THE table of faults: what each does to a token, and what it stands for. docs/faults.md has the same table. */
-import { commands } from '../../src/hsm/contract/commands.ts'
 import { ALL_CALLS, CALLS, callsOf } from './faulty-module.ts'
 import type { Victim } from './victim.ts'
 
@@ -11,8 +10,8 @@ export interface Fault {
   readonly imitates: string
   /** What must happen before it counts as begun: the module disturbs a call, or a host logs in. Nothing, when absent. */
   readonly bites?: 'in a call' | 'at a login'
-  /** How long it must last from then on for what is claimed to be seen. */
-  readonly leastMs: number
+  /** How long it must last from then on, at least, for what is claimed to be seen. */
+  readonly lasts: 'a moment' | 'a second' | 'past the deadline'
   /** The token refuses its PIN while this lasts: it must not be tried again. */
   readonly refusesPin?: true
   begin(victim: Victim): void | Promise<void>
@@ -20,19 +19,11 @@ export interface Fault {
   end(victim: Victim): void | Promise<void>
 }
 
-/** After this long without an answer a host is cut off. */
-export const DEADLINE_MS = Math.max(
-  ...(['generateDataKey', 'decrypt', 'reEncrypt'] as const).map(name => commands[name].deadlineMs),
-)
-const SHORT_MS = 1_000
-/** Long enough for a token that does not answer to be cut off. */
-const MUTE_MS = DEADLINE_MS + 1_000
-
 const SLOW_MS = 20
 const OVERDUE_MS = 1_000
 const DEVOUR_MIB = 512
 const LEAK_KIB = 1_024
-const LEAKS = 400
+const LEAKS = 800
 
 const CKR_GENERAL_ERROR = 0x05
 const CKR_FUNCTION_FAILED = 0x06
@@ -51,7 +42,7 @@ export const FAULTS: readonly Fault[] = [
     does: `one call of a command takes ${SLOW_MS} ms longer`,
     imitates: 'a token behind a network, or one that others keep busy',
     bites: 'in a call',
-    leastMs: SHORT_MS,
+    lasts: 'a second',
     begin: ({ module }) => module.set('wait', SLOW_MS, callsOf('C_DeriveKey')),
     end: pass,
   },
@@ -60,7 +51,7 @@ export const FAULTS: readonly Fault[] = [
     does: `every call takes ${OVERDUE_MS} ms longer, so that no command keeps its deadline`,
     imitates: 'a token that is overloaded, or a line that loses packets',
     bites: 'in a call',
-    leastMs: MUTE_MS,
+    lasts: 'past the deadline',
     begin: ({ module }) => module.set('wait', OVERDUE_MS),
     end: pass,
   },
@@ -69,7 +60,7 @@ export const FAULTS: readonly Fault[] = [
     does: 'every call answers CKR_DEVICE_ERROR',
     imitates: 'an HSM that has stopped itself, a network HSM out of reach',
     bites: 'in a call',
-    leastMs: SHORT_MS,
+    lasts: 'a second',
     begin: ({ module }) => module.set('fail', CKR_DEVICE_ERROR),
     end: pass,
   },
@@ -78,7 +69,7 @@ export const FAULTS: readonly Fault[] = [
     does: 'every call answers CKR_DEVICE_REMOVED',
     imitates: 'a USB token that is pulled',
     bites: 'in a call',
-    leastMs: SHORT_MS,
+    lasts: 'a second',
     begin: ({ module }) => module.set('fail', CKR_DEVICE_REMOVED),
     end: pass,
   },
@@ -87,7 +78,7 @@ export const FAULTS: readonly Fault[] = [
     does: 'every call answers CKR_GENERAL_ERROR',
     imitates: 'a library that does not say what is wrong',
     bites: 'in a call',
-    leastMs: SHORT_MS,
+    lasts: 'a second',
     begin: ({ module }) => module.set('fail', CKR_GENERAL_ERROR),
     end: pass,
   },
@@ -96,7 +87,7 @@ export const FAULTS: readonly Fault[] = [
     does: 'every call answers a code of the vendor (0x80000042)',
     imitates: 'a code that no table knows',
     bites: 'in a call',
-    leastMs: SHORT_MS,
+    lasts: 'a second',
     begin: ({ module }) => module.set('fail', CKR_VENDOR_DEFINED),
     end: pass,
   },
@@ -105,7 +96,7 @@ export const FAULTS: readonly Fault[] = [
     does: 'every 7th call answers CKR_DEVICE_ERROR',
     imitates: 'a bad cable, a failing node behind a load balancer',
     bites: 'in a call',
-    leastMs: SHORT_MS,
+    lasts: 'a second',
     begin: ({ module }) => module.set('fail', CKR_DEVICE_ERROR, ALL_CALLS, { every: 7 }),
     end: pass,
   },
@@ -114,7 +105,7 @@ export const FAULTS: readonly Fault[] = [
     does: 'the next 20 calls answer CKR_FUNCTION_FAILED',
     imitates: 'a short disturbance: a firmware update, an appliance that fails over',
     bites: 'in a call',
-    leastMs: SHORT_MS,
+    lasts: 'a second',
     begin: ({ module }) => module.set('fail', CKR_FUNCTION_FAILED, ALL_CALLS, { times: 20 }),
     end: pass,
   },
@@ -123,7 +114,7 @@ export const FAULTS: readonly Fault[] = [
     does: 'before every 100th call all sessions are closed',
     imitates: 'an appliance that restarts, or closes what was idle for long',
     bites: 'in a call',
-    leastMs: SHORT_MS,
+    lasts: 'a second',
     begin: ({ module }) => module.set('close-sessions', 0, ALL_CALLS - CALLS.library, { every: 100 }),
     end: pass,
   },
@@ -132,7 +123,7 @@ export const FAULTS: readonly Fault[] = [
     does: 'before every 100th call the user is logged out, and every key of the session is gone',
     imitates: 'an appliance that restarts, a log-in that expires',
     bites: 'in a call',
-    leastMs: SHORT_MS,
+    lasts: 'a second',
     begin: ({ module }) => module.set('log-out', 0, ALL_CALLS - CALLS.library, { every: 100 }),
     end: pass,
   },
@@ -141,7 +132,7 @@ export const FAULTS: readonly Fault[] = [
     does: 'hosts are killed, and C_OpenSession answers CKR_SESSION_COUNT',
     imitates: 'other clients that hold all the sessions a token has',
     bites: 'in a call',
-    leastMs: SHORT_MS,
+    lasts: 'a second',
     begin(victim) {
       victim.module.set('fail', CKR_SESSION_COUNT, callsOf('C_OpenSession'))
       victim.signal('SIGKILL')
@@ -153,7 +144,7 @@ export const FAULTS: readonly Fault[] = [
     does: 'no call returns, until it ends',
     imitates: 'an HSM that hangs, a line that is cut without a word',
     bites: 'in a call',
-    leastMs: MUTE_MS,
+    lasts: 'past the deadline',
     begin: ({ module }) => module.set('hang'),
     end: pass,
   },
@@ -162,7 +153,7 @@ export const FAULTS: readonly Fault[] = [
     does: 'one call never returns; the others work',
     imitates: 'a dead-lock in a vendor library',
     bites: 'in a call',
-    leastMs: MUTE_MS,
+    lasts: 'past the deadline',
     begin: ({ module }) => module.set('hang-for-ever', 0, callsOf('C_Encrypt', 'C_Decrypt'), { times: 1 }),
     end: pass,
   },
@@ -171,7 +162,7 @@ export const FAULTS: readonly Fault[] = [
     does: 'the library calls abort() in one call',
     imitates: 'an assertion in a vendor library',
     bites: 'in a call',
-    leastMs: 0,
+    lasts: 'a moment',
     begin: victim => victim.dieBy('abort'),
     end: victim => victim.untilHostDied(),
   },
@@ -180,7 +171,7 @@ export const FAULTS: readonly Fault[] = [
     does: 'the library writes to address 0 in one call',
     imitates: 'a bug in a vendor library',
     bites: 'in a call',
-    leastMs: 0,
+    lasts: 'a moment',
     begin: victim => victim.dieBy('segfault'),
     end: victim => victim.untilHostDied(),
   },
@@ -189,7 +180,7 @@ export const FAULTS: readonly Fault[] = [
     does: 'every C_Encrypt and C_Decrypt aborts',
     imitates: 'a library that does not stand a firmware, or a key, that it was given',
     bites: 'in a call',
-    leastMs: SHORT_MS,
+    lasts: 'a second',
     begin: ({ module }) => module.set('abort', 0, callsOf('C_Encrypt', 'C_Decrypt')),
     end: pass,
   },
@@ -198,7 +189,7 @@ export const FAULTS: readonly Fault[] = [
     does: `one call takes memory until the process is killed, at ${DEVOUR_MIB} MiB`,
     imitates: "a library that runs away, and the kernel's or a container's limit",
     bites: 'in a call',
-    leastMs: 0,
+    lasts: 'a moment',
     begin: victim => victim.dieBy('devour', DEVOUR_MIB),
     end: victim => victim.untilHostDied(),
   },
@@ -207,7 +198,7 @@ export const FAULTS: readonly Fault[] = [
     does: `each of ${LEAKS} calls keeps ${LEAK_KIB} KiB for good`,
     imitates: 'a library that leaks, as SoftHSM does 250 bytes at a time',
     bites: 'in a call',
-    leastMs: SHORT_MS,
+    lasts: 'a second',
     begin: ({ module }) => module.set('leak', LEAK_KIB, callsOf('C_DeriveKey'), { times: LEAKS }),
     end: pass,
   },
@@ -216,7 +207,7 @@ export const FAULTS: readonly Fault[] = [
     does: 'hosts are killed, and C_Initialize does not return, until it ends',
     imitates: 'a client that waits for an appliance which is not there',
     bites: 'in a call',
-    leastMs: SHORT_MS,
+    lasts: 'a second',
     begin(victim) {
       victim.module.set('hang', 0, CALLS.library)
       victim.signal('SIGKILL')
@@ -228,7 +219,7 @@ export const FAULTS: readonly Fault[] = [
     does: 'hosts are killed, and C_Login does not return, until it ends',
     imitates: 'a token that waits for a PED, or for a person',
     bites: 'in a call',
-    leastMs: SHORT_MS,
+    lasts: 'a second',
     begin(victim) {
       victim.module.set('hang', 0, callsOf('C_Login'))
       victim.signal('SIGKILL')
@@ -239,7 +230,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'host-stopped',
     does: 'hosts get SIGSTOP, and SIGCONT at the end if they are still there',
     imitates: 'a machine that swaps, a debugger, a frozen container',
-    leastMs: MUTE_MS,
+    lasts: 'past the deadline',
     begin: victim => victim.signal('SIGSTOP'),
     end: victim => victim.signal('SIGCONT'),
   },
@@ -247,7 +238,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'host-killed',
     does: 'hosts get SIGKILL',
     imitates: "the kernel's out-of-memory killer",
-    leastMs: 0,
+    lasts: 'a moment',
     begin: victim => victim.signal('SIGKILL'),
     end: nothing,
   },
@@ -255,7 +246,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'host-segfault',
     does: 'hosts get SIGSEGV',
     imitates: 'a crash between two calls',
-    leastMs: 0,
+    lasts: 'a moment',
     begin: victim => victim.signal('SIGSEGV'),
     end: nothing,
   },
@@ -263,7 +254,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'token-vanished',
     does: "the token's files are taken away, and put back at the end",
     imitates: 'a token that is unplugged, a volume that is not mounted',
-    leastMs: SHORT_MS,
+    lasts: 'a second',
     begin: victim => victim.vanish(),
     end: victim => victim.comeBack(),
   },
@@ -271,7 +262,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'token-reinitialised',
     does: 'another process initialises the token anew; at the end it is restored from a copy',
     imitates: 'a mistake with the SO PIN, and the backup that helps',
-    leastMs: SHORT_MS,
+    lasts: 'a second',
     begin: victim => victim.reinitialise(),
     end: victim => victim.comeBack(),
   },
@@ -280,7 +271,7 @@ export const FAULTS: readonly Fault[] = [
     does: 'hosts are killed, and C_Login answers CKR_PIN_INCORRECT; at the end an operator unlocks the token',
     imitates: 'a PIN file with a mistake in it: a second try, and a third, may lock the token for good',
     bites: 'in a call',
-    leastMs: SHORT_MS,
+    lasts: 'a second',
     refusesPin: true,
     begin(victim) {
       victim.module.set('fail', CKR_PIN_INCORRECT, callsOf('C_Login'))
@@ -296,7 +287,7 @@ export const FAULTS: readonly Fault[] = [
     does: 'another process changes the PIN, and hosts are killed; at the end an operator writes the PIN file and unlocks the token',
     imitates: 'a PIN that was changed in one place and not in the other',
     bites: 'at a login',
-    leastMs: SHORT_MS,
+    lasts: 'a second',
     refusesPin: true,
     async begin(victim) {
       await victim.changePin()

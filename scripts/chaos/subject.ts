@@ -6,6 +6,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { loadConfiguration } from '../../src/config/load.ts'
+import { commands } from '../../src/hsm/contract/commands.ts'
 import type { Credentials } from '../bench/sigv4.ts'
 import { prepareInstance, type RunningDaemon, readCredentials, startDaemon } from '../instance.ts'
 import { buildFaultyModule, makeFaulty } from './faulty-module.ts'
@@ -14,6 +16,8 @@ import { signalIfThere, Victim } from './victim.ts'
 const STRONGROOM = fileURLToPath(new URL('../strongroom', import.meta.url))
 const REGION = 'on-prem-1'
 const TOKENS = 2
+/** What the requests of the load become. */
+const LOAD_COMMANDS = ['generateDataKey', 'decrypt', 'reEncrypt'] as const
 const STOP_MS = 15_000
 const LOG_EXCERPT_LINES = 20
 
@@ -22,14 +26,19 @@ const run = promisify(execFile)
 export class Subject implements AsyncDisposable {
   readonly tokens: Victim[] = []
   readonly #dir = mkdtempSync(join(tmpdir(), 'strongroom-chaos-'))
+  readonly #settings: Readonly<Record<string, unknown>>
   readonly #logPath: string
   readonly #log: number
   #configuration = ''
   #daemon: RunningDaemon | undefined
   #stop = new AbortController()
 
-  /** `logPath` keeps what the daemon logs; without one it goes with the rest. */
-  constructor(logPath?: string) {
+  /**
+   * `settings` are more of the configuration, as a file has them. `logPath` keeps what the daemon logs; without one it goes
+   * with the rest.
+   */
+  constructor(settings: Readonly<Record<string, unknown>>, logPath?: string) {
+    this.#settings = settings
     this.#logPath = logPath ?? join(this.#dir, 'daemon.log')
     this.#log = openSync(this.#logPath, 'a', 0o600)
   }
@@ -57,6 +66,12 @@ export class Subject implements AsyncDisposable {
     return { ...readCredentials(this.#dir), region: REGION }
   }
 
+  /** After this long without an answer a host is cut off. */
+  get deadlineMs(): number {
+    const { deadlineFloorMs } = loadConfiguration(this.#configuration).hsm
+    return Math.max(deadlineFloorMs, ...LOAD_COMMANDS.map(name => commands[name].deadlineMs))
+  }
+
   /** For a daemon that a fault has left for good: another one, on the same tokens. */
   async restart(signal: AbortSignal): Promise<void> {
     await this.#stopDaemon()
@@ -79,7 +94,8 @@ export class Subject implements AsyncDisposable {
     const modulePath = buildFaultyModule(rig)
     this.#configuration = await prepareInstance(
       {
-        ...{ dir: this.#dir, regions: [REGION], tokensPerRegion: TOKENS, port: 0, adminPort: 0, log: this.#log },
+        ...{ dir: this.#dir, regions: [REGION], tokensPerRegion: TOKENS, port: 0, adminPort: 0 },
+        ...{ settings: this.#settings, log: this.#log },
         through: (location, label) => {
           const module = makeFaulty(rig, label, modulePath, location)
           this.tokens.push(new Victim(label, location, module, () => this.#unlock(label)))
