@@ -6,7 +6,7 @@ import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { stringify } from 'yaml'
+import { parse, stringify } from 'yaml'
 import { makeSoftTokens } from '../softhsm/tokens.ts'
 import { checkConfiguration } from '../src/config/load.ts'
 import type { TokenLocation } from '../src/hsm/contract/host-configuration.ts'
@@ -68,6 +68,15 @@ export async function prepareInstance(plan: InstancePlan, signal: AbortSignal): 
   signal.throwIfAborted()
   await run(['init', '--config', path, '--so-pin-file', officerPinFile], plan.log ?? STDERR, signal)
   return path
+}
+
+/** What a configuration file says, but for what is an instance's own: its folder, ports and tokens. */
+export function readSettings(path: string): Record<string, unknown> {
+  const { stateDir, regions, listen, admin, ...settings } = (parse(readFileSync(path, 'utf8')) ?? {}) as Record<
+    string,
+    unknown
+  >
+  return settings
 }
 
 /** The first access key, which `init` wrote. */

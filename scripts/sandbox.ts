@@ -2,14 +2,13 @@
  * A throw-away Strongroom: tokens and store of its own in a temporary folder, one JSON line on stdout when it is ready,
  * everything removed when it is told to stop. Logs go to stderr. It ends with a code other than 0 when the service dies.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
-import { parse } from 'yaml'
 import { REGION_NAME } from '../src/base/region.ts'
 import { userArn } from '../src/model/arn.ts'
-import { prepareInstance, readCredentials, startDaemon } from './instance.ts'
+import { prepareInstance, readCredentials, readSettings, startDaemon } from './instance.ts'
 
 const ACCOUNT_DEFAULT = '000000000001'
 const REGION_DEFAULT = 'on-prem-1'
@@ -78,14 +77,6 @@ async function runSandbox({ port, tokens, region, account: asked, config }: Opti
   if (!stop.signal.aborted) process.stdout.write(`${JSON.stringify(description)}\n`)
   const how = await ended
   if (!stop.signal.aborted) throw new Error(`the service ended (${how})`)
-}
-
-function readSettings(path: string): Record<string, unknown> {
-  const { stateDir, regions, listen, admin, ...settings } = (parse(readFileSync(path, 'utf8')) ?? {}) as Record<
-    string,
-    unknown
-  >
-  return settings
 }
 
 function integer(min: number, max: number): (text: string) => number {

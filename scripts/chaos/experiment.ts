@@ -1,11 +1,14 @@
 /** One run: a Strongroom under a steady load, one fault after the other, and what the callers saw of each. */
+import { cpus } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { cpuOfMachine, cpuOfTree } from '../bench/cpu.ts'
 import { isReady, statesOf, untilFullCapacity } from './capacity.ts'
 import { ALL_DOWN, allDown, FAULTS, type Fault, whatItDoes } from './faults.ts'
 import { type AllDownResult, type FaultResult, type Report, summarise, summariseAllDown } from './report.ts'
 import { SteadyLoad } from './steady-load.ts'
 import { Subject } from './subject.ts'
 import { Tally } from './tally.ts'
+import type { Victim } from './victim.ts'
 
 export interface Plan {
   /** Names of faults, and perhaps {@link ALL_DOWN}. */
@@ -15,23 +18,29 @@ export interface Plan {
   readonly connections: number
   /** Requests a second over all connections. */
   readonly rate: number
+  /** More of the daemon's configuration, as a file has it. */
+  readonly settings: Readonly<Record<string, unknown>>
   /** Where the daemon's log is kept; nowhere when absent. */
-  readonly log?: string
+  readonly log?: string | undefined
   readonly signal: AbortSignal
   progress(line: string): void
 }
 
 const BASELINE_MS = 2_000
+const SHORT_MS = 1_000
 /** Of a fault's share of the time, what is kept for the recovery. */
 const RECOVERY_SHARE_MS = 2_000
 const RECOVER_TIMEOUT_MS = 20_000
+/** A host that was killed is started again after a pause, and then logs in. */
+const BITE_TIMEOUT_MS = 15_000
 const ALL_DOWN_MS = 2_000
 const POLL_MS = 20
 const MS_PER_SECOND = 1_000
+const US_PER_MS = 1_000
 
 /** Runs it and cleans up, also when `signal` interrupts it: then it rejects. */
 export async function runExperiment(plan: Plan): Promise<Report> {
-  await using subject = new Subject(plan.log)
+  await using subject = new Subject(plan.settings, plan.log)
   plan.progress('starting a Strongroom with two tokens behind faulty modules')
   await subject.start(plan.signal)
   const { connections, rate: requestsPerSecond, seconds } = plan
@@ -48,7 +57,7 @@ export async function runExperiment(plan: Plan): Promise<Report> {
     faults.push(await experiment.suffer(fault, shareMs))
   }
   const all = plan.faults.includes(ALL_DOWN) ? { allDown: await experiment.loseAll() } : {}
-  return { baseline, faults, ...all, connections, seconds }
+  return { baseline, faults, ...all, connections, seconds, deadlineMs: subject.deadlineMs }
 }
 
 class Experiment {
@@ -74,17 +83,21 @@ class Experiment {
   async suffer(fault: Fault, shareMs: number): Promise<FaultResult> {
     const [victim] = this.#subject.tokens
     const tally = this.#count()
+    const othersCpu = watchOthersCpu()
     const loginsBefore = victim!.module.logins()
+    const hasBegun = beginningOf(fault, victim!)
     await fault.begin(victim!)
+    const shown = await this.#until(hasBegun)
     // What happens once and is over leaves nothing to wait for.
-    if (fault.leastMs > 0) await this.#pause(Math.max(fault.leastMs, shareMs - RECOVERY_SHARE_MS))
+    if (fault.lasts !== 'a moment') await this.#pause(Math.max(this.#leastMs(fault), shareMs - RECOVERY_SHARE_MS))
     const logins = victim!.module.logins() - loginsBefore
     await fault.end(victim!)
     const recoverMs = await this.#fullCapacity()
     this.#count()
     const result: FaultResult = {
-      ...{ fault: fault.name, ...summarise(tally), recoverMs },
+      ...{ fault: fault.name, ...summarise(tally), recoverMs, othersCpuPercent: othersCpu() },
       ...(fault.refusesPin === true ? { logins } : {}),
+      ...(shown ? {} : { shown }),
     }
     const { requests, failures, p99Ms, worstMs } = result
     const recovered = recoverMs === null ? 'not recovered' : `recovered after ${recoverMs} ms`
@@ -110,6 +123,10 @@ class Experiment {
     return summariseAllDown(tally, recoverMs)
   }
 
+  #leastMs({ lasts }: Fault): number {
+    return lasts === 'past the deadline' ? this.#subject.deadlineMs + SHORT_MS : SHORT_MS
+  }
+
   /** From here on requests count in a tally of their own. */
   #count(): Tally {
     const tally = new Tally()
@@ -121,6 +138,16 @@ class Experiment {
     const { adminEndpoint } = this.#subject
     const afterMs = await untilFullCapacity(adminEndpoint, RECOVER_TIMEOUT_MS, this.#plan.signal)
     return afterMs === undefined ? null : Math.round(afterMs)
+  }
+
+  /** False when it does not happen. */
+  async #until(condition: () => boolean): Promise<boolean> {
+    const until = performance.now() + BITE_TIMEOUT_MS
+    while (!condition()) {
+      if (performance.now() > until) return false
+      await this.#pause(POLL_MS)
+    }
+    return true
   }
 
   /** Milliseconds until a request has succeeded again and the daemon says that it can serve. */
@@ -147,5 +174,26 @@ class Experiment {
 
   async #pause(ms: number): Promise<void> {
     await sleep(ms, undefined, { signal: this.#plan.signal })
+  }
+}
+
+/** Tells, from its call on, whether the fault has begun to show. */
+function beginningOf({ bites }: Fault, { module }: Victim): () => boolean {
+  if (bites === undefined) return () => true
+  const count = bites === 'in a call' ? module.disturbed : module.logins
+  const before = count()
+  return () => count() > before
+}
+
+/** Tells, from its call on, how many percent of the machine's CPU others than this process and its children used. */
+function watchOthersCpu(): () => number {
+  const read = () => {
+    const { rootUs, belowUs } = cpuOfTree(process.pid)
+    return cpuOfMachine() - rootUs - belowUs
+  }
+  const [before, startedAt] = [read(), performance.now()]
+  return () => {
+    const capacityUs = (performance.now() - startedAt) * US_PER_MS * cpus().length
+    return Math.max(0, Math.round(((read() - before) / capacityUs) * 100))
   }
 }

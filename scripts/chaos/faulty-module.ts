@@ -29,13 +29,17 @@ export function callsOf(...names: readonly CallName[]): number {
   return names.reduce((sum, name) => sum + 2 ** CALL_NAMES.indexOf(name), 0)
 }
 
-/** Groups of calls; none is in two, so that they can be added up. */
+/** Groups of calls; each call is in one, so that groups can be added up. */
 export const CALLS = {
   library: callsOf('C_Initialize'),
   information: callsOf('C_GetSlotList', 'C_GetTokenInfo', 'C_GetMechanismList', 'C_GetMechanismInfo'),
   sessions: callsOf('C_OpenSession', 'C_CloseSession', 'C_GetSessionInfo', 'C_Login', 'C_Logout'),
-  objects: callsOf('C_CopyObject', 'C_GetAttributeValue', 'C_SetAttributeValue', 'C_FindObjectsInit', 'C_FindObjects'),
-  crypto: callsOf('C_EncryptInit', 'C_Encrypt', 'C_DecryptInit', 'C_Decrypt', 'C_SignInit', 'C_Sign', 'C_VerifyInit'),
+  objects:
+    callsOf('C_CopyObject', 'C_GetAttributeValue', 'C_SetAttributeValue') +
+    callsOf('C_FindObjectsInit', 'C_FindObjects', 'C_FindObjectsFinal'),
+  crypto:
+    callsOf('C_EncryptInit', 'C_Encrypt', 'C_DecryptInit', 'C_Decrypt') +
+    callsOf('C_SignInit', 'C_Sign', 'C_VerifyInit', 'C_Verify'),
   keys:
     callsOf('C_GenerateKey', 'C_GenerateKeyPair', 'C_WrapKey', 'C_UnwrapKey', 'C_DeriveKey') +
     callsOf('C_CreateObject', 'C_DestroyObject'),

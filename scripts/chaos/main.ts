@@ -4,9 +4,10 @@
  * is 1 when a bar was missed.
  */
 import { Command, InvalidArgumentError } from 'commander'
+import { readSettings } from '../instance.ts'
 import { runExperiment } from './experiment.ts'
 import { ALL_DOWN, FAULTS, whatItDoes } from './faults.ts'
-import { missedBars, table } from './report.ts'
+import { disturbance, missedBars, table } from './report.ts'
 
 interface Options {
   readonly seconds: number
@@ -15,12 +16,13 @@ interface Options {
   readonly fault: readonly string[]
   readonly list: boolean
   readonly log?: string
+  readonly config?: string
 }
 
 const NAMES = [...FAULTS.map(({ name }) => name), ALL_DOWN]
 const NAME_COLUMN = Math.max(...NAMES.map(name => name.length)) + 2
 
-const { list, fault, ...options } = parseOptions()
+const { list, fault, config, ...options } = parseOptions()
 if (list) {
   process.stdout.write(`${NAMES.map(name => name.padEnd(NAME_COLUMN) + whatItDoes(name)).join('\n')}\n`)
   process.exit(0)
@@ -40,11 +42,14 @@ try {
   const report = await runExperiment({
     ...options,
     faults: fault.length === 0 ? NAMES : fault,
+    settings: config === undefined ? {} : readSettings(config),
     signal: stop.signal,
     progress,
   })
   const missed = missedBars(report)
   for (const line of missed) progress(`MISSED  ${line}`)
+  const disturbed = disturbance(report)
+  if (disturbed !== undefined) progress(disturbed)
   process.stdout.write(`${table(report)}\n\n${JSON.stringify(report)}\n`)
   process.exitCode = missed.length === 0 ? 0 : 1
 } catch (error) {
@@ -81,6 +86,10 @@ function parseOptions(): Options {
       [],
     )
     .option('--log <FILE>', "keep the daemon's log in this file")
+    .option(
+      '--config <FILE>',
+      'more settings of the daemon, as a configuration file has them; folders, ports and tokens stay its own',
+    )
     .option('--list', 'name the faults and what they do', false)
     .parse()
     .opts<Options>()

@@ -1,53 +1,57 @@
 /** The Strongroom that faults are given to: a throw-away instance, each of its tokens behind a module of the rig. */
 import { execFile } from 'node:child_process'
-import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync } from 'node:fs'
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { loadConfiguration } from '../../src/config/load.ts'
+import { commands } from '../../src/hsm/contract/commands.ts'
 import type { Credentials } from '../bench/sigv4.ts'
 import { prepareInstance, type RunningDaemon, readCredentials, startDaemon } from '../instance.ts'
 import { buildFaultyModule, makeFaulty } from './faulty-module.ts'
-import { Victim } from './victim.ts'
+import { signalIfThere, Victim } from './victim.ts'
 
 const STRONGROOM = fileURLToPath(new URL('../strongroom', import.meta.url))
 const REGION = 'on-prem-1'
 const TOKENS = 2
+/** What the requests of the load become. */
+const LOAD_COMMANDS = ['generateDataKey', 'decrypt', 'reEncrypt'] as const
 const STOP_MS = 15_000
+const LOG_EXCERPT_LINES = 20
 
 const run = promisify(execFile)
 
 export class Subject implements AsyncDisposable {
   readonly tokens: Victim[] = []
   readonly #dir = mkdtempSync(join(tmpdir(), 'strongroom-chaos-'))
+  readonly #settings: Readonly<Record<string, unknown>>
+  readonly #logPath: string
   readonly #log: number
   #configuration = ''
   #daemon: RunningDaemon | undefined
   #stop = new AbortController()
 
-  /** `logPath` keeps what the daemon logs; without one it goes with the rest. */
-  constructor(logPath?: string) {
-    this.#log = openSync(logPath ?? join(this.#dir, 'daemon.log'), 'a', 0o600)
+  /**
+   * `settings` are more of the configuration, as a file has them. `logPath` keeps what the daemon logs; without one it goes
+   * with the rest.
+   */
+  constructor(settings: Readonly<Record<string, unknown>>, logPath?: string) {
+    this.#settings = settings
+    this.#logPath = logPath ?? join(this.#dir, 'daemon.log')
+    this.#log = openSync(this.#logPath, 'a', 0o600)
   }
 
-  /** Makes tokens, domain and first user, and starts the daemon. `signal` interrupts it; disposing is the caller's in any case. */
+  /** Makes tokens, domain and first user, and starts the daemon. Rejects with the end of the log when that fails. */
   async start(signal: AbortSignal): Promise<void> {
-    const rig = join(this.#dir, 'rig')
-    mkdirSync(rig)
-    const modulePath = buildFaultyModule(rig)
-    this.#configuration = await prepareInstance(
-      {
-        ...{ dir: this.#dir, regions: [REGION], tokensPerRegion: TOKENS, port: 0, adminPort: 0, log: this.#log },
-        through: (location, label) => {
-          const module = makeFaulty(rig, label, modulePath, location)
-          this.tokens.push(new Victim(label, location, module, () => this.#unlock(label)))
-          return module.location
-        },
-      },
-      signal,
-    )
-    await this.#startDaemon(signal)
+    try {
+      await this.#prepare(signal)
+      await this.#startDaemon(signal)
+    } catch (error) {
+      const lines = readFileSync(this.#logPath, 'utf8').trimEnd().split('\n').slice(-LOG_EXCERPT_LINES)
+      throw new Error([(error as Error).message, ...lines].join('\n'), { cause: error })
+    }
   }
 
   get endpoint(): string {
@@ -60,6 +64,12 @@ export class Subject implements AsyncDisposable {
 
   get credentials(): Credentials {
     return { ...readCredentials(this.#dir), region: REGION }
+  }
+
+  /** After this long without an answer a host is cut off. */
+  get deadlineMs(): number {
+    const { deadlineFloorMs } = loadConfiguration(this.#configuration).hsm
+    return Math.max(deadlineFloorMs, ...LOAD_COMMANDS.map(name => commands[name].deadlineMs))
   }
 
   /** For a daemon that a fault has left for good: another one, on the same tokens. */
@@ -76,6 +86,24 @@ export class Subject implements AsyncDisposable {
     await this.#stopDaemon()
     closeSync(this.#log)
     rmSync(this.#dir, { recursive: true, force: true })
+  }
+
+  async #prepare(signal: AbortSignal): Promise<void> {
+    const rig = join(this.#dir, 'rig')
+    mkdirSync(rig)
+    const modulePath = buildFaultyModule(rig)
+    this.#configuration = await prepareInstance(
+      {
+        ...{ dir: this.#dir, regions: [REGION], tokensPerRegion: TOKENS, port: 0, adminPort: 0 },
+        ...{ settings: this.#settings, log: this.#log },
+        through: (location, label) => {
+          const module = makeFaulty(rig, label, modulePath, location)
+          this.tokens.push(new Victim(label, location, module, () => this.#unlock(label)))
+          return module.location
+        },
+      },
+      signal,
+    )
   }
 
   /** As an operator does it. */
@@ -105,12 +133,6 @@ export class Subject implements AsyncDisposable {
     const late = await Promise.race([ended.then(() => false), sleep(STOP_MS, true, { ref: false })])
     if (late) child.kill('SIGKILL')
     await ended
-    for (const pid of hosts) {
-      try {
-        if (late) process.kill(pid, 'SIGKILL')
-      } catch {
-        // It has ended, as it should.
-      }
-    }
+    for (const pid of hosts) signalIfThere(pid, 'SIGKILL')
   }
 }

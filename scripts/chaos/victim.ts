@@ -3,16 +3,19 @@ import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { cpSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { parsePkcs11Uri } from '../../src/base/pkcs11-uri.ts'
 import type { TokenLocation } from '../../src/hsm/contract/host-configuration.ts'
-import type { FaultyModule } from './faulty-module.ts'
+import { callsOf, type FaultyModule } from './faulty-module.ts'
 
 const TAMPER = fileURLToPath(new URL('tamper.ts', import.meta.url))
 const LABEL_BYTES = 32
 const PIN_BYTES = 18
 const UNLOCK_MS = 10_000
+const DEATH_MS = 10_000
+const POLL_MS = 10
 
 const run = promisify(execFile)
 
@@ -23,6 +26,7 @@ export class Victim {
   readonly #location: TokenLocation
   readonly #askUnlock: () => Promise<void>
   #daemonPid = 0
+  #doomed: readonly number[] = []
   /** Where the token's files were before they vanished or were written over. */
   #home: string | undefined
 
@@ -45,7 +49,19 @@ export class Victim {
   }
 
   signal(signal: NodeJS.Signals): void {
-    for (const pid of this.hosts()) process.kill(pid, signal)
+    for (const pid of this.hosts()) signalIfThere(pid, signal)
+  }
+
+  /** Makes the host that seals or opens next die in that call. */
+  dieBy(mode: 'abort' | 'segfault' | 'devour', argument = 0): void {
+    this.#doomed = this.hosts()
+    this.module.set(mode, argument, callsOf('C_Encrypt', 'C_Decrypt'), { times: 1 })
+  }
+
+  /** Waits until one of the hosts that were there at {@link dieBy} is gone. */
+  async untilHostDied(): Promise<void> {
+    const until = performance.now() + DEATH_MS
+    while (this.#doomed.every(pid => this.hosts().includes(pid)) && performance.now() < until) await sleep(POLL_MS)
   }
 
   /** Takes the token's files away, as when it is pulled. */
@@ -128,6 +144,15 @@ export class Victim {
         env: environment,
       },
     )
+  }
+}
+
+/** A process may end at any moment. */
+export function signalIfThere(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
 }
 

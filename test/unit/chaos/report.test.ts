@@ -1,13 +1,25 @@
 /** What a chaos run makes of its numbers, and that its page names every fault. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from '@jest/globals'
-import { DEADLINE_MS, FAULTS } from '../../../scripts/chaos/faults.ts'
-import { type FaultResult, missedBars, type Report, summariseAllDown, table } from '../../../scripts/chaos/report.ts'
+import { FAULTS } from '../../../scripts/chaos/faults.ts'
+import {
+  disturbance,
+  type FaultResult,
+  missedBars,
+  type Report,
+  summariseAllDown,
+  table,
+} from '../../../scripts/chaos/report.ts'
 import { Tally } from '../../../scripts/chaos/tally.ts'
+
+const DEADLINE_MS = 900
 
 const DOCS = new URL('../../../docs/faults.md', import.meta.url)
 
-const well: FaultResult = { fault: 'mute', requests: 900, failures: 0, p99Ms: 12, worstMs: 950, recoverMs: 300 }
+const well: FaultResult = {
+  ...{ fault: 'mute', requests: 900, failures: 0, p99Ms: 12, worstMs: 950, recoverMs: 300 },
+  othersCpuPercent: 3,
+}
 
 const report = (changes: Partial<FaultResult>, allDown?: Report['allDown']): Report => ({
   baseline: { requests: 100, failures: 0, p99Ms: 4, worstMs: 9 },
@@ -15,6 +27,7 @@ const report = (changes: Partial<FaultResult>, allDown?: Report['allDown']): Rep
   ...(allDown === undefined ? {} : { allDown }),
   connections: 8,
   seconds: 5,
+  deadlineMs: DEADLINE_MS,
 })
 
 describe('a tally', () => {
@@ -40,6 +53,8 @@ describe('the bars', () => {
     [`mute: p99 is ${DEADLINE_MS + 251} ms, more than ${DEADLINE_MS + 250}`, { p99Ms: DEADLINE_MS + 251 }],
     ['mute: full capacity after 5001 ms, not 5000', { recoverMs: 5_001 }],
     ['mute: full capacity did not come back', { recoverMs: null }],
+    ['mute: it never showed', { shown: false }],
+    ['mute: a PIN that was refused was tried 2 times', { logins: 2 }],
   ])('are missed: %s', (line, changes) => {
     expect(missedBars(report(changes))).toEqual([line])
   })
@@ -60,6 +75,13 @@ describe('the bars', () => {
     expect(missedBars(report({}, summariseAllDown(new Tally(), 1)))).toEqual([
       'all-down: no request failed, so nothing was down',
     ])
+  })
+})
+
+describe('a machine that others keep busy', () => {
+  it('is named', () => {
+    expect(disturbance(report({ othersCpuPercent: 25 }))).toBeUndefined()
+    expect(disturbance(report({ othersCpuPercent: 26 }))).toContain('26 %')
   })
 })
 
