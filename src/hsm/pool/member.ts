@@ -25,7 +25,7 @@ export interface MemberLimits {
   readonly deadlineFloorMs: number
   /** How often the known-answer command is sent, a second at least. */
   readonly healthIntervalMs: number
-  /** A host is replaced after so many commands, or when it holds so much memory; 0 for never. */
+  /** A host is replaced after so many commands, or when it holds so much memory, threads apart; 0 for never. */
   readonly recycleAfterCommands: number
   readonly recycleAfterMb: number
 }
@@ -74,6 +74,10 @@ interface Renewal {
 const MICROSECONDS_PER_MS = 1_000
 /** A library may hang while it is loaded or logged in as well; SIGKILL at that moment may cost the token (see hardening.ts). */
 const START_DEADLINE_MS = 15_000
+/** What each thread adds to that, on a machine that has other things to do. */
+const THREAD_START_MS = 500
+/** What the runtime of a thread takes, before it has done anything. */
+const THREAD_MB = 24
 const CANARY_PAUSE_LEAST_MS = 1_000
 /** A lost host whose siblings serve is replaced after this long; the circuit has a back-off of its own. */
 const SIBLING_PAUSE_MS = 500
@@ -239,7 +243,8 @@ export class Member {
   }
 
   #watch(host: Host, nowMs: number): void {
-    if (host.phase === 'starting' && nowMs - host.phaseSinceMs > START_DEADLINE_MS)
+    const { threads = 1 } = this.#configuration
+    if (host.phase === 'starting' && nowMs - host.phaseSinceMs > START_DEADLINE_MS + (threads - 1) * THREAD_START_MS)
       host.kill('host was not ready within its deadline')
     host.endWhenDone()
     for (const lane of host.lanes) {
@@ -263,9 +268,10 @@ export class Member {
 
   #checkWear(host: Host, nowMs: number): void {
     const { recycleAfterCommands, recycleAfterMb } = this.#limits
+    const allowedMb = recycleAfterMb + (host.lanes.length - 1) * THREAD_MB
     if (recycleAfterCommands > 0 && host.served >= recycleAfterCommands)
       this.#events.worn(this, host, `it has done ${host.served} commands`)
-    else if (recycleAfterMb > 0 && host.residentMemoryMb > recycleAfterMb && nowMs - host.startedAtMs > WEAR_LEAST_MS)
+    else if (recycleAfterMb > 0 && host.residentMemoryMb > allowedMb && nowMs - host.startedAtMs > WEAR_LEAST_MS)
       this.#events.worn(this, host, `it holds ${host.residentMemoryMb} MB of memory`)
   }
 
