@@ -3,6 +3,7 @@ import { hash } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
 import { buildFaultyModule, CALLS, callsOf, type FaultyModule, makeFaulty } from '../../scripts/chaos/faulty-module.ts'
 import { contextHash } from '../../src/formats/aad.ts'
+import { decodeEkt, encodeEkt } from '../../src/formats/ekt.ts'
 import type { HostConfiguration } from '../../src/hsm/contract/host-configuration.ts'
 import type { PoolSettings } from '../../src/hsm/pool/pool.ts'
 import { kidOf, newKeyId } from '../../src/model/key-id.ts'
@@ -307,6 +308,17 @@ describe('hosts are replaced without a failed command', () => {
     expect(watched.pool.members).toMatchObject([{ restarts: 0 }, { restarts: 0 }])
   })
 
+  it('when one holds too much memory', async () => {
+    const bad = faulty()
+    const watched = await startWith(bad, { recycleAfterMb: 300 })
+    const load = await startCommands(watched)
+    const [before] = watched.pool.members[1]!.pids
+    bad.set('leak', 1_024, callsOf('C_DeriveKey'), { times: 300 })
+    await waitUntil(() => watched.pool.members[1]!.pids.every(pid => pid !== before), 60_000)
+    expect((await load.stop()).failures).toEqual([])
+    expect(watched.changes.toSorted()).toEqual(['bad healthy', 'good healthy'])
+  })
+
   it('when the domain is described anew', async () => {
     const watched = await startWith(faulty())
     const load = await startCommands(watched)
@@ -319,5 +331,25 @@ describe('hosts are replaced without a failed command', () => {
     await watched.pool.useDomain(described)
     expect(watched.pool.members.flatMap(({ pids }) => pids).some(pid => before.includes(pid))).toBe(false)
     expect((await load.stop()).failures).toEqual([])
+  })
+})
+
+describe('a key version that no host was told of', () => {
+  it('has the row of the domain read once, and counts against no token', async () => {
+    let reads = 0
+    const watched = await startWith(faulty(), {
+      async onStaleDomain() {
+        reads += 1
+      },
+    })
+    const { fields, mac } = decodeEkt((await makeKey(watched)).record)
+    const record = encodeEkt({ ...fields, macVersion: 2 }, mac)
+    const ekt = { record, digest: hash('sha256', record, 'buffer') }
+    const ask = () => watched.pool.call('encrypt', { ekt, plaintext: Buffer.from('x'), contextHash: NO_CONTEXT })
+    const answers = await Promise.allSettled(Array.from({ length: 200 }, ask))
+    for (const answer of answers) expect(answer).toMatchObject({ status: 'rejected', reason: { kind: 'key' } })
+    expect(reads).toBeGreaterThan(0)
+    expect(reads).toBeLessThan(10)
+    expect(watched.changes.toSorted()).toEqual(['bad healthy', 'good healthy'])
   })
 })

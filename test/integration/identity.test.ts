@@ -1,10 +1,13 @@
 /** `strongroom identity …` and `strongroom hsm status` against a running daemon, and what becomes of the users' requests. */
+import { spawn } from 'node:child_process'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { KMS } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import type { AdminRequest, AdminRequestName } from '../../src/admin/admin-socket.ts'
 import { askDaemon } from '../../src/cli/admin-client.ts'
 import { makeInstance } from '../support/instance.ts'
+import { waitUntil } from '../support/processes.ts'
 import { connectionOf, runStrongroom, type Sandbox, startSandbox } from '../support/sandbox.ts'
 
 interface Credentials {
@@ -12,6 +15,7 @@ interface Credentials {
   readonly secretAccessKey: string
 }
 
+const STRONGROOM = fileURLToPath(new URL('../../scripts/strongroom', import.meta.url))
 const UNRECOGNIZED = {
   name: 'UnrecognizedClientException',
   message: 'The security token included in the request is invalid.',
@@ -143,7 +147,56 @@ describe('strongroom hsm status', () => {
   it('says how each token is', async () => {
     const text = await runStrongroom(sandbox, ['hsm', 'status'])
     expect(text).toMatchObject({ code: 0, stderr: '' })
-    expect(text.stdout).toMatch(/^REGION +HSM +STATE\non-prem-1 +on-prem-1-1 +healthy\n$/)
+    const [head, row, ...rest] = text.stdout.split('\n')
+    expect(head!.split(/ {2,}/)).toEqual([
+      ...['REGION', 'HSM', 'STATE', 'HOSTS', 'LANES', 'SESSIONS', 'INFLIGHT', 'RESTARTS'],
+      ...['P50 MS', 'P99 MS', 'SINCE', 'REASON'],
+    ])
+    expect(row).toMatch(/^on-prem-1 +on-prem-1-1 +healthy +1 +1 +\d+ +\d+ +0 +\S+ +\S+ +\S+Z +a host is ready$/)
+    expect(rest).toEqual([''])
+  })
+
+  it('says it to a program', async () => {
+    const { stdout } = await runStrongroom(sandbox, ['hsm', 'status', '--output', 'json'])
+    const hsm = { hsm: 'on-prem-1-1', state: 'healthy', reason: 'a host is ready', hosts: 1, lanes: 1, restarts: 0 }
+    expect(JSON.parse(stdout)).toMatchObject({
+      ready: true,
+      regions: [{ region: 'on-prem-1', ready: true, hsms: [hsm] }],
+    })
+  })
+
+  it('looks again and again with --watch', async () => {
+    const child = spawn(STRONGROOM, [
+      'hsm',
+      'status',
+      '--watch',
+      '0.1',
+      '--config',
+      join(sandbox.description.dir, 'strongroom.yaml'),
+    ])
+    let text = ''
+    child.stdout.setEncoding('utf8').on('data', chunk => {
+      text += chunk
+    })
+    try {
+      await waitUntil(() => (text.match(/on-prem-1-1 +healthy/g) ?? []).length >= 3, 20_000)
+    } finally {
+      child.kill()
+    }
+  })
+})
+
+describe('strongroom hsm unlock', () => {
+  it.each([
+    [
+      ['--region', 'on-prem-1', '--hsm', 'on-prem-1-1'],
+      'region on-prem-1 has no HSM on-prem-1-1 whose PIN was refused',
+    ],
+    [['--region', 'on-prem-1', '--hsm', 'strange'], 'region on-prem-1 has no HSM strange whose PIN was refused'],
+    [['--region', 'strange-1', '--hsm', 'on-prem-1-1'], 'no region strange-1 is served'],
+  ])('refuses %j', async (args, message) => {
+    const stderr = `strongroom: ${message}\n`
+    expect(await runStrongroom(sandbox, ['hsm', 'unlock', ...args])).toEqual({ code: 1, stdout: '', stderr })
   })
 })
 

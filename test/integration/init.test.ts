@@ -16,7 +16,7 @@ import type { TokenLocation } from '../../src/hsm/contract/host-configuration.ts
 import { Ceremony } from '../../src/hsm/pool/ceremony.ts'
 import type { Domain } from '../../src/store/store.ts'
 import { type Instance, makeInstance } from '../support/instance.ts'
-import { childrenOf } from '../support/processes.ts'
+import { childrenOf, waitUntil } from '../support/processes.ts'
 import { asPinHolder, REGION, silentLogger } from '../support/tokens.ts'
 
 const ACCOUNT = '000000000001'
@@ -223,6 +223,7 @@ describe('a wrong PIN', () => {
       expect(await instance.init()).toMatchObject({ code: 0 })
       const module = makeFaulty(instance.folder, 'a', buildFaultyModule(instance.folder), instance.locations.a!)
       instance.configure([module.location, 'b'])
+      const pin = readFileSync(pinFileOf(instance.locations.a!), 'utf8')
       writeFileSync(pinFileOf(instance.locations.a!), 'not-the-pin-of-it\n')
       const daemon = await instance.serve()
       // Long enough for a host that was started again and again to log in several times.
@@ -236,6 +237,14 @@ describe('a wrong PIN', () => {
       expect(module.logins()).toBe(1)
       expect(daemon.log()).toContain('refused the PIN (C_Login: CKR_PIN_INCORRECT); not tried again')
       expect(daemon.log()).not.toContain('not-the-pin-of-it')
+      writeFileSync(pinFileOf(instance.locations.a!), pin)
+      const unlocked = await instance.run(['hsm', 'unlock', '--region', REGION, '--hsm', 'a'])
+      expect(unlocked).toMatchObject({ code: 0, stderr: '' })
+      await waitUntil(
+        async () => (await instance.run(['hsm', 'status'])).stdout.match(/healthy/g)?.length === 2,
+        20_000,
+      )
+      expect(module.logins()).toBe(2)
       process.kill(daemon.pid, 'SIGTERM')
       expect(await daemon.ended).toBe(0)
     } finally {

@@ -66,7 +66,10 @@ async function watchStatus(adminSocket: string, output: 'text' | 'json', everySe
   const screen = output === 'text' && process.stdout.isTTY
   for (;;) {
     if (screen) process.stdout.write(`${HOME}${new Date().toISOString()}\n\n`)
-    await showStatus(adminSocket, output)
+    // A daemon that is started again is seen again.
+    await showStatus(adminSocket, output).catch((error: Error) =>
+      process.stderr.write(`strongroom: ${error.message}\n`),
+    )
     await sleep(everySeconds * MS_PER_SECOND)
   }
 }

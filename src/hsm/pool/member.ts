@@ -83,7 +83,7 @@ const CANARY_PAUSE_LEAST_MS = 1_000
 const SIBLING_PAUSE_MS = 500
 const SIBLING_PAUSE_MAX_MS = 30_000
 /** A host is not replaced for its memory before it has lived so long: a bound too low must not keep hosts starting. */
-const WEAR_LEAST_MS = 30_000
+const WEAR_LEAST_MS = 10_000
 const TOKEN_MS_FIRST = 0.1
 
 export class Member {
