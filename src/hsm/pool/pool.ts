@@ -206,11 +206,11 @@ export class HsmPool {
 
   /** Sends a command, or has it wait. */
   #dispatch(errand: Errand): void {
-    if (this.#closed) errand.reject(new PoolUnavailable('the pool is closing'))
-    else if (this.#offer(errand) !== 'sent') this.#waiting.add(errand)
+    if (this.#offer(errand) !== 'sent') this.#waiting.add(errand)
   }
 
   #offer(errand: Errand): Sent {
+    if (this.#closed) errand.reject(new PoolUnavailable('the pool is closing'))
     if (errand.settled) return 'sent'
     if (errand.deaths > 0 && this.#suspect !== undefined && !this.#suspect.settled) return 'not-this'
     this.#turn += 1
