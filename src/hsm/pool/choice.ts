@@ -31,8 +31,7 @@ function trialLane(members: readonly Member[], errand: Errand): Lane | undefined
   const onTrial = members.find(
     member => member.circuit.takesTrials && member.inFlight === 0 && eligible(member, errand, true),
   )
-  const [lane] = onTrial?.lanesFor(errand) ?? []
-  return lane
+  return onTrial?.lanes.find(lane => lane.takes(errand))
 }
 
 function bestLane(members: readonly Member[], errand: Errand, turn: number, elsewhere: boolean): Lane | undefined {
@@ -56,8 +55,8 @@ function bestLane(members: readonly Member[], errand: Errand, turn: number, else
 /** Among lanes of one token that are equally free, one that was sent the EKT before spares it an unwrapping. */
 function bestLaneOf(member: Member, errand: Errand): Lane | undefined {
   let best: Lane | undefined
-  for (const lane of member.lanesFor(errand)) {
-    if (best === undefined || isBetter(lane, best, errand)) best = lane
+  for (const lane of member.lanes) {
+    if (lane.takes(errand) && (best === undefined || isBetter(lane, best, errand))) best = lane
   }
   return best
 }

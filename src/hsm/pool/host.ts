@@ -159,6 +159,7 @@ export class Host {
     } else {
       this.profile = event.profile
       this.#lanes = this.#lanes.slice(0, event.lanes)
+      for (const lane of this.#lanes) lane.generation = this.generation
       this.#enter('ready')
       this.#events.ready(this)
     }

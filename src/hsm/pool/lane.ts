@@ -52,6 +52,7 @@ export class Lane {
   /** Those that were taken away: the host answers them all the same, and nobody listens. */
   readonly #taken = new Set<number>()
   #tokenMs: number
+  #generation = 0
   #headSinceMs = 0
   #stalled = false
   #nextId = 1
@@ -87,12 +88,20 @@ export class Lane {
     return (this.#inFlight.size + 1) * this.#tokenMs
   }
 
-  get hasRoom(): boolean {
-    return !this.#stalled && this.#inFlight.size < Math.max(2, WINDOW_MS / this.#tokenMs)
+  /** Whether this command may be sent now. */
+  takes({ generation }: Errand): boolean {
+    return (
+      !this.#stalled && this.#inFlight.size < Math.max(2, WINDOW_MS / this.#tokenMs) && this.#generation >= generation
+    )
   }
 
   holds(ekt: EktReference): boolean {
     return this.#held.has(ekt.digest)
+  }
+
+  /** Which description of the domain the thread behind it knows. */
+  set generation(generation: number) {
+    this.#generation = generation
   }
 
   /** Tells the host what it is: its first frame, and again after it said that it could not start. */

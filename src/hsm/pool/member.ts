@@ -98,6 +98,7 @@ export class Member {
   #generation = 0
   #profile: TokenProfile | undefined
   #hosts: Host[] = []
+  #lanes: readonly Lane[] = []
   #turn = 0
   #refusal: string | undefined
   #startAtMs = 0
@@ -150,12 +151,9 @@ export class Member {
     return this.#hosts.filter(({ phase }) => phase === 'ready')
   }
 
-  /** Lanes that may be given this command now, the circuit apart. */
-  *lanesFor(errand: Errand): Generator<Lane> {
-    for (const { phase, generation, lanes } of this.#hosts) {
-      if (phase !== 'ready' || generation < errand.generation) continue
-      for (const lane of lanes) if (lane.hasRoom) yield lane
-    }
+  /** The lanes of its hosts that take commands. */
+  get lanes(): readonly Lane[] {
+    return this.#lanes
   }
 
   /** Whether the token is one of those that can serve this command at all. */
@@ -176,7 +174,7 @@ export class Member {
       reason: this.circuit.reason,
       since: new Date(Date.now() - (performance.now() - this.circuit.sinceMs)).toISOString(),
       hosts: ready.length,
-      lanes: ready.reduce((sum, { lanes }) => sum + lanes.length, 0),
+      lanes: this.#lanes.length,
       sessions: this.sum('sessions'),
       inFlight: this.inFlight,
       ...this.latencies.summary(),
@@ -351,6 +349,7 @@ export class Member {
       renewal.old.drain()
       this.#endRenewal()
     }
+    this.#listLanes()
     if (this.#ready.length >= this.#wanted) this.circuit.impaired(nowMs, undefined)
     this.circuit.ready(nowMs)
     this.#sendCanary(nowMs)
@@ -365,8 +364,12 @@ export class Member {
 
   #hostEnded(host: Host, phase: HostPhase, reason: string, lost: Lost): void {
     this.#hosts = this.#hosts.filter(each => each !== host)
-    if (this.#closing) return
+    this.#listLanes()
     const fault = new HsmFault('module', reason)
+    if (this.#closing) {
+      for (const errand of [...lost.suspects, ...lost.waiting]) this.#lost(errand, fault, false)
+      return
+    }
     if (phase === 'ready') this.#lostHost(reason)
     else if (phase === 'starting') this.#startFailed(reason)
     if (phase === 'ready' || phase === 'starting') this.#events.faulted(this, fault)
@@ -471,6 +474,10 @@ export class Member {
   /** Has the known-answer command sent before its time, and yet not more than once a second. */
   suspect(): void {
     this.#canaryAtMs = Math.min(this.#canaryAtMs, this.#canarySentAtMs + CANARY_PAUSE_LEAST_MS)
+  }
+
+  #listLanes(): void {
+    this.#lanes = this.#ready.flatMap(({ lanes }) => lanes)
   }
 
   #ask(lane: Lane, name: CommandName, args: Errand['args']): Promise<unknown> {

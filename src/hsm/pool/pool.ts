@@ -85,6 +85,7 @@ export class HsmPool {
   #domainReadAtMs = Number.NEGATIVE_INFINITY
   #outstanding = 0
   #turn = 0
+  #closed = false
 
   constructor(settings: PoolSettings, { metrics, logger }: { metrics: Metrics; logger: Logger }) {
     this.region = settings.region
@@ -165,18 +166,19 @@ export class HsmPool {
     return this.#members.filter(member => member.label === label && member.unlock()).length > 0
   }
 
-  /** Resolves when a token can serve and none is still starting; rejects with {@link PoolUnavailable} after `timeoutMs`, or when none ever will. */
+  /** Resolves when a token can serve and none is still starting; rejects with {@link PoolUnavailable} after `timeoutMs`, or when none will. */
   async whenReady(timeoutMs: number): Promise<void> {
     const until = performance.now() + timeoutMs
     while (!this.ready || this.#members.some(({ state }) => state === 'starting')) {
       const hopeless = this.#members.every(({ state }) => state === 'locked-out')
-      if (hopeless || performance.now() > until)
+      if (hopeless || this.#closed || performance.now() > until)
         throw new PoolUnavailable(`no token of region ${this.region} can serve`)
       await new Promise(resolve => setTimeout(resolve, 10))
     }
   }
 
   async close(): Promise<void> {
+    this.#closed = true
     clearInterval(this.#timer)
     for (const errand of this.#waiting.take(() => true)) errand.reject(new PoolUnavailable('the pool is closing'))
     await Promise.all(this.#members.map(member => member.close()))
@@ -208,6 +210,7 @@ export class HsmPool {
   }
 
   #offer(errand: Errand): Sent {
+    if (this.#closed) errand.reject(new PoolUnavailable('the pool is closing'))
     if (errand.settled) return 'sent'
     if (errand.deaths > 0 && this.#suspect !== undefined && !this.#suspect.settled) return 'not-this'
     this.#turn += 1
