@@ -5,10 +5,11 @@ import { FAULT_KINDS } from './fault.ts'
 
 const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`))
 
-/** Where a token is: an RFC 7512 URI, and the environment its module wants to see before it is loaded. */
+/** Where a token is: an RFC 7512 URI, and what its module wants: an environment before it is loaded, a string of parameters. */
 export const tokenLocation = z.strictObject({
   uri: z.string().max(2_048),
   environment: z.record(z.string(), z.string()),
+  libraryParameters: z.string().max(2_048).optional(),
 })
 export type TokenLocation = z.infer<typeof tokenLocation>
 
