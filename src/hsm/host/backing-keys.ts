@@ -19,6 +19,8 @@ import {
 import { HsmFault } from '../contract/fault.ts'
 import type { EktReference } from '../contract/fields.ts'
 import type { Capabilities } from './capabilities.ts'
+import type { BaseKey } from './ciphers/message-cipher.ts'
+import type { MessageCiphers } from './ciphers/message-ciphers.ts'
 import {
   type Attributes,
   attributes,
@@ -40,71 +42,70 @@ export class NeedRecord extends Error {
 interface HbkKind {
   readonly keySpec: string
   readonly keyUsage: string
-  readonly tokenKeyType: TokenKeyType
   readonly lengthBytes: number
-  readonly right: 'DERIVE' | 'SIGN'
-  /** The derivation label, for kinds that DEKs are derived from. */
+  /** The derivation label, for kinds that DEKs are derived from; the others make MACs. */
   readonly purpose?: Purpose
 }
 
 const hmacKind = (bits: number): HbkKind => ({
   keySpec: `HMAC_${bits}`,
   keyUsage: 'GENERATE_VERIFY_MAC',
-  tokenKeyType: 'GENERIC_SECRET',
   lengthBytes: bits / 8,
-  right: 'SIGN',
 })
 
 const KINDS: readonly HbkKind[] = [
-  {
-    keySpec: 'SYMMETRIC_DEFAULT',
-    keyUsage: 'ENCRYPT_DECRYPT',
-    tokenKeyType: 'AES',
-    lengthBytes: 32,
-    right: 'DERIVE',
-    purpose: 'data',
-  },
-  {
-    keySpec: 'SYMMETRIC_DEFAULT',
-    keyUsage: 'IDENTITY',
-    tokenKeyType: 'AES',
-    lengthBytes: 32,
-    right: 'DERIVE',
-    purpose: 'identity',
-  },
+  { keySpec: 'SYMMETRIC_DEFAULT', keyUsage: 'ENCRYPT_DECRYPT', lengthBytes: 32, purpose: 'data' },
+  { keySpec: 'SYMMETRIC_DEFAULT', keyUsage: 'IDENTITY', lengthBytes: 32, purpose: 'identity' },
   ...[224, 256, 384, 512].map(hmacKind),
 ]
 
+/**
+ * The object that an EKT unwraps to: its type in every token, its one right in this one. Suite 1 encrypts with it; suite 2
+ * computes an HMAC, and tokens want a generic secret for that, by a mechanism of SP 800-108 as by C_Sign.
+ */
+interface HbkObject {
+  readonly tokenKeyType: TokenKeyType
+  readonly right: 'DERIVE' | 'SIGN'
+  readonly lengthBytes: number
+}
+
 /** An HBK in the token: its handle, and what its verified EKT says. */
-export interface Hbk {
-  readonly handle: ObjectHandle
-  readonly kid: Buffer
-  readonly mid: Buffer
+export interface Hbk extends BaseKey {
   readonly suite: number
   readonly keySpec: string
+  /** Undefined for keys that make MACs. */
   readonly purpose: Purpose | undefined
-  readonly right: HbkKind['right']
   readonly importedAt: number
 }
 
 const DIGEST_ENCODING = 'latin1'
+/** Of keys that make no ciphertext. */
+const NO_SUITE = 0
 
 export class BackingKeys {
   readonly #cryptoki: Cryptoki
   readonly #sessions: Sessions
   readonly #domain: DomainKeys
   readonly #capabilities: Capabilities
+  readonly #ciphers: MessageCiphers
   readonly #lifetimeMs: number
   readonly #cache: LRUCache<string, Hbk>
 
   constructor(
-    parts: { cryptoki: Cryptoki; sessions: Sessions; domain: DomainKeys; capabilities: Capabilities },
+    parts: {
+      cryptoki: Cryptoki
+      sessions: Sessions
+      domain: DomainKeys
+      capabilities: Capabilities
+      ciphers: MessageCiphers
+    },
     limits: { cachedHbks: number; hbkLifetimeMs: number },
   ) {
     this.#cryptoki = parts.cryptoki
     this.#sessions = parts.sessions
     this.#domain = parts.domain
     this.#capabilities = parts.capabilities
+    this.#ciphers = parts.ciphers
     this.#lifetimeMs = limits.hbkLifetimeMs
     this.#cache = new LRUCache({ max: limits.cachedHbks, dispose: hbk => this.#destroy(hbk.handle) })
   }
@@ -119,9 +120,11 @@ export class BackingKeys {
     mid: Buffer
   } {
     const kind = kindOf(request.keySpec, request.keyUsage)
+    const kdf = kind.purpose === undefined ? undefined : this.#capabilities.kdf
+    const object = this.#objectOf(kind, kdf)
     const mid = randomBytes(32)
     const record = this.#sessions.withSession(session => {
-      const handle = this.#generate(session, kind)
+      const handle = this.#generate(session, object)
       try {
         const { mechanism, scheme } = this.#capabilities.wrap
         const wrapped = this.#cryptoki.C_WrapKey(
@@ -139,9 +142,9 @@ export class BackingKeys {
           ...request,
           mid,
           origin: 'AWS_KMS',
-          kdf: kind.purpose === undefined ? '' : this.#capabilities.kdf,
+          kdf: kdf ?? '',
           wrapScheme: scheme,
-          tokenKeyType: kind.tokenKeyType,
+          tokenKeyType: object.tokenKeyType,
           trueLength: kind.lengthBytes,
           multiRegion: false,
           spkiDigest: Buffer.alloc(SPKI_DIGEST_BYTES),
@@ -165,7 +168,7 @@ export class BackingKeys {
   /** An HBK that MACs are made with. Throws HsmFault `key` for an EKT of any other kind. */
   forMac(reference: EktReference): Hbk {
     const hbk = this.#get(reference)
-    if (hbk.right !== 'SIGN') throw new HsmFault('key', 'the EKT is not for this purpose')
+    if (hbk.purpose !== undefined) throw new HsmFault('key', 'the EKT is not for this purpose')
     return hbk
   }
 
@@ -202,35 +205,46 @@ export class BackingKeys {
     if (!verified) throw new HsmFault('key', 'the MAC of the EKT record does not verify')
     if (fields.region !== this.#domain.region) throw new HsmFault('key', 'the EKT belongs to another region')
     const kind = kindOf(fields.keySpec, fields.keyUsage)
-    const suite = suiteOf(fields, kind, this.#capabilities.kdf)
+    const kdf = kdfOf(fields, kind)
+    const object = this.#objectOf(kind, kdf)
+    if (fields.tokenKeyType !== object.tokenKeyType || fields.trueLength !== kind.lengthBytes) {
+      throw new HsmFault('key', 'the EKT does not describe a key of its spec')
+    }
     if (fields.body.kind !== 'wrapped' || fields.wrapScheme !== this.#capabilities.wrap.scheme) {
       throw new HsmFault('key', `this token does not unwrap ${fields.wrapScheme}`)
     }
     const unwrapKey = this.#domain.unwrapKey(fields.dkVersion)
     if (unwrapKey === undefined) throw new HsmFault('key', `domain key ${fields.dkVersion} is not in use`)
     return {
-      handle: this.#unwrap(unwrapKey, fields.body.bytes, kind),
+      handle: this.#unwrap(unwrapKey, fields.body.bytes, object),
       kid: Buffer.from(fields.kid),
       mid: Buffer.from(fields.mid),
-      suite,
+      suite: kdf === undefined ? NO_SUITE : KDF_SUITES[kdf],
       keySpec: kind.keySpec,
       purpose: kind.purpose,
-      right: kind.right,
       importedAt: performance.now(),
     }
   }
 
-  #generate(session: SessionHandle, kind: HbkKind): ObjectHandle {
-    const mechanism = kind.tokenKeyType === 'AES' ? AES_KEY_GENERATION : GENERIC_SECRET_GENERATION
+  /** `kdf` is undefined for keys that make MACs. Throws HsmFault `key` when this token does not derive by it. */
+  #objectOf({ lengthBytes }: HbkKind, kdf: Kdf | undefined): HbkObject {
+    if (kdf === undefined) return { tokenKeyType: 'GENERIC_SECRET', right: 'SIGN', lengthBytes }
+    const cipher = this.#ciphers.byKdf(kdf)
+    if (cipher === undefined) throw new HsmFault('key', `this token does not derive by ${kdf}`)
+    return { tokenKeyType: kdf === 'AES-CBC-DATA' ? 'AES' : 'GENERIC_SECRET', right: cipher.hbkRight, lengthBytes }
+  }
+
+  #generate(session: SessionHandle, object: HbkObject): ObjectHandle {
+    const mechanism = object.tokenKeyType === 'AES' ? AES_KEY_GENERATION : GENERIC_SECRET_GENERATION
     return this.#cryptoki.C_GenerateKey(session, mechanism, [
-      ...hbkTemplate(kind, { extractable: true }),
-      ...attributes({ VALUE_LEN: kind.lengthBytes }),
+      ...hbkTemplate(object, { extractable: true }),
+      ...attributes({ VALUE_LEN: object.lengthBytes }),
     ])
   }
 
   /** The handle belongs to the cache session, which is never lent. A verified record that does not unwrap is the token's fault. */
-  #unwrap(unwrapKey: ObjectHandle, wrapped: Buffer, kind: HbkKind): ObjectHandle {
-    const template = [...hbkTemplate(kind, { extractable: false }), ...attributes({ MODIFIABLE: false })]
+  #unwrap(unwrapKey: ObjectHandle, wrapped: Buffer, object: HbkObject): ObjectHandle {
+    const template = [...hbkTemplate(object, { extractable: false }), ...attributes({ MODIFIABLE: false })]
     try {
       return this.#cryptoki.C_UnwrapKey(
         this.#sessions.cache,
@@ -253,16 +267,16 @@ export class BackingKeys {
   }
 }
 
-function hbkTemplate(kind: HbkKind, { extractable }: { extractable: boolean }): Attributes {
+function hbkTemplate({ tokenKeyType, right }: HbkObject, { extractable }: { extractable: boolean }): Attributes {
   return attributes({
     CLASS: pkcs11.CKO_SECRET_KEY,
-    KEY_TYPE: kind.tokenKeyType === 'AES' ? pkcs11.CKK_AES : pkcs11.CKK_GENERIC_SECRET,
+    KEY_TYPE: tokenKeyType === 'AES' ? pkcs11.CKK_AES : pkcs11.CKK_GENERIC_SECRET,
     TOKEN: false,
     PRIVATE: true,
     SENSITIVE: true,
     EXTRACTABLE: extractable,
     ...NO_RIGHTS,
-    [kind.right]: true,
+    [right]: true,
   })
 }
 
@@ -272,14 +286,11 @@ function kindOf(keySpec: string, keyUsage: string): HbkKind {
   return kind
 }
 
-/** The number in a ciphertext's header, from the EKT's scheme; 0 for kinds that make no ciphertext. */
-function suiteOf(fields: EktFields, kind: HbkKind, kdf: Kdf): number {
-  if (fields.tokenKeyType !== kind.tokenKeyType || fields.trueLength !== kind.lengthBytes) {
-    throw new HsmFault('key', 'the EKT does not describe a key of its spec')
-  }
-  if (kind.purpose === undefined) return 0
-  if (fields.kdf !== kdf) throw new HsmFault('key', `this token does not derive by ${fields.kdf}`)
-  return KDF_SUITES[kdf]
+/** The scheme that the EKT names; undefined where nothing is derived. */
+function kdfOf({ kdf }: EktFields, kind: HbkKind): Kdf | undefined {
+  if (kind.purpose === undefined) return undefined
+  if (!Object.hasOwn(KDF_SUITES, kdf)) throw new HsmFault('key', `no key is derived by ${kdf}`)
+  return kdf as Kdf
 }
 
 function decode(record: Buffer): ReturnType<typeof decodeEkt> {

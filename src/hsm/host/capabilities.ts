@@ -9,14 +9,18 @@ import type { Kdf } from '../../formats/derivation.ts'
 import type { WrapScheme } from '../../formats/ekt.ts'
 import { HsmFault } from '../contract/fault.ts'
 import type { TokenProfile } from '../contract/host-configuration.ts'
+import type { GcmIvMaker } from './ciphers/token-gcm.ts'
 import { ckrCode, faultOf } from './ckr.ts'
 import { attributes, NO_RIGHTS, type SessionHandle } from './cryptoki.ts'
-import { AES_CBC_ENCRYPT_DATA, AES_GCM, RFC5649_CANDIDATES } from './mechanisms.ts'
+import { AES_CBC_ENCRYPT_DATA, AES_GCM, type CounterKdf, RFC5649_CANDIDATES } from './mechanisms.ts'
 import type { Token } from './token.ts'
 
 export interface Capabilities {
   readonly wrap: { readonly scheme: WrapScheme; readonly mechanism: pkcs11.Mechanism }
+  /** What new keys are made for. */
   readonly kdf: Kdf
+  readonly kdfs: { readonly cbcData: boolean; readonly counter: CounterKdf | undefined }
+  readonly gcmIv: GcmIvMaker
 }
 
 /** Works out a token's capabilities. Throws HsmFault `token` that names what is missing. */
@@ -33,7 +37,12 @@ export function probeCapabilities(token: Token, session: SessionHandle): Capabil
   if (wrapNumber === undefined || missing.length > 0) {
     throw new HsmFault('token', `token "${token.label}" cannot serve: it lacks ${missing.join(', ')}`)
   }
-  return { wrap: { scheme: 'RFC5649', mechanism: { mechanism: wrapNumber } }, kdf: 'AES-CBC-DATA' }
+  return {
+    wrap: { scheme: 'RFC5649', mechanism: { mechanism: wrapNumber } },
+    kdf: 'AES-CBC-DATA',
+    kdfs: { cbcData: true, counter: undefined },
+    gcmIv: 'caller',
+  }
 }
 
 export function profileOf(token: Token, capabilities: Capabilities): TokenProfile {

@@ -17,6 +17,7 @@ import { type HostConfiguration, type HostEvent, hostConfiguration } from '../co
 import { BackingKeys, NeedRecord } from './backing-keys.ts'
 import { type Capabilities, probeCapabilities, profileOf } from './capabilities.ts'
 import { HostChannel } from './channel.ts'
+import { MessageCiphers } from './ciphers/message-ciphers.ts'
 import { faultOf } from './ckr.ts'
 import type { Handler, HostParts } from './commands/command.ts'
 import { handlers } from './commands/index.ts'
@@ -65,8 +66,9 @@ function compose(configuration: HostConfiguration): { parts: HostParts; capabili
     const domain = new DomainKeys(cryptoki, session, configuration.domain, capabilities.wrap.mechanism)
     return { capabilities, domain, macCheckValue: domain.macCheckValue(session) }
   })
-  const backingKeys = new BackingKeys({ cryptoki, sessions, domain, capabilities }, configuration)
-  const sealing = new Sealing({ cryptoki, sessions })
+  const ciphers = new MessageCiphers({ cryptoki, sessions }, capabilities)
+  const backingKeys = new BackingKeys({ cryptoki, sessions, domain, capabilities, ciphers }, configuration)
+  const sealing = new Sealing({ cryptoki, sessions, ciphers })
   const wipeLater = (bytes: Buffer) => void spent.push(bytes)
   return { parts: { token, sessions, domain, backingKeys, sealing, macCheckValue, wipeLater }, capabilities }
 }
