@@ -23,6 +23,8 @@ interface Command<A extends Layout, R extends Layout> {
   readonly code: number
   /** After this long without an answer the token counts as mute and its host is killed. */
   readonly deadlineMs: number
+  /** Whether the command leaves something behind, so that the pool must not send it twice, whatever became of it. */
+  readonly once: boolean
   readonly args: A
   readonly result: R
 }
@@ -35,6 +37,7 @@ const command = <A extends Layout, R extends Layout>(
 ): Command<A, R> => ({
   code,
   deadlineMs,
+  once: false,
   args,
   result,
 })
@@ -110,15 +113,17 @@ export const commands = {
   status: command(11, HOT_DEADLINE_MS, {}, { cachedHbks: u32, openSessions: u32, residentMemoryMb: u32 }),
   /**
    * Generates an HBK that stays in the token under `ckaId`, which the store has written down before (security.md 4.2), and
-   * returns its EKT record; `full` and no record when the token has no room. Done twice, it is refused: an object that
-   * nobody recorded would stay for ever.
+   * returns its EKT record; `full` and no record when the token has no room.
    */
-  createResidentKey: command(
-    20,
-    KEY_GENERATION_DEADLINE_MS,
-    { ...newKey, ckaId: fixed(CKA_ID_BYTES) },
-    { full: flag, record: bytes(EKT_RECORD_MAX_BYTES), mid: bytes(MID_BYTES) },
-  ),
+  createResidentKey: {
+    ...command(
+      20,
+      KEY_GENERATION_DEADLINE_MS,
+      { ...newKey, ckaId: fixed(CKA_ID_BYTES) },
+      { full: flag, record: bytes(EKT_RECORD_MAX_BYTES), mid: bytes(MID_BYTES) },
+    ),
+    once: true,
+  },
   /** Destroys the resident HBK of a record that verifies. For good, and safe to do twice. */
   destroyResidentKey: command(21, KEY_GENERATION_DEADLINE_MS, { ekt: anyEkt }, {}),
   /** CKA_IDs of the domain's HBKs that reside in the token, one after the other, in order and after `after`. */
