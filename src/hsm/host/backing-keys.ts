@@ -1,12 +1,13 @@
 /**
- * HBKs: generated, wrapped into EKT records, verified and unwrapped again, and kept as handles in a bounded cache.
+ * HBKs: generated, wrapped into EKT records, verified and unwrapped again, and kept as handles in a bounded cache. Where
+ * the token cannot wrap, an HBK resides in it (resident-keys.ts), and its record says so in place of wrapped bytes.
  *
  * The cache is keyed by the SHA-256 of the whole record, MAC included, which this host computes itself; an entry holds
  * the handle and the fields that the MAC proved. Nothing a command claims of a key is used (security.md 2.5).
  */
 import { hash, randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import pkcs11 from 'pkcs11js'
+import { MID_BYTES } from '../../formats/ciphertext.ts'
 import { KDF_SUITES, type Kdf, type Purpose } from '../../formats/derivation.ts'
 import {
   decodeEkt,
@@ -14,59 +15,22 @@ import {
   ektMacInput,
   encodeEkt,
   SPKI_DIGEST_BYTES,
-  type TokenKeyType,
+  type WrapScheme,
 } from '../../formats/ekt.ts'
 import { HsmFault } from '../contract/fault.ts'
 import type { EktReference } from '../contract/fields.ts'
 import type { Capabilities } from './capabilities.ts'
 import type { BaseKey } from './ciphers/message-cipher.ts'
 import type { MessageCiphers } from './ciphers/message-ciphers.ts'
-import {
-  type Attributes,
-  attributes,
-  type Cryptoki,
-  NO_RIGHTS,
-  type ObjectHandle,
-  type SessionHandle,
-} from './cryptoki.ts'
+import { attributes, type Cryptoki, type ObjectHandle, type SessionHandle } from './cryptoki.ts'
 import type { DomainKeys } from './domain-keys.ts'
-import { AES_KEY_GENERATION, GENERIC_SECRET_GENERATION } from './mechanisms.ts'
+import { generateHbk, type HbkKind, type HbkObject, hbkTemplate, kindOf } from './hbk-kinds.ts'
+import { isResident, type ResidentKeys } from './resident-keys.ts'
 import type { Sessions } from './sessions.ts'
 
 /** The command named an EKT by its digest alone and this host does not hold it: the record is to be sent. */
 export class NeedRecord extends Error {
   override readonly name = 'NeedRecord'
-}
-
-/** What an HBK is for. One HBK, one purpose: a right or a derivation label of one kind is never given to another. */
-interface HbkKind {
-  readonly keySpec: string
-  readonly keyUsage: string
-  readonly lengthBytes: number
-  /** The derivation label, for kinds that DEKs are derived from; the others make MACs. */
-  readonly purpose?: Purpose
-}
-
-const hmacKind = (bits: number): HbkKind => ({
-  keySpec: `HMAC_${bits}`,
-  keyUsage: 'GENERATE_VERIFY_MAC',
-  lengthBytes: bits / 8,
-})
-
-const KINDS: readonly HbkKind[] = [
-  { keySpec: 'SYMMETRIC_DEFAULT', keyUsage: 'ENCRYPT_DECRYPT', lengthBytes: 32, purpose: 'data' },
-  { keySpec: 'SYMMETRIC_DEFAULT', keyUsage: 'IDENTITY', lengthBytes: 32, purpose: 'identity' },
-  ...[224, 256, 384, 512].map(hmacKind),
-]
-
-/**
- * The object that an EKT unwraps to: its type in every token, its one right in this one. Suite 1 encrypts with it; suite 2
- * computes an HMAC, and tokens want a generic secret for that, by a mechanism of SP 800-108 as by C_Sign.
- */
-interface HbkObject {
-  readonly tokenKeyType: TokenKeyType
-  readonly right: 'DERIVE' | 'SIGN'
-  readonly lengthBytes: number
 }
 
 /** An HBK in the token: its handle, and what its verified EKT says. */
@@ -75,12 +39,24 @@ export interface Hbk extends BaseKey {
   readonly keySpec: string
   /** Undefined for keys that make MACs. */
   readonly purpose: Purpose | undefined
+  /** A token object, which outlives its handle here. */
+  readonly resident: boolean
   readonly importedAt: number
+}
+
+/** Whose HBK is to be made, and for what. */
+export interface HbkRequest {
+  readonly account: string
+  readonly kid: Buffer
+  readonly keySpec: string
+  readonly keyUsage: string
 }
 
 const DIGEST_ENCODING = 'latin1'
 /** Of keys that make no ciphertext. */
 const NO_SUITE = 0
+/** The domain key version of records that none has wrapped. */
+const NO_DOMAIN_KEY = 0
 
 export class BackingKeys {
   readonly #cryptoki: Cryptoki
@@ -88,6 +64,7 @@ export class BackingKeys {
   readonly #domain: DomainKeys
   readonly #capabilities: Capabilities
   readonly #ciphers: MessageCiphers
+  readonly #resident: ResidentKeys
   readonly #lifetimeMs: number
   readonly #cache: LRUCache<string, Hbk>
 
@@ -98,6 +75,7 @@ export class BackingKeys {
       domain: DomainKeys
       capabilities: Capabilities
       ciphers: MessageCiphers
+      resident: ResidentKeys
     },
     limits: { cachedHbks: number; hbkLifetimeMs: number },
   ) {
@@ -106,8 +84,9 @@ export class BackingKeys {
     this.#domain = parts.domain
     this.#capabilities = parts.capabilities
     this.#ciphers = parts.ciphers
+    this.#resident = parts.resident
     this.#lifetimeMs = limits.hbkLifetimeMs
-    this.#cache = new LRUCache({ max: limits.cachedHbks, dispose: hbk => this.#destroy(hbk.handle) })
+    this.#cache = new LRUCache({ max: limits.cachedHbks, dispose: hbk => this.#letGo(hbk) })
   }
 
   get cached(): number {
@@ -115,47 +94,40 @@ export class BackingKeys {
   }
 
   /** Generates an HBK and wraps it. The generated object is destroyed: what is used later comes out of the EKT. */
-  create(request: { account: string; kid: Buffer; keySpec: string; keyUsage: string }): {
-    record: Buffer
-    mid: Buffer
-  } {
-    const kind = kindOf(request.keySpec, request.keyUsage)
-    const kdf = kind.purpose === undefined ? undefined : this.#capabilities.kdf
-    const object = this.#objectOf(kind, kdf)
-    const mid = randomBytes(32)
-    const record = this.#sessions.withSession(session => {
-      const handle = this.#generate(session, object)
+  create(request: HbkRequest): { record: Buffer; mid: Buffer } {
+    const { wrap } = this.#capabilities
+    if (wrap === undefined) throw new HsmFault('key', 'this token does not wrap keys: they reside in it')
+    return this.#make(request, wrap.scheme, (session, _mid, object) => {
+      const handle = generateHbk(this.#cryptoki, session, object, { inToken: false, extractable: true })
       try {
-        const { mechanism, scheme } = this.#capabilities.wrap
-        const wrapped = this.#cryptoki.C_WrapKey(
-          session,
-          mechanism,
-          this.#domain.wrapKey,
-          handle,
-          Buffer.alloc(kind.lengthBytes + 32),
-        )
-        const fields: EktFields = {
-          domainId: this.#domain.id,
-          dkVersion: this.#domain.dkVersion,
-          macVersion: this.#domain.macVersion,
-          region: this.#domain.region,
-          ...request,
-          mid,
-          origin: 'AWS_KMS',
-          kdf: kdf ?? '',
-          wrapScheme: scheme,
-          tokenKeyType: object.tokenKeyType,
-          trueLength: kind.lengthBytes,
-          multiRegion: false,
-          spkiDigest: Buffer.alloc(SPKI_DIGEST_BYTES),
-          body: { kind: 'wrapped', bytes: wrapped },
+        const room = Buffer.alloc(object.lengthBytes + 32)
+        return {
+          kind: 'wrapped',
+          bytes: this.#cryptoki.C_WrapKey(session, wrap.mechanism, this.#domain.wrapKey, handle, room),
         }
-        return encodeEkt(fields, this.#domain.sign(session, ektMacInput(fields)))
       } finally {
         this.#cryptoki.C_DestroyObject(session, handle)
       }
     })
-    return { record, mid }
+  }
+
+  /**
+   * Generates an HBK that stays in this token under `ckaId`. The object is there before the record is: whoever asked has
+   * written the CKA_ID down already. Throws TokenFull.
+   */
+  createResident(request: HbkRequest, ckaId: Buffer): { record: Buffer; mid: Buffer } {
+    const { kid, keySpec } = request
+    return this.#make(request, 'resident', (session, mid, object) =>
+      this.#resident.create(session, { kid, mid, keySpec }, ckaId, object),
+    )
+  }
+
+  /** Destroys the resident HBK of a record that verifies, for good. Throws HsmFault `key` for any other record. */
+  destroyResident({ record }: EktReference): void {
+    const fields = this.#verified(record)
+    if (!isResident(fields)) throw new HsmFault('key', 'the HBK of the EKT does not reside in a token')
+    this.#cache.delete(digestOf(record))
+    this.#sessions.withSession(session => this.#resident.destroy(session, fields))
   }
 
   /** An HBK that DEKs of this purpose may be derived from. Throws HsmFault `key` for an EKT of any other kind. */
@@ -187,7 +159,7 @@ export class BackingKeys {
       if (hbk === undefined || performance.now() - hbk.importedAt > this.#lifetimeMs) throw new NeedRecord()
       return hbk
     }
-    const key = hash('sha256', record, 'buffer').toString(DIGEST_ENCODING)
+    const key = digestOf(record)
     const held = this.#cache.get(key)
     if (held !== undefined && performance.now() - held.importedAt <= this.#lifetimeMs) return held
     const hbk = this.#import(record)
@@ -195,8 +167,32 @@ export class BackingKeys {
     return hbk
   }
 
-  /** Verifies the record's MAC, and only then unwraps what it holds. */
+  /** Verifies the record's MAC, and only then takes the HBK that it stands for into use. */
   #import(record: Buffer): Hbk {
+    const fields = this.#verified(record)
+    const kind = kindOf(fields.keySpec, fields.keyUsage)
+    const kdf = kdfOf(fields, kind)
+    const object = this.#objectOf(kind, kdf)
+    if (fields.tokenKeyType !== object.tokenKeyType || fields.trueLength !== kind.lengthBytes) {
+      throw new HsmFault('key', 'the EKT does not describe a key of its spec')
+    }
+    const resident = isResident(fields)
+    return {
+      handle: resident
+        ? this.#sessions.withSession(session => this.#resident.find(session, fields))
+        : this.#unwrap(fields, object),
+      kid: Buffer.from(fields.kid),
+      mid: Buffer.from(fields.mid),
+      suite: kdf === undefined ? NO_SUITE : KDF_SUITES[kdf],
+      keySpec: kind.keySpec,
+      purpose: kind.purpose,
+      resident,
+      importedAt: performance.now(),
+    }
+  }
+
+  /** The fields of a record of this domain whose MAC the token says to be good. Throws HsmFault `key`. */
+  #verified(record: Buffer): EktFields {
     const { fields, mac } = decode(record)
     if (!fields.domainId.equals(this.#domain.id)) throw new HsmFault('key', 'the EKT belongs to another domain')
     const verified = this.#sessions.withSession(session =>
@@ -204,26 +200,38 @@ export class BackingKeys {
     )
     if (!verified) throw new HsmFault('key', 'the MAC of the EKT record does not verify')
     if (fields.region !== this.#domain.region) throw new HsmFault('key', 'the EKT belongs to another region')
-    const kind = kindOf(fields.keySpec, fields.keyUsage)
-    const kdf = kdfOf(fields, kind)
+    return fields
+  }
+
+  /** Generates an HBK, puts it where `place` says, and writes its record. */
+  #make(
+    request: HbkRequest,
+    wrapScheme: WrapScheme,
+    place: (session: SessionHandle, mid: Buffer, object: HbkObject) => EktFields['body'],
+  ): { record: Buffer; mid: Buffer } {
+    const kind = kindOf(request.keySpec, request.keyUsage)
+    const kdf = kind.purpose === undefined ? undefined : this.#capabilities.kdf
     const object = this.#objectOf(kind, kdf)
-    if (fields.tokenKeyType !== object.tokenKeyType || fields.trueLength !== kind.lengthBytes) {
-      throw new HsmFault('key', 'the EKT does not describe a key of its spec')
-    }
-    if (fields.body.kind !== 'wrapped' || fields.wrapScheme !== this.#capabilities.wrap.scheme) {
-      throw new HsmFault('key', `this token does not unwrap ${fields.wrapScheme}`)
-    }
-    const unwrapKey = this.#domain.unwrapKey(fields.dkVersion)
-    if (unwrapKey === undefined) throw new HsmFault('key', `domain key ${fields.dkVersion} is not in use`)
-    return {
-      handle: this.#unwrap(unwrapKey, fields.body.bytes, object),
-      kid: Buffer.from(fields.kid),
-      mid: Buffer.from(fields.mid),
-      suite: kdf === undefined ? NO_SUITE : KDF_SUITES[kdf],
-      keySpec: kind.keySpec,
-      purpose: kind.purpose,
-      importedAt: performance.now(),
-    }
+    const mid = randomBytes(MID_BYTES)
+    const { account, kid, keySpec, keyUsage } = request
+    const record = this.#sessions.withSession(session => {
+      const fields: EktFields = {
+        domainId: this.#domain.id,
+        dkVersion: wrapScheme === 'resident' ? NO_DOMAIN_KEY : this.#domain.dkVersion,
+        macVersion: this.#domain.macVersion,
+        region: this.#domain.region,
+        ...{ account, kid, mid, keySpec, keyUsage, wrapScheme },
+        origin: 'AWS_KMS',
+        kdf: kdf ?? '',
+        tokenKeyType: object.tokenKeyType,
+        trueLength: kind.lengthBytes,
+        multiRegion: false,
+        spkiDigest: Buffer.alloc(SPKI_DIGEST_BYTES),
+        body: place(session, mid, object),
+      }
+      return encodeEkt(fields, this.#domain.sign(session, ektMacInput(fields)))
+    })
+    return { record, mid }
   }
 
   /** `kdf` is undefined for keys that make MACs. Throws HsmFault `key` when this token does not derive by it. */
@@ -234,31 +242,28 @@ export class BackingKeys {
     return { tokenKeyType: kdf === 'AES-CBC-DATA' ? 'AES' : 'GENERIC_SECRET', right: cipher.hbkRight, lengthBytes }
   }
 
-  #generate(session: SessionHandle, object: HbkObject): ObjectHandle {
-    const mechanism = object.tokenKeyType === 'AES' ? AES_KEY_GENERATION : GENERIC_SECRET_GENERATION
-    return this.#cryptoki.C_GenerateKey(session, mechanism, [
-      ...hbkTemplate(object, { extractable: true }),
-      ...attributes({ VALUE_LEN: object.lengthBytes }),
-    ])
-  }
-
   /** The handle belongs to the cache session, which is never lent. A verified record that does not unwrap is the token's fault. */
-  #unwrap(unwrapKey: ObjectHandle, wrapped: Buffer, object: HbkObject): ObjectHandle {
-    const template = [...hbkTemplate(object, { extractable: false }), ...attributes({ MODIFIABLE: false })]
+  #unwrap({ body, wrapScheme, dkVersion }: EktFields, object: HbkObject): ObjectHandle {
+    const { wrap } = this.#capabilities
+    if (body.kind !== 'wrapped' || wrap === undefined || wrapScheme !== wrap.scheme) {
+      throw new HsmFault('key', `this token does not unwrap ${wrapScheme}`)
+    }
+    const unwrapKey = this.#domain.unwrapKey(dkVersion)
+    if (unwrapKey === undefined) throw new HsmFault('key', `domain key ${dkVersion} is not in use`)
+    const template = [
+      ...hbkTemplate(object, { inToken: false, extractable: false }),
+      ...attributes({ MODIFIABLE: false }),
+    ]
     try {
-      return this.#cryptoki.C_UnwrapKey(
-        this.#sessions.cache,
-        this.#capabilities.wrap.mechanism,
-        unwrapKey,
-        wrapped,
-        template,
-      )
+      return this.#cryptoki.C_UnwrapKey(this.#sessions.cache, wrap.mechanism, unwrapKey, body.bytes, template)
     } catch (error) {
       throw new HsmFault('token', 'a verified EKT does not unwrap', { cause: error })
     }
   }
 
-  #destroy(handle: ObjectHandle): void {
+  /** A session object is destroyed; a resident HBK stays, and only its handle is forgotten. */
+  #letGo({ handle, resident }: Hbk): void {
+    if (resident) return
     try {
       this.#cryptoki.C_DestroyObject(this.#sessions.cache, handle)
     } catch {
@@ -267,23 +272,8 @@ export class BackingKeys {
   }
 }
 
-function hbkTemplate({ tokenKeyType, right }: HbkObject, { extractable }: { extractable: boolean }): Attributes {
-  return attributes({
-    CLASS: pkcs11.CKO_SECRET_KEY,
-    KEY_TYPE: tokenKeyType === 'AES' ? pkcs11.CKK_AES : pkcs11.CKK_GENERIC_SECRET,
-    TOKEN: false,
-    PRIVATE: true,
-    SENSITIVE: true,
-    EXTRACTABLE: extractable,
-    ...NO_RIGHTS,
-    [right]: true,
-  })
-}
-
-function kindOf(keySpec: string, keyUsage: string): HbkKind {
-  const kind = KINDS.find(entry => entry.keySpec === keySpec && entry.keyUsage === keyUsage)
-  if (kind === undefined) throw new HsmFault('key', `no HBK is made for ${keySpec} and ${keyUsage}`)
-  return kind
+function digestOf(record: Buffer): string {
+  return hash('sha256', record, 'buffer').toString(DIGEST_ENCODING)
 }
 
 /** The scheme that the EKT names; undefined where nothing is derived. */

@@ -2,6 +2,7 @@
 import { KDF_SUITES, type Kdf } from '../../../formats/derivation.ts'
 import type { Capabilities } from '../capabilities.ts'
 import { cbcDataDerivation } from './cbc-data.ts'
+import { HostGcmCipher } from './host-gcm.ts'
 import { type CipherParts, InTokenCipher } from './in-token.ts'
 import type { MessageCipher } from './message-cipher.ts'
 import { counterDerivation } from './sp800-108.ts'
@@ -13,10 +14,11 @@ export class MessageCiphers {
 
   constructor(parts: Omit<CipherParts, 'gcm'>, { kdfs, gcmIv }: Pick<Capabilities, 'kdfs' | 'gcmIv'>) {
     const inToken = { ...parts, gcm: new TokenGcm(parts.cryptoki, gcmIv) }
-    const { cbcData, counter } = kdfs
+    const { cbcData, counter, hmac } = kdfs
     if (cbcData) this.#set('AES-CBC-DATA', new InTokenCipher(inToken, cbcDataDerivation()))
     if (counter !== undefined)
       this.#set('SP800-108-HMAC-SHA256', new InTokenCipher(inToken, counterDerivation(counter)))
+    else if (hmac) this.#set('SP800-108-HMAC-SHA256', new HostGcmCipher(parts))
   }
 
   /** Undefined where this token does not derive by the suite. */
