@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { DOMAIN_ID_BYTES } from '../../formats/ekt.ts'
 import { FAULT_KINDS } from './fault.ts'
+import { profilePins, schemes, tokenProfile } from './token-profile.ts'
 
 const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`))
 
@@ -10,6 +11,7 @@ export const tokenLocation = z.strictObject({
   uri: z.string().max(2_048),
   environment: z.record(z.string(), z.string()),
   libraryParameters: z.string().max(2_048).optional(),
+  profile: profilePins.optional(),
 })
 export type TokenLocation = z.infer<typeof tokenLocation>
 
@@ -29,6 +31,7 @@ export type KeyVersion = z.infer<typeof keyVersion>
 export const domainDescription = z.strictObject({
   id: hex(DOMAIN_ID_BYTES),
   region: z.string().max(64),
+  schemes,
   domainKeys: z.array(keyVersion),
   macKeys: z.array(keyVersion).min(1),
 })
@@ -43,19 +46,6 @@ export const hostConfiguration = z.strictObject({
   hbkLifetimeMs: z.int().positive(),
 })
 export type HostConfiguration = z.infer<typeof hostConfiguration>
-
-/** What a token can do, in the names of the standards; worked out once, at the host's start. */
-export const tokenProfile = z.strictObject({
-  label: z.string(),
-  serial: z.string(),
-  manufacturer: z.string(),
-  model: z.string(),
-  wrapScheme: z.enum(['RFC5649', 'RFC3394', 'resident']),
-  kdf: z.enum(['AES-CBC-DATA', 'SP800-108-HMAC-SHA256']),
-  /** Where AES-256-GCM runs. */
-  gcm: z.enum(['token', 'host']),
-})
-export type TokenProfile = z.infer<typeof tokenProfile>
 
 export const hostEvent = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('ready'), profile: tokenProfile }),

@@ -3,19 +3,17 @@
  * proven by self-tests, and never changed while the host lives. Configuration may pin parts of it, never widen them.
  */
 import { z } from 'zod'
+import { ANY, GCM_IV_MAKERS, KDF_SCHEMES, KEY_WRAP_SCHEMES } from '../../base/token-schemes.ts'
 import { WRAP_SCHEMES } from '../../formats/ekt.ts'
 
-/** Best first. */
-export const KDFS = ['SP800-108-HMAC-SHA256', 'AES-CBC-DATA'] as const
-export const GCM_IV_MAKERS = ['caller', 'hsm-in-param', 'hsm-suffix'] as const
 export const OAEP_HASHES = ['SHA-256', 'SHA-1'] as const
 export type OaepHash = (typeof OAEP_HASHES)[number]
 
 /**
  * What a token does with an attribute that keeps a PIN holder out: it holds to it, it takes it and does not hold to it, or
- * it takes no key that carries it.
+ * it takes no key that carries it. `untested` where it can do nothing with a key that the attribute would forbid.
  */
-const enforcement = z.enum(['enforced', 'accepted-not-enforced', 'rejected'])
+const enforcement = z.enum(['enforced', 'accepted-not-enforced', 'rejected', 'untested'])
 export type Enforcement = z.infer<typeof enforcement>
 
 /** Where the HBK of a kind of private key can live: wrapped in the key store, in the token alone, or nowhere. */
@@ -30,7 +28,7 @@ export const tokenIdentity = z.strictObject({
 })
 
 /** The schemes of a region: new EKTs are wrapped and derived from by these, and every token of the region has them. */
-export const schemes = z.strictObject({ wrapScheme: z.enum(WRAP_SCHEMES), kdf: z.enum(KDFS) })
+export const schemes = z.strictObject({ wrapScheme: z.enum(WRAP_SCHEMES), kdf: z.enum(KDF_SCHEMES) })
 export type Schemes = z.infer<typeof schemes>
 
 export const tokenProfile = tokenIdentity.extend({
@@ -39,7 +37,7 @@ export const tokenProfile = tokenIdentity.extend({
   /** Proven by known answer, best first. */
   wrapSchemes: z.array(z.enum(WRAP_SCHEMES)),
   /** Proven by known answer, best first. */
-  kdfs: z.array(z.enum(KDFS)),
+  kdfs: z.array(z.enum(KDF_SCHEMES)),
   /** Where AES-256-GCM runs. */
   gcm: z.enum(['token', 'host', 'none']),
   gcmIv: z.enum(GCM_IV_MAKERS),
@@ -69,9 +67,9 @@ export type TokenProfile = z.infer<typeof tokenProfile>
 
 /** What an operator may pin in the configuration: each narrows what the self-tests proved. */
 export const profilePins = z.strictObject({
-  wrapScheme: z.enum(WRAP_SCHEMES).optional(),
-  kdf: z.enum(KDFS).optional(),
-  gcmIv: z.enum(GCM_IV_MAKERS).optional(),
+  wrapScheme: z.enum([ANY, ...KEY_WRAP_SCHEMES]),
+  kdf: z.enum([ANY, ...KDF_SCHEMES]),
+  gcmIv: z.enum([ANY, ...GCM_IV_MAKERS]),
 })
 export type ProfilePins = z.infer<typeof profilePins>
 
@@ -85,13 +83,13 @@ export type SelfTest = z.infer<typeof selfTest>
 
 /** Whether the token refuses whatever a PIN holder would read HBKs by (security.md 3). */
 export function seals({ unwrapTemplate, trusted, modifiable, rights }: TokenProfile): boolean {
-  return [unwrapTemplate, trusted, modifiable, rights].every(verdict => verdict === 'enforced')
+  return [unwrapTemplate, trusted, modifiable, rights].every(verdict => ['enforced', 'untested'].includes(verdict))
 }
 
 /** The best schemes that all these tokens have; undefined where they have none in common. */
 export function commonSchemes(profiles: readonly Pick<TokenProfile, 'wrapSchemes' | 'kdfs'>[]): Schemes | undefined {
   const wrapScheme = WRAP_SCHEMES.find(scheme => profiles.every(({ wrapSchemes }) => wrapSchemes.includes(scheme)))
-  const kdf = KDFS.find(name => profiles.every(({ kdfs }) => kdfs.includes(name)))
+  const kdf = KDF_SCHEMES.find(name => profiles.every(({ kdfs }) => kdfs.includes(name)))
   return wrapScheme === undefined || kdf === undefined ? undefined : { wrapScheme, kdf }
 }
 

@@ -12,7 +12,7 @@ const CKF_OS_LOCKING_OK = 2
 const CKR_CRYPTOKI_ALREADY_INITIALIZED = 0x191
 
 /** Loads a module and initialises it. `libraryParameters` is what some modules want of C_Initialize, NSS for one. */
-export function loadModule(path: string, libraryParameters?: string): Cryptoki {
+export function loadModule(path: string, libraryParameters = ''): Cryptoki {
   const cryptoki = new pkcs11.PKCS11()
   cryptoki.load(path)
   try {
@@ -24,9 +24,9 @@ export function loadModule(path: string, libraryParameters?: string): Cryptoki {
 }
 
 /** C_Initialize. Without CKF_OS_LOCKING_OK SoftHSM switches its mutexes off. */
-export function initialise(cryptoki: Cryptoki, libraryParameters?: string): void {
+export function initialise(cryptoki: Cryptoki, libraryParameters = ''): void {
   const flags = { flags: CKF_OS_LOCKING_OK }
-  cryptoki.C_Initialize(libraryParameters === undefined ? flags : { ...flags, libraryParameters })
+  cryptoki.C_Initialize(libraryParameters === '' ? flags : { ...flags, libraryParameters })
 }
 
 type Value = boolean | number | string | Buffer

@@ -15,7 +15,7 @@ import {
 } from '../contract/frames.ts'
 import { type HostConfiguration, type HostEvent, hostConfiguration } from '../contract/host-configuration.ts'
 import { BackingKeys, NeedRecord } from './backing-keys.ts'
-import { type Capabilities, probeCapabilities, profileOf } from './capabilities.ts'
+import { type Capabilities, probeCapabilities } from './capabilities.ts'
 import { HostChannel } from './channel.ts'
 import { MessageCiphers } from './ciphers/message-ciphers.ts'
 import { faultOf } from './ckr.ts'
@@ -48,7 +48,7 @@ function start(configuration: HostConfiguration): HostParts {
   try {
     const { parts, capabilities } = compose(configuration)
     endWithParent()
-    announce({ type: 'ready', profile: profileOf(parts.token, capabilities) })
+    announce({ type: 'ready', profile: capabilities.profile })
     return parts
   } catch (error) {
     const fault = faultOf(error)
@@ -63,7 +63,8 @@ function compose(configuration: HostConfiguration): { parts: HostParts; capabili
   const { cryptoki } = token
   const sessions = new Sessions(token)
   const { capabilities, domain, macCheckValue } = sessions.withSession(session => {
-    const capabilities = probeCapabilities(token, session)
+    const { schemes } = configuration.domain
+    const capabilities = probeCapabilities(token, session, { schemes, pins: configuration.token.profile })
     const domain = new DomainKeys(cryptoki, session, configuration.domain, capabilities.wrap?.mechanism)
     return { capabilities, domain, macCheckValue: domain.macCheckValue(session) }
   })

@@ -14,7 +14,8 @@ import {
   writeConfiguration,
   writeRequest,
 } from '../contract/frames.ts'
-import { type HostConfiguration, type HostEvent, hostEvent, type TokenProfile } from '../contract/host-configuration.ts'
+import { type HostConfiguration, type HostEvent, hostEvent } from '../contract/host-configuration.ts'
+import type { TokenProfile } from '../contract/token-profile.ts'
 import { EktMemory } from './ekt-memory.ts'
 import { HOST_ENTRY, type HostProcess, spawnHost } from './host-process.ts'
 

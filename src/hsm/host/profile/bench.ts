@@ -16,6 +16,7 @@ import {
 } from '../cryptoki.ts'
 import { oaepMechanism } from '../mechanisms.ts'
 import type { Token } from '../token.ts'
+import type { Quirks } from './quirks.ts'
 
 type Values = Parameters<typeof attributes>[0]
 
@@ -34,14 +35,16 @@ export class Bench implements Disposable {
   readonly #session: SessionHandle
   readonly #token: Token
   readonly #listed: ReadonlySet<number>
+  readonly #unlisted: ReadonlySet<number>
   readonly #objects: ObjectHandle[] = []
   #transport: { readonly spki: Buffer; readonly privateKey: ObjectHandle } | undefined
 
-  constructor(token: Token, session: SessionHandle) {
+  constructor(token: Token, session: SessionHandle, quirks: Quirks) {
     this.cryptoki = token.cryptoki
     this.#token = token
     this.#session = session
     this.#listed = new Set(token.cryptoki.C_GetMechanismList(token.slot))
+    this.#unlisted = new Set(quirks.unlisted)
   }
 
   get session(): SessionHandle {
@@ -54,14 +57,15 @@ export class Bench implements Disposable {
 
   /** Whether the token lists a mechanism, and with this right. */
   offers(mechanism: number, right?: keyof typeof RIGHTS): boolean {
+    if (this.#unlisted.has(mechanism)) return true
     if (!this.#listed.has(mechanism)) return false
     if (right === undefined) return true
     return (this.cryptoki.C_GetMechanismInfo(this.#token.slot, mechanism).flags & RIGHTS[right]) !== 0
   }
 
   /**
-   * Runs a test and notes what it said; undefined where it failed. A fault of the module or the session is thrown: the
-   * tests after it would tell nothing.
+   * Runs a test and notes what it said; undefined where it failed. A fault of the module is thrown: the tests after it
+   * would tell nothing.
    */
   try<T>(name: string, test: () => T): T | undefined {
     try {
@@ -172,5 +176,5 @@ export function explain(error: unknown): string {
   if (ckrCode(error) === undefined && !(error instanceof Error && error.name === 'HsmFault')) throw error
   const { kind, reason } = faultOf(error)
   if (kind === 'module') throw error
-  return reason
+  return reason.replace(/^: /, '')
 }

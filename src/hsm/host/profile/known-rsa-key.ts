@@ -2,6 +2,8 @@
  * An RSA key of 2048 bits that everybody knows: self-tests put it into a token as a session object, for the seconds they
  * take, since making one there would delay each start of a host. It protects nothing. PKCS #8, DER.
  */
+import { createPrivateKey, createPublicKey } from 'node:crypto'
+
 export const KNOWN_RSA_KEY = Buffer.from(
   [
     'MIIEvAIBADANBgkqhkiG9w0BAQEFAASCBKYwggSiAgEAAoIBAQChWE6iOgc8/KYyi6wXkG4NziqqY0VIrdYKqZWLDZQnkkdwANy/',
@@ -24,3 +26,10 @@ export const KNOWN_RSA_KEY = Buffer.from(
   ].join(''),
   'base64',
 )
+
+export const KNOWN_RSA_PUBLIC_KEY = createPublicKey(
+  createPrivateKey({ key: KNOWN_RSA_KEY, format: 'der', type: 'pkcs8' }),
+)
+
+/** CKA_MODULUS of the key. */
+export const KNOWN_RSA_MODULUS = Buffer.from(KNOWN_RSA_PUBLIC_KEY.export({ format: 'jwk' }).n ?? '', 'base64url')

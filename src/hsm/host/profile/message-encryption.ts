@@ -4,15 +4,15 @@
  */
 import { createCipheriv, createDecipheriv, createHmac } from 'node:crypto'
 import pkcs11 from 'pkcs11js'
+import { ANY, GCM_IV_MAKERS } from '../../../base/token-schemes.ts'
 import { IV_BYTES, MID_BYTES, NONCE_BYTES, TAG_BYTES } from '../../../formats/ciphertext.ts'
 import { cbcDerivationData, counterFixedInput, type Kdf, type Purpose, ZERO_IV } from '../../../formats/derivation.ts'
 import { KID_BYTES } from '../../../model/key-id.ts'
-import { GCM_IV_MAKERS } from '../../contract/token-profile.ts'
 import { cbcDataDerivation } from '../ciphers/cbc-data.ts'
 import { type Derivation, InTokenCipher } from '../ciphers/in-token.ts'
 import { counterDerivation } from '../ciphers/sp800-108.ts'
 import { type GcmIvMaker, TokenGcm } from '../ciphers/token-gcm.ts'
-import { attributes, type ObjectHandle } from '../cryptoki.ts'
+import type { ObjectHandle, SessionHandle } from '../cryptoki.ts'
 import {
   AES_CBC_ENCRYPT_DATA,
   AES_GCM,
@@ -53,19 +53,19 @@ const COUNTER_KDFS: ReadonlyMap<number, CounterKdf> = new Map([
 export function proveMessageEncryption(
   bench: Bench,
   quirks: Quirks,
-  pinnedIvMaker: GcmIvMaker | undefined,
+  pinnedIvMaker: GcmIvMaker | typeof ANY,
 ): MessageEncryption {
-  const makers =
-    pinnedIvMaker === undefined ? [...new Set([quirks.gcmIv ?? 'caller', ...GCM_IV_MAKERS])] : [pinnedIvMaker]
+  const makers = pinnedIvMaker === ANY ? [...new Set([quirks.gcmIv ?? 'caller', ...GCM_IV_MAKERS])] : [pinnedIvMaker]
   const gcmIv = proveGcm(bench, makers)
   if (gcmIv === undefined) return { gcmIv, gcmMaxBytes: 0, cbcData: false, counter: undefined }
   const gcm = new TokenGcm(bench.cryptoki, gcmIv)
   const gcmMaxBytes = Math.min(measureGcm(bench, gcm), quirks.gcmMaxBytes ?? Number.POSITIVE_INFINITY)
+  const sessions = { withSession: <T>(use: (session: SessionHandle) => T): T => use(bench.session) }
   const proveKdf = (kdf: Kdf, number: number, keyType: number, derivation: () => Derivation) => {
     const name = `${kdf} as 0x${number.toString(16)}`
     if (!bench.offers(number, 'DERIVE')) return bench.skip(name, 'no such mechanism with the right to derive')
     return bench.try(name, () => {
-      const parts = { cryptoki: bench.cryptoki, sessions: { withSession: use => use(bench.session) }, gcm } as const
+      const parts = { cryptoki: bench.cryptoki, sessions, gcm }
       const key = bench.importKey(keyType, { DERIVE: true }, TEST_KEY)
       return requireAgreement(new InTokenCipher(parts, derivation()), key, deriveOutside[kdf]())
     })

@@ -3,6 +3,7 @@
  * what was measured (docs/tokens.md says which). Everything else about a token comes from the token.
  */
 import type { GcmIvMaker } from '../ciphers/token-gcm.ts'
+import { AES_CBC_ENCRYPT_DATA } from '../mechanisms.ts'
 
 export interface Quirks {
   /** As operators name it. */
@@ -16,8 +17,8 @@ export interface Quirks {
   readonly maxSessions?: number
   /** C_UnwrapKey of an EC private key wants its point as CKA_NSS_DB. */
   readonly ecPointOnUnwrap?: boolean
-  /** All tokens of the kind say the same serial number. */
-  readonly sharedSerial?: boolean
+  /** Mechanisms that it has and does not list; the self-test decides. */
+  readonly unlisted?: readonly number[]
   /** What an operator of this kind of token should know. */
   readonly notes: readonly string[]
 }
@@ -42,7 +43,7 @@ const table: readonly (Quirks & { readonly match: RegExp })[] = [
     match: /mozilla|nss /i,
     vendor: 'NSS softoken',
     ecPointOnUnwrap: true,
-    sharedSerial: true,
+    unlisted: [AES_CBC_ENCRYPT_DATA],
     notes: [
       'every NSS database has the serial number 0000000000000000, so a region can have one of them',
       "wants libraryParameters: \"configdir='sql:/path' certPrefix='' keyPrefix='' secmod='secmod.db' flags=\"",
