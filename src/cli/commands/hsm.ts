@@ -6,6 +6,7 @@ import { openStateFolder } from '../../config/state-folder.ts'
 import { askDaemon } from '../admin-client.ts'
 import { configurationOption, outputOption } from '../options.ts'
 import { printRecords } from '../print.ts'
+import { addHsmInspect } from './hsm-inspect.ts'
 
 interface Options {
   readonly config: string
@@ -14,6 +15,7 @@ interface Options {
 
 export function addHsm(program: Command): void {
   const hsm = program.command('hsm').description('the tokens that the daemon works with')
+  addHsmInspect(hsm)
   hsm
     .command('status')
     .description('the state of every token; ends with code 1 when a region cannot serve')
