@@ -57,6 +57,19 @@ export async function makeDomainOf(
   choices: Pick<CeremonyParts, 'allowOpenToken'> = {},
 ): Promise<TokenDomain> {
   const folder = makeFolder()
+  try {
+    return await domainIn(folder, makeTokens, choices)
+  } catch (error) {
+    folder.remove()
+    throw error
+  }
+}
+
+async function domainIn(
+  folder: ReturnType<typeof makeFolder>,
+  makeTokens: Parameters<typeof makeDomainOf>[0],
+  choices: Parameters<typeof makeDomainOf>[1],
+): Promise<TokenDomain> {
   const { locations, officerPinFile } = await makeTokens(folder.path)
   const store = await openStore({ path: join(folder.path, 'store.db') })
   const officerPin = async () => {
@@ -64,8 +77,7 @@ export async function makeDomainOf(
     return { file: officerPinFile }
   }
   const parts = { ...choices, store, clock: Date.now, logger: silentLogger, say() {}, officerPin }
-  const domain = await ensureDomain(parts, { name: REGION, tokens: locations })
-  await store.close()
+  const domain = await ensureDomain(parts, { name: REGION, tokens: locations }).finally(() => store.close())
   const description = describeDomain(domain)
   const configurationOf: TokenDomain['configurationOf'] = (token, limits) => ({
     ...{ token, domain: description, cachedHbks: 10_000, hbkLifetimeMs: 600_000 },
