@@ -17,6 +17,7 @@ import { kidOf, newKeyId } from '../../src/model/key-id.ts'
 import { Host } from '../support/host.ts'
 import { makeNssToken } from '../support/nss.ts'
 import { makeDomainOf, type TokenDomain } from '../support/tokens.ts'
+import { buildVendorModule, likeVendor } from '../support/vendor-module.ts'
 import { likeYubiHsm } from '../support/yubihsm-like.ts'
 
 const CONTEXT = contextHash(new Map([['purpose', 'test']]))
@@ -162,6 +163,47 @@ describe.each([
     } finally {
       await pool.close()
     }
+  })
+})
+
+/** As vendors' documents have it; the module behind is one that runs here. */
+describe.each([
+  ['luna', 'soft', { wrapSchemes: ['RFC5649', 'RFC3394'], kdfs: ['AES-CBC-DATA'], gcmIv: 'hsm-suffix' }],
+  ['cloudhsm', 'nss', { wrapSchemes: ['RFC5649'], kdfs: ['SP800-108-HMAC-SHA256'], gcmIv: 'hsm-in-param' }],
+] as const)('a token that behaves like a %s in front of %s', (kind, behind, offers) => {
+  let tokens: TokenDomain
+  let pools: readonly [plain: HsmPool, like: HsmPool]
+
+  beforeAll(async () => {
+    let plain: TokenLocation | undefined
+    tokens = await makeDomainOf(async folder => {
+      plain = behind === 'soft' ? (await softIn(folder)).locations[0]! : nssIn(folder)
+      return { locations: [likeVendor(kind, buildVendorModule(folder), plain)] }
+    })
+    pools = await Promise.all([tokens.startPool([plain!]), tokens.startPool()])
+  })
+
+  afterAll(async () => {
+    await Promise.all(pools?.map(pool => pool.close()) ?? [])
+    tokens?.remove()
+  })
+
+  it('has the profile that its vendor’s documents give it', () => {
+    expect(pools[1].members).toMatchObject([{ profile: { ...offers, gcm: 'token' } }])
+  })
+
+  it('writes what a token with the standard’s own ways reads, the IV in the header, and the other way round', async () => {
+    const [plain, like] = pools
+    const ekt = await makeEkt(like)
+    const ivs = new Set<string>()
+    for (const length of [1, 33, 4_096]) {
+      const plaintext = randomBytes(length)
+      const blob = await seal(like, ekt, plaintext)
+      expect(await open(plain, ekt, blob)).toEqual(plaintext)
+      expect(await open(like, ekt, await seal(plain, ekt, plaintext))).toEqual(plaintext)
+      ivs.add(parseCiphertext(blob).iv.toString('hex'))
+    }
+    expect(ivs.size).toBe(3)
   })
 })
 
