@@ -59,7 +59,7 @@ export async function compose(
   if (daemonKey === undefined || home === undefined)
     throw new NotReady('there is no first user: run "strongroom init" first')
 
-  const keyring = new Keyring(pools)
+  const keyring = new Keyring({ pools, store, clock })
   const secrets = new Secrets(home, daemonKey, () => metrics.signingKeysOpened.inc())
   const identities = new Identities({ store, secrets, clock })
   const access = new Access({ targets: new Targets(store.hot), hot: store.hot })

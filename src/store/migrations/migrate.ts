@@ -5,8 +5,12 @@ import type { Database } from '../dialects/database.ts'
 import { StoreUnusable } from '../faults.ts'
 import type { Tables } from '../sql/tables.ts'
 import { createFirstTables } from './0001-first-tables.ts'
+import { createResidentObjects } from './0005-resident-objects.ts'
 
-const MIGRATIONS = { '0001-first-tables': createFirstTables } as const
+const MIGRATIONS = {
+  '0001-first-tables': createFirstTables,
+  '0005-resident-objects': createResidentObjects,
+} as const
 
 const MIGRATION_TABLE = 'migrations'
 const LOCK_TABLE = 'migrations_lock'
