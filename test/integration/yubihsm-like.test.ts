@@ -264,7 +264,8 @@ describe('a token that keeps its keys', () => {
     await waitUntil(() => modules.only!.objects() === made + orphans, BACK_MS)
     const hosts = childrenOf(served.pid).map(({ pid }) => pid)
     process.kill(served.pid, 'SIGKILL')
-    await waitUntilGone([served.pid, ...hosts], BACK_MS)
+    await served.ended
+    await waitUntilGone(hosts, BACK_MS)
     await expect(creating).rejects.toThrow()
     modules.only!.set('pass')
 
