@@ -188,7 +188,8 @@ export class Circuit {
     this.#faults = 0
     this.#faultsInRow = 0
     this.#share = 0
-    this.#closedAtMs = nowMs
+    // What fails for the first time was well before.
+    this.#closedAtMs = this.#state === 'starting' ? Number.NEGATIVE_INFINITY : nowMs
     this.#change('healthy', nowMs, reason)
     this.#judge(nowMs)
   }
