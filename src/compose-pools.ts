@@ -14,12 +14,12 @@ export class NotReady extends Error {
 }
 
 /** The domain of a region as a host is told of it. */
-export function describeDomain({ id, region, versions }: Domain): DomainDescription {
+export function describeDomain({ id, region, schemes, versions }: Domain): DomainDescription {
   const of = (kind: 'dk' | 'mac'): KeyVersion[] =>
     versions
       .filter(version => version.kind === kind)
       .map(({ version, forkId, checkValue }) => ({ version, forkId, checkValue }))
-  return { id, region, domainKeys: of('dk'), macKeys: of('mac') }
+  return { id, region, schemes, domainKeys: of('dk'), macKeys: of('mac') }
 }
 
 /** Starts the pool of one region. Throws {@link NotReady} when the region has no domain yet. */

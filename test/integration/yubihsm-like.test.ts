@@ -6,6 +6,7 @@ import { copyFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { KMS } from '@aws-sdk/client-kms'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { buildFaultyModule, callsOf, type FaultyModule, makeFaulty } from '../../scripts/chaos/faulty-module.ts'
 import { readCredentials } from '../../scripts/instance.ts'
 import { DAY_MS } from '../../src/base/clock.ts'
 import { compose, type Daemon } from '../../src/compose.ts'
@@ -14,7 +15,6 @@ import { parseCiphertext } from '../../src/formats/ciphertext.ts'
 import { isResidentCkaIdOf } from '../../src/formats/resident-key.ts'
 import { kidOf } from '../../src/model/key-id.ts'
 import type { ResidentObject } from '../../src/store/store.ts'
-import { buildFaultyModule, CALLS, type FaultyModule, makeFaulty } from '../support/faulty-module.ts'
 import { type Instance, makeInstance } from '../support/instance.ts'
 import { childrenOf, waitUntil, waitUntilGone } from '../support/processes.ts'
 import { asPinHolder, REGION, silentLogger } from '../support/tokens.ts'
@@ -237,7 +237,7 @@ describe('a token that keeps its keys', () => {
     await startDaemon()
     const KeyId = await makeKey()
     const before = await rows()
-    modules.only!.set('fail', CKR_DEVICE_MEMORY, CALLS.keys)
+    modules.only!.set('fail', CKR_DEVICE_MEMORY, callsOf('C_GenerateKey'))
     await expect(makeKey()).rejects.toMatchObject({
       name: 'LimitExceededException',
       message: 'The HSMs of the region have no room for another key.',
@@ -249,15 +249,15 @@ describe('a token that keeps its keys', () => {
   })
 
   it.each([
-    { where: 'before the object is made', calls: CALLS.keys, waitMs: 2_000, orphans: 0 },
-    { where: 'between the object and its record', calls: CALLS.crypto, waitMs: 600, orphans: 1 },
-  ])('has no half key after kill -9 $where', async ({ calls, waitMs, orphans }) => {
+    { where: 'before the object is made', call: 'C_GenerateKey', waitMs: 2_000, orphans: 0 },
+    { where: 'between the object and its record', call: 'C_SignInit', waitMs: 350, orphans: 1 },
+  ] as const)('has no half key after kill -9 $where', async ({ call, waitMs, orphans }) => {
     const served = await instance.serve()
     const client = kms(served.endpoint)
     const KeyId = await makeKey(client)
     const before = { rows: await rows(), hbks: await hbksIn('only') }
     const made = modules.only!.objects()
-    modules.only!.set('wait', waitMs, calls)
+    modules.only!.set('wait', waitMs, callsOf(call))
     const creating = makeKey(client)
     creating.catch(() => {})
     await waitUntil(async () => (await rows()).length > before.rows.length, BACK_MS)
@@ -328,8 +328,9 @@ describe('init', () => {
     instance.configure(configure())
     const { code, stderr } = await instance.init()
     expect(code).toBe(1)
-    expect(stderr).toContain('token "whole" wraps its keys (RFC5649), token "poor" cannot and keeps them')
     expect(stderr).toContain('such tokens cannot share a region')
+    expect(stderr).toContain('token "whole" (SoftHSM 2) offers RFC5649')
+    expect(stderr).toContain('token "poor" (SoftHSM 2) offers resident; SP800-108-HMAC-SHA256')
   })
 
   it('says that a region has one token where none can be carried to', async () => {

@@ -2,13 +2,16 @@
 import { z } from 'zod'
 import { DOMAIN_ID_BYTES } from '../../formats/ekt.ts'
 import { FAULT_KINDS } from './fault.ts'
+import { profilePins, schemes, tokenProfile } from './token-profile.ts'
 
 const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`))
 
-/** Where a token is: an RFC 7512 URI, and the environment its module wants to see before it is loaded. */
+/** Where a token is: an RFC 7512 URI, and what its module wants: an environment before it is loaded, a string of parameters. */
 export const tokenLocation = z.object({
   uri: z.string().max(2_048),
   environment: z.record(z.string(), z.string()),
+  libraryParameters: z.string().max(2_048).optional(),
+  profile: profilePins.optional(),
 })
 export type TokenLocation = z.infer<typeof tokenLocation>
 
@@ -28,6 +31,7 @@ export type KeyVersion = z.infer<typeof keyVersion>
 export const domainDescription = z.strictObject({
   id: hex(DOMAIN_ID_BYTES),
   region: z.string().max(64),
+  schemes,
   domainKeys: z.array(keyVersion),
   macKeys: z.array(keyVersion).min(1),
 })
@@ -52,19 +56,6 @@ export const hostConfiguration = z.strictObject({
 /** As the pool gives it; what it leaves out has the defaults of the schema. */
 export type HostConfiguration = z.input<typeof hostConfiguration>
 export type CompleteHostConfiguration = z.output<typeof hostConfiguration>
-
-/** What a token can do, in the names of the standards; worked out once, at the host's start. */
-export const tokenProfile = z.strictObject({
-  label: z.string(),
-  serial: z.string(),
-  manufacturer: z.string(),
-  model: z.string(),
-  wrapScheme: z.enum(['RFC5649', 'RFC3394', 'resident']),
-  kdf: z.enum(['AES-CBC-DATA', 'SP800-108-HMAC-SHA256']),
-  /** Where AES-256-GCM runs. */
-  gcm: z.enum(['token', 'host']),
-})
-export type TokenProfile = z.infer<typeof tokenProfile>
 
 export const hostEvent = z.discriminatedUnion('type', [
   /** `lanes` is how many of its channels the host serves: fewer than asked for when the token's sessions do not suffice. */

@@ -11,7 +11,8 @@
  *
  * A domain of tokens that cannot wrap has no `dk` objects: its HBKs reside in the tokens (resident-keys.ts).
  *
- * None is modifiable. CKA_LABEL is `strongroom/<name>`, CKA_ID the domain id and the version's fork id.
+ * None is modifiable. CKA_LABEL is `strongroom/<name>`; CKA_ID is the domain id, the version's fork id and one byte for the
+ * object's role, since some tokens keep one object of a class and CKA_ID (NSS). Objects without that byte are as good.
  */
 import { createHash } from 'node:crypto'
 import pkcs11 from 'pkcs11js'
@@ -35,7 +36,14 @@ export const AUDIT = 'audit'
 /** CKA_LABEL of a domain's object. */
 export const labelOf = (name: string) => `strongroom/${name}`
 /** CKA_ID of a domain's object. */
-export const idOf = (domainId: string, forkId: string) => Buffer.from(domainId + forkId, 'hex')
+export function idOf(name: string, domainId: string, forkId: string): Buffer {
+  return Buffer.concat([idPrefix(domainId, forkId), Buffer.from([ROLES.findIndex(role => role.test(name))])])
+}
+
+/** With what the CKA_ID of every object of a version begins. */
+const idPrefix = (domainId: string, forkId: string) => Buffer.from(domainId + forkId, 'hex')
+/** By their place: never reordered. */
+const ROLES = [/^dk\.\d+\.gen$/, /^dk\.\d+\.use$/, /^mac\.\d+\.sign$/, /^mac\.\d+\.verify$/, /^audit$/]
 
 /** One object of a domain; undefined when it is not there. Two of one name are a fault: CKA_ID need not be unique. */
 export function findDomainObject(
@@ -46,8 +54,15 @@ export function findDomainObject(
   forkId: string,
   objectClass: number = pkcs11.CKO_SECRET_KEY,
 ): ObjectHandle | undefined {
-  const template = attributes({ CLASS: objectClass, LABEL: labelOf(name), ID: idOf(domainId, forkId) })
-  const found = findObjects(cryptoki, session, template)
+  const prefix = idPrefix(domainId, forkId)
+  const found = findObjects(cryptoki, session, attributes({ CLASS: objectClass, LABEL: labelOf(name) })).filter(
+    handle => {
+      const [attribute] = cryptoki.C_GetAttributeValue(session, handle, [{ type: pkcs11.CKA_ID }])
+      return Buffer.from(attribute?.value as Buffer)
+        .subarray(0, prefix.length)
+        .equals(prefix)
+    },
+  )
   if (found.length > 1) throw new HsmFault('token', `the token holds ${found.length} objects ${labelOf(name)}`)
   return found[0]
 }

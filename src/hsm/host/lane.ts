@@ -6,10 +6,11 @@ import { wipe } from '../../base/bytes.ts'
 import { type Args, type CommandName, commands, type Result } from '../contract/commands.ts'
 import { HsmFault, STALE_DOMAIN } from '../contract/fault.ts'
 import { readRequest, writeFault, writeNeedRecord, writeResult } from '../contract/frames.ts'
-import type { CompleteHostConfiguration, TokenProfile } from '../contract/host-configuration.ts'
+import type { CompleteHostConfiguration } from '../contract/host-configuration.ts'
+import type { TokenProfile } from '../contract/token-profile.ts'
 import { BackingKeys, NeedRecord } from './backing-keys.ts'
 import { Canary } from './canary.ts'
-import { type Capabilities, probeCapabilities, profileOf } from './capabilities.ts'
+import { type Capabilities, probeCapabilities } from './capabilities.ts'
 import type { HostChannel } from './channel.ts'
 import { MessageCiphers } from './ciphers/message-ciphers.ts'
 import { faultOf, isAmbiguous, repairOf } from './ckr.ts'
@@ -38,7 +39,7 @@ export class Lane {
   }
 
   get profile(): TokenProfile {
-    return profileOf(this.#token, this.#capabilities as Capabilities)
+    return (this.#capabilities as Capabilities).profile
   }
 
   /** Serves until the daemon closes the channel. Throws {@link PinRefused} when the login is lost and the PIN turned down. */
@@ -92,7 +93,7 @@ export class Lane {
     const { cryptoki } = token
     const sessions = new Sessions(token, mayLogIn)
     try {
-      const capabilities = sessions.withSession(session => this.#capabilities ?? probeCapabilities(token, session))
+      const capabilities = sessions.withSession(session => this.#capabilities ?? this.#probe(session))
       const domain = sessions.withSession(session => this.#findDomain(session, capabilities))
       this.#capabilities = capabilities
       const macCheckValue = sessions.withSession(session => domain.macCheckValue(session))
@@ -109,6 +110,11 @@ export class Lane {
       sessions.close()
       throw faultOf(error)
     }
+  }
+
+  #probe(session: Buffer): Capabilities {
+    const { domain, token } = this.#configuration
+    return probeCapabilities(this.#token, session, { schemes: domain.schemes, pins: token.profile })
   }
 
   /** A domain key that was there when the lane was opened and is gone may have been retired: the daemon looks. */

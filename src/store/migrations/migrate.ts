@@ -5,10 +5,12 @@ import type { Database } from '../dialects/database.ts'
 import { StoreUnusable } from '../faults.ts'
 import type { Tables } from '../sql/tables.ts'
 import { createFirstTables } from './0001-first-tables.ts'
+import { addDomainSchemes } from './0003-domain-schemes.ts'
 import { createResidentObjects } from './0005-resident-objects.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
+  '0003-domain-schemes': addDomainSchemes,
   '0005-resident-objects': createResidentObjects,
 } as const
 

@@ -85,11 +85,26 @@ export function makeDomain(): Domain {
     region: SCOPE.region,
     state: 'ready',
     sealed: true,
+    schemes: { wrapScheme: 'RFC3394', kdf: 'SP800-108-HMAC-SHA256' },
     createdAtMs: 11,
     versions: [version('dk', 1), version('dk', 2), version('mac', 1), version('mac', 2)],
     tokens: [
-      { serial: 'b', label: 'first', state: 'enrolled', auditPublicKey: randomBytes(91), enrolledAtMs: 12 },
-      { serial: 'a', label: 'second', state: 'enrolling', auditPublicKey: Buffer.alloc(0), enrolledAtMs: 13 },
+      {
+        serial: 'b',
+        label: 'first',
+        state: 'enrolled',
+        auditPublicKey: randomBytes(91),
+        enrolledAtMs: 12,
+        sealed: true,
+      },
+      {
+        serial: 'a',
+        label: 'second',
+        state: 'enrolling',
+        auditPublicKey: Buffer.alloc(0),
+        enrolledAtMs: 13,
+        sealed: false,
+      },
     ],
   }
 }
