@@ -6,10 +6,11 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler } 
 import { z } from 'zod'
 import type { HsmPool } from '../hsm/pool/pool.ts'
 import { type Identities, IdentityRefused } from '../keyring/identities.ts'
+import type { ResidentReport } from '../keyring/resident-report.ts'
 import { KmsError } from '../model/errors.ts'
 import { type AccessKey, FULL_ACCESS_POLICY_NAME, type Identity } from '../model/identity.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import { readinessOf } from './health.ts'
+import { statusOf } from './health.ts'
 
 const BODY_MAX = '64kb'
 const account = z.string().regex(/^\d{12}$/, 'must have 12 digits')
@@ -28,7 +29,15 @@ const shapes = {
   'access-key/enable': ofAccessKey,
   'access-key/delete': ofAccessKey,
   status: z.strictObject({}),
+  'resident-keys': z.strictObject({}),
+  'hsm/unlock': z.strictObject({ region: z.string().max(64), hsm: z.string().max(64) }),
 } as const
+
+/** Requests that change nothing, and leave no line in the log. */
+const READ_ONLY: ReadonlySet<keyof typeof shapes> = new Set(['status', 'resident-keys'])
+
+/** What the operator asked for cannot be done; the message says why. */
+class RequestRefused extends Error {}
 
 export type AdminRequestName = keyof typeof shapes
 export type AdminRequest<N extends AdminRequestName> = z.infer<(typeof shapes)[N]>
@@ -36,10 +45,13 @@ export type AdminRequest<N extends AdminRequestName> = z.infer<(typeof shapes)[N
 export function createAdminSocket({
   identities,
   pools,
+  residents,
   logger,
 }: {
   identities: Identities
   pools: ReadonlyMap<string, HsmPool>
+  /** Looks into the tokens whose HBKs reside there. */
+  residents: { report(): Promise<ResidentReport[]> }
   logger: Logger
 }): Express {
   const answers: { readonly [N in AdminRequestName]: (request: AdminRequest<N>) => Promise<unknown> } = {
@@ -61,7 +73,14 @@ export function createAdminSocket({
       await identities.removeAccessKey(request.account, request.name, request.accessKeyId)
       return {}
     },
-    status: async () => ({ pid: process.pid, ...readinessOf(pools.values()) }),
+    'resident-keys': async () => (await residents.report()).map(({ unmade: _, ...report }) => report),
+    status: async () => ({ pid: process.pid, ...statusOf(pools.values()) }),
+    'hsm/unlock': async ({ region, hsm }) => {
+      const pool = pools.get(region)
+      if (pool === undefined) throw new RequestRefused(`no region ${region} is served`)
+      if (!pool.unlock(hsm)) throw new RequestRefused(`region ${region} has no HSM ${hsm} whose PIN was refused`)
+      return { region, hsm }
+    },
   }
 
   const handler =
@@ -69,7 +88,7 @@ export function createAdminSocket({
     async (request, response) => {
       const parsed = shapes[requestName].parse(request.body)
       response.json(await (answers[requestName] as (request: unknown) => Promise<unknown>)(parsed))
-      if (requestName !== 'status') logger.info('admin request', { request: requestName, ...parsed })
+      if (!READ_ONLY.has(requestName)) logger.info('admin request', { request: requestName, ...parsed })
     }
 
   const fail: ErrorRequestHandler = (error: unknown, request, response, _next) => {
@@ -93,7 +112,7 @@ export function createAdminSocket({
 
 /** What an operator may be told of an error; undefined for faults of our own. */
 function refusalOf(error: unknown): string | undefined {
-  if (error instanceof IdentityRefused) return error.message
+  if (error instanceof IdentityRefused || error instanceof RequestRefused) return error.message
   if (error instanceof KmsError && error.code !== 'KMSInternalException') return error.message
   if (error instanceof z.ZodError)
     return error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ')

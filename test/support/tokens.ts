@@ -88,7 +88,10 @@ async function domainIn(
     async startPool(chosen = locations, limits = {}) {
       const hosts = chosen.map(token => ({ label: labelOf(token), configuration: configurationOf(token, limits) }))
       const bounds = { maxCommands: 5_000, maxWaitMs: 10_000, healthIntervalMs: 1_000 }
-      const pool = new HsmPool({ region: REGION, hosts, ...bounds }, { metrics: new Metrics(), logger: silentLogger })
+      const pool = new HsmPool(
+        { region: REGION, tokens: hosts, ...bounds },
+        { metrics: new Metrics(), logger: silentLogger },
+      )
       await pool.whenReady(READY_MS)
       return pool
     },

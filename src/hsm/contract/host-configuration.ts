@@ -7,7 +7,7 @@ import { profilePins, schemes, tokenProfile } from './token-profile.ts'
 const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`))
 
 /** Where a token is: an RFC 7512 URI, and what its module wants: an environment before it is loaded, a string of parameters. */
-export const tokenLocation = z.strictObject({
+export const tokenLocation = z.object({
   uri: z.string().max(2_048),
   environment: z.record(z.string(), z.string()),
   libraryParameters: z.string().max(2_048).optional(),
@@ -44,12 +44,26 @@ export const hostConfiguration = z.strictObject({
   cachedHbks: z.int().positive(),
   /** After this long an EKT is verified and unwrapped again. */
   hbkLifetimeMs: z.int().positive(),
+  /** Threads that serve commands, each with a channel and sessions of its own. */
+  threads: z.int().min(1).max(64).default(1),
+  /** Sessions that the hosts of the token may hold open, 0 for as many as it allows, and how many hosts share them. */
+  sessions: z
+    .strictObject({ limit: z.int().nonnegative(), shares: z.int().positive() })
+    .default({ limit: 0, shares: 1 }),
+  /** Whether the host may use the PIN again when its login is lost. One process of a token at a time does. */
+  logsInAgain: z.boolean().default(false),
 })
-export type HostConfiguration = z.infer<typeof hostConfiguration>
+/** As the pool gives it; what it leaves out has the defaults of the schema. */
+export type HostConfiguration = z.input<typeof hostConfiguration>
+export type CompleteHostConfiguration = z.output<typeof hostConfiguration>
 
 export const hostEvent = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('ready'), profile: tokenProfile }),
-  /** The host cannot serve and ends. `retry` is false where trying again does harm, as with a rejected PIN. */
+  /** `lanes` is how many of its channels the host serves: fewer than asked for when the token's sessions do not suffice. */
+  z.strictObject({ type: z.literal('ready'), profile: tokenProfile, lanes: z.int().positive() }),
+  /**
+   * The host cannot open its token. It waits for another configuration to try again with, unless `retry` is false: trying
+   * again does harm, as with a rejected PIN, and the host ends.
+   */
   z.strictObject({ type: z.literal('failed'), kind: z.enum(FAULT_KINDS), reason: z.string(), retry: z.boolean() }),
 ])
 export type HostEvent = z.infer<typeof hostEvent>

@@ -18,6 +18,7 @@ import { createHash } from 'node:crypto'
 import pkcs11 from 'pkcs11js'
 import { HsmFault } from '../contract/fault.ts'
 import type { DomainDescription, KeyVersion } from '../contract/host-configuration.ts'
+import { isRefusedMac } from './ckr.ts'
 import { attributes, type Cryptoki, findObjects, NO_RIGHTS, type ObjectHandle, type SessionHandle } from './cryptoki.ts'
 import { HMAC_SHA_256 } from './mechanisms.ts'
 
@@ -132,7 +133,7 @@ export class DomainKeys {
     return this.#cryptoki.C_Sign(session, input, Buffer.allocUnsafe(MAC_BYTES))
   }
 
-  /** Whether the token says CKR_OK to this MAC; every other return value, whatever it is, means no. */
+  /** Whether the token says CKR_OK to this MAC. Throws what it says when it cannot tell, which is not a yes either. */
   verifies(session: SessionHandle, version: number, input: Buffer, mac: Buffer): boolean {
     const key = this.#verifyKeys.get(version)
     if (key === undefined) return false
@@ -140,9 +141,15 @@ export class DomainKeys {
     try {
       this.#cryptoki.C_Verify(session, input, mac)
       return true
-    } catch {
-      return false
+    } catch (error) {
+      if (isRefusedMac(error)) return false
+      throw error
     }
+  }
+
+  /** Whether this host was told of a version of the domain's MAC key. */
+  knowsMac(version: number): boolean {
+    return this.#verifyKeys.has(version)
   }
 
   /** Proves that the MAC key still answers as it did at the start; part of the known-answer command. */

@@ -53,8 +53,13 @@ export class ResidentKeys {
     // Never another object under a CKA_ID that is in use, and never that object itself: its HBK is another record's.
     if (this.#objectsUnder(session, ckaId).length > 0) throw new HsmFault('key', 'the CKA_ID is taken in this token')
     const handle = this.#generate(session, ckaId, object)
-    const commitment = this.#commit(session, handle, identity)
-    return { kind: 'resident', ckaId, serials: [this.#serial], commitment }
+    try {
+      const commitment = this.#commit(session, handle, identity)
+      return { kind: 'resident', ckaId, serials: [this.#serial], commitment }
+    } catch (error) {
+      this.#forgetNew(session, handle)
+      throw error
+    }
   }
 
   /** The one object that a verified record names. Throws HsmFault `key` for none, for several, and for another HBK. */
@@ -102,6 +107,15 @@ export class ResidentKeys {
     } catch (error) {
       if (ckrCode(error) === CKR_DEVICE_MEMORY) throw new TokenFull('the token has no room', { cause: error })
       throw error
+    }
+  }
+
+  /** The one object that is known to be nobody's: the command has just made it, and fails. */
+  #forgetNew(session: SessionHandle, handle: ObjectHandle): void {
+    try {
+      this.#cryptoki.C_DestroyObject(session, handle)
+    } catch {
+      // It stays, and will be reported as one that no record names.
     }
   }
 

@@ -6,10 +6,12 @@ import { StoreUnusable } from '../faults.ts'
 import type { Tables } from '../sql/tables.ts'
 import { createFirstTables } from './0001-first-tables.ts'
 import { addDomainSchemes } from './0003-domain-schemes.ts'
+import { createResidentObjects } from './0005-resident-objects.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
   '0003-domain-schemes': addDomainSchemes,
+  '0005-resident-objects': createResidentObjects,
 } as const
 
 const MIGRATION_TABLE = 'migrations'

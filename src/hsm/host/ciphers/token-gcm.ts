@@ -48,7 +48,7 @@ export class TokenGcm {
       return this.#cryptoki.C_Decrypt(session, sealed, Buffer.allocUnsafe(sealed.length))
     } catch (error) {
       const fault = faultOfUntrustedData(error)
-      throw fault.kind === 'input' ? invalidCiphertext() : fault
+      throw fault.kind === 'input' ? invalidCiphertext(fault) : fault
     }
   }
 }
