@@ -123,6 +123,6 @@ export async function asPinHolder<J extends Job['name']>(
     })
     child.once('close', code => reject(new Error(`the PIN holder ended with ${code}`)))
   })
-  child.send({ uri: location.uri, job: { name, args } })
+  child.send({ uri: location.uri, libraryParameters: location.libraryParameters, job: { name, args } })
   return answered
 }
