@@ -33,6 +33,8 @@ export interface MemberLimits {
 
 export interface MemberEvents {
   stateChanged(member: Member): void
+  /** A host has worked out what its token can do. */
+  profiled(member: Member, profile: TokenProfile): void
   /** A lane may have room again. */
   freed(member: Member): void
   answered(member: Member, errand: Errand, tokenMicroseconds: number): void
@@ -339,6 +341,7 @@ export class Member {
   #hostReady(host: Host): void {
     const nowMs = performance.now()
     this.#profile = host.profile
+    if (host.profile !== undefined) this.#events.profiled(this, host.profile)
     this.#siblingPauseMs = SIBLING_PAUSE_MS
     this.#canaryAtMs = nowMs
     const renewal = this.#renewal

@@ -209,6 +209,7 @@ export class HsmPool {
       restarted: member => this.#metrics.restarted(member),
       worn: (member, host, reason) => this.#recycle(member, host, reason),
       probed: (member, passed) => this.#metrics.probed(member, passed),
+      profiled: ({ label: hsm }, profile) => this.#logger.info('HSM profile', { region: this.region, hsm, profile }),
       output: ({ label: hsm }, line) => this.#logger.warn('output of an HSM host', { region: this.region, hsm, line }),
     }
   }
