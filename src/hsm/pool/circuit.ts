@@ -34,7 +34,7 @@ const PROBE_DOUBLINGS_MAX = 2
 const CANARY_WEIGHT = 4
 const BACK_OFF_FIRST_MS = 100
 /** A token that came back is to be at work again within five seconds. */
-const BACK_OFF_MAX_MS = 2_000
+const BACK_OFF_MAX_MS = 1_500
 const BACK_OFF_LEAST_MS = 20
 
 export interface CircuitOptions {
@@ -188,7 +188,8 @@ export class Circuit {
     this.#faults = 0
     this.#faultsInRow = 0
     this.#share = 0
-    this.#closedAtMs = nowMs
+    // What fails for the first time was well before.
+    this.#closedAtMs = this.#state === 'starting' ? Number.NEGATIVE_INFINITY : nowMs
     this.#change('healthy', nowMs, reason)
     this.#judge(nowMs)
   }

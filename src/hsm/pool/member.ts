@@ -252,12 +252,12 @@ export class Member {
     if (host.phase === 'ready') this.#checkWear(host, nowMs)
   }
 
-  /** Only the command that got no answer is suspect: the others on this host lose it to that one. */
+  /** Only what this lane may have been at is suspect: the other lanes lose their host to it. */
   #loseMute(host: Host, lane: Lane, overdue: Errand): void {
-    const { head, waiting } = lane.lose()
+    const { suspects, waiting } = lane.lose()
     const fault = new HsmFault('module', `no answer to ${overdue.name} within its deadline`)
     this.#lose(host, fault.reason)
-    if (head !== undefined) this.#lost(head, fault, true)
+    for (const errand of suspects) this.#lost(errand, fault, true)
     for (const errand of waiting) this.#lost(errand, fault, false)
   }
 
@@ -364,7 +364,7 @@ export class Member {
     if (phase === 'ready') this.#lostHost(reason)
     else if (phase === 'starting') this.#startFailed(reason)
     if (phase === 'ready' || phase === 'starting') this.#events.faulted(this, fault)
-    for (const errand of lost.heads) this.#lost(errand, fault, true)
+    for (const errand of lost.suspects) this.#lost(errand, fault, true)
     for (const errand of lost.waiting) this.#lost(errand, fault, false)
   }
 
@@ -373,10 +373,8 @@ export class Member {
     const lost = host.lanes.map(lane => lane.lose())
     host.kill(reason)
     const fault = new HsmFault('module', reason)
-    for (const { head, waiting } of lost) {
-      if (head !== undefined) this.#lost(head, fault, false)
-      for (const errand of waiting) this.#lost(errand, fault, false)
-    }
+    for (const { suspects, waiting } of lost)
+      for (const errand of [...suspects, ...waiting]) this.#lost(errand, fault, false)
   }
 
   #lost(errand: Errand, fault: HsmFault, suspect: boolean): void {

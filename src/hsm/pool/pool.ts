@@ -77,7 +77,10 @@ export class HsmPool {
   #generation = 0
   /** Replacements of hosts, one after another in the whole region. */
   #replacements: Promise<unknown> = Promise.resolve()
-  /** A command that was in hand when a host ended is tried alone: if it ends another, no other is suspected. */
+  /**
+   * Of the commands that may have ended a host one is tried at a time: if another host ends, it was that one. The others on
+   * that host are suspects then, for the first time.
+   */
   #suspect: Errand | undefined
   #domainReadAtMs = Number.NEGATIVE_INFINITY
   #outstanding = 0
