@@ -3,6 +3,7 @@
  * security.md 4.1. Each step is stored before the next begins, so a rotation that was cut off goes on where it stopped; nothing
  * that was readable before it ceases to be during it. The daemon serves all the while.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Domain, DomainKeyVersion, EnrolledToken } from '../../store/store.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { newVersion, withCheckValues } from './create-domain.ts'
@@ -21,10 +22,18 @@ import {
 import { transferKeys } from './transfer.ts'
 
 export interface RotationParts extends CeremonyParts {
+  /** How long daemons get to take the new version up before the barrier rises. */
+  readonly settleMs?: number
   readonly onProgress?: (progress: SweepProgress) => void
   /** Told of every step once it is done, and waited for: tests stop a rotation there. */
   readonly onStep?: (step: string) => void | Promise<void>
 }
+
+/**
+ * Daemons look at the row twice a second and then replace their hosts. Whoever is later than this has commands that make keys
+ * wait for its fresh hosts; nothing depends on it otherwise.
+ */
+const SETTLE_MS = 3_000
 
 interface Rotating {
   readonly parts: RotationParts
@@ -138,6 +147,7 @@ async function makeVersion({ parts, tokens, source }: Rotating, domain: Domain):
 async function raiseBarrier({ parts, tokens }: Rotating, domain: Domain): Promise<Domain> {
   const left = leftVersionOf(domain)
   const keys = forksOf(domain, ({ version }) => version === left)
+  await sleep(parts.settleMs ?? SETTLE_MS)
   for (const token of tokens) {
     await token.ceremony.call('destroyVersions', { domain: keys, objects: 'makes' })
     await parts.onStep?.(`barrier in ${token.label}`)
