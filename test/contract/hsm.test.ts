@@ -495,7 +495,13 @@ describe('a host', () => {
     host = started.host
     expect(started.event).toMatchObject({
       type: 'ready',
-      profile: { label: 'left', wrapScheme: 'RFC5649', kdf: 'AES-CBC-DATA' },
+      profile: {
+        label: 'left',
+        wrapSchemes: ['RFC5649', 'RFC3394'],
+        kdfs: ['AES-CBC-DATA'],
+        gcm: 'token',
+        gcmIv: 'caller',
+      },
     })
   })
 

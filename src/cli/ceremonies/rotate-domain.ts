@@ -45,12 +45,17 @@ interface Rotating {
 /** Begins a rotation, or goes on with the one that is under way. Throws HsmFault and {@link CommandFailed}. */
 export async function rotateDomain(parts: RotationParts, region: RegionConfiguration): Promise<Domain> {
   let domain = await requireDomain(parts, region.name)
+  if (domain.schemes.wrapScheme === 'resident')
+    throw new CommandFailed(
+      `${region.name}: the keys of this domain reside in their tokens: it has no domain key to rotate`,
+    )
   await using open = await OpenTokens.reachable(region.tokens, parts.logger)
   const tokens = requireEveryToken(domain, open)
   const [source] = tokens
   if (source === undefined) throw new CommandFailed(`${region.name}: no enrolled token can be reached`)
   // Whoever has no SO PIN learns it before anything has changed.
-  await source.ceremony.call('proveOfficer', { officerPin: await parts.officerPin(region.name) })
+  if (source.trusted === 'enforced')
+    await source.ceremony.call('proveOfficer', { officerPin: await parts.officerPin(region.name) })
   const rotating: Rotating = { parts, tokens, source }
   if (domain.rotation !== undefined)
     parts.say(`${region.name}: going on with a rotation at step ${domain.rotation.step}`)
@@ -191,14 +196,14 @@ async function sweep({ parts, source }: Rotating, domain: Domain): Promise<void>
   const left = leftVersionOf(domain)
   await using processes = new AsyncDisposableStack()
   const rewrapper = await openToken(source.location, processes, parts.logger)
-  const { domainId, domainKeys } = forksOf(domain, ({ version }) => version === left)
-  const keys = { domainId, domainKeys, macKeys: [] }
+  const { domainId, schemes, domainKeys } = forksOf(domain, ({ version }) => version === left)
+  const keys = { domainId, schemes, domainKeys, macKeys: [] }
   const transfer = await transferKeys(parts, region, { from: source, to: rewrapper, keys, witnessed: false })
   const of = (kind: DomainKeyVersion['kind']) =>
     domain.versions
       .filter(version => version.kind === kind && version.version >= left && version.state === 'active')
       .map(({ version, forkId, checkValue }) => ({ version, forkId, checkValue }))
-  const description = { id: domain.id, region, domainKeys: of('dk'), macKeys: of('mac') }
+  const description = { id: domain.id, region, schemes, domainKeys: of('dk'), macKeys: of('mac') }
   await rewrapper.ceremony.call('beginRewrap', { domain: description, transfer })
   await parts.onStep?.('twin made')
   await sweepEkts({ ...parts, rewrapper: rewrapper.ceremony }, region, left)

@@ -293,10 +293,10 @@ describe('a transfer key', () => {
       await attacker.call('open', { location: ceremonies.locations.b! })
       const wanted = await target.call('beginTransfer', {})
       const swapped = await attacker.call('beginTransfer', {})
-      const { id, versions } = await ceremonies.domain()
+      const { id, schemes, versions } = await ceremonies.domain()
       const forks = (kind: 'dk' | 'mac') =>
         versions.filter(each => each.kind === kind).map(({ version, forkId }) => ({ version, forkId }))
-      const domain = { domainId: id, domainKeys: forks('dk'), macKeys: forks('mac') }
+      const domain = { domainId: id, schemes, domainKeys: forks('dk'), macKeys: forks('mac') }
       const officerPin = { file: ceremonies.officerPinFile }
       // The attacker's key under the fingerprint that people have compared.
       const transferKey = { ...swapped, fingerprint: wanted.fingerprint }
