@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { userArn } from '../../../src/model/arn.ts'
+import type { Approval, ApprovalRequest, Officer } from '../../../src/model/dual-control.ts'
 import type { AccessKey, Identity } from '../../../src/model/identity.ts'
 import { type Alias, arnOf, type KeyMaterial, type KmsKey } from '../../../src/model/key.ts'
 import { kidOf, newKeyId } from '../../../src/model/key-id.ts'
@@ -79,6 +80,7 @@ export function makeAccessKey(identity: Identity, createdAtMs = 7): AccessKey {
 export function makeDomain(): Domain {
   const version = (kind: 'dk' | 'mac', number: number) => ({
     ...{ kind, version: number, forkId: randomBytes(16).toString('hex'), checkValue: randomBytes(8).toString('hex') },
+    ...{ state: 'active' as const, sweptAtMs: undefined },
   })
   return {
     id: randomBytes(16).toString('hex'),
@@ -87,6 +89,8 @@ export function makeDomain(): Domain {
     sealed: true,
     schemes: { wrapScheme: 'RFC3394', kdf: 'SP800-108-HMAC-SHA256' },
     createdAtMs: 11,
+    generation: 1,
+    rotation: undefined,
     versions: [version('dk', 1), version('dk', 2), version('mac', 1), version('mac', 2)],
     tokens: [
       {
@@ -95,6 +99,7 @@ export function makeDomain(): Domain {
         state: 'enrolled',
         auditPublicKey: randomBytes(91),
         enrolledAtMs: 12,
+        versions: [1, 2],
         sealed: true,
       },
       {
@@ -103,6 +108,7 @@ export function makeDomain(): Domain {
         state: 'enrolling',
         auditPublicKey: Buffer.alloc(0),
         enrolledAtMs: 13,
+        versions: [],
         sealed: false,
       },
     ],
@@ -111,4 +117,18 @@ export function makeDomain(): Domain {
 
 export function makeDaemonKey(): DaemonKey {
   return { purpose: 'identity', region: SCOPE.region, kid: kidOf(newKeyId()), ekt: makeEkt() }
+}
+
+export function makeOfficer(name: string): Officer {
+  const key = randomBytes(32).toString('base64')
+  return { name, publicKey: `ssh-ed25519 ${key}`, fingerprint: `SHA256:${key}`, addedAtMs: 21 }
+}
+
+export function makeApprovalRequest(createdAtMs = 31): ApprovalRequest {
+  const id = randomBytes(16).toString('hex')
+  return { id, text: `what is asked by ${id}\n`, state: 'open', createdAtMs, generation: 1, approvals: [] }
+}
+
+export function makeApproval({ name, fingerprint }: Officer, approvedAtMs = 32): Approval {
+  return { officer: name, fingerprint, signature: `a signature of ${name}`, approvedAtMs, counted: false }
 }
