@@ -14,12 +14,12 @@ export class NotReady extends Error {
 }
 
 /** The domain of a region as a host is told of it: the versions that are in use. */
-export function describeDomain({ id, region, versions }: Domain): DomainDescription {
+export function describeDomain({ id, region, schemes, versions }: Domain): DomainDescription {
   const of = (kind: 'dk' | 'mac'): KeyVersion[] =>
     versions
       .filter(version => version.kind === kind && version.state === 'active')
       .map(({ version, forkId, checkValue }) => ({ version, forkId, checkValue }))
-  return { id, region, domainKeys: of('dk'), macKeys: of('mac') }
+  return { id, region, schemes, domainKeys: of('dk'), macKeys: of('mac') }
 }
 
 /** Starts the pool of one region. Throws {@link NotReady} when the region has no domain yet. */
@@ -39,7 +39,7 @@ export async function composePool(
   const tokens = locations.map((token, index) => tokenSettings(token, index, configuration.hsm, description))
   const pool: HsmPool = new HsmPool(
     {
-      ...{ region: region.name, tokens, ...limits },
+      ...{ region: region.name, tokens, resident: description.domainKeys.length === 0, ...limits },
       async onStaleDomain() {
         const row = await store.reader.findDomain(region.name)
         if (row?.state === 'ready') void pool.useDomain(describeDomain(row)).catch(refused)

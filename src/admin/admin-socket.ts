@@ -6,6 +6,7 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler } 
 import { z } from 'zod'
 import type { HsmPool } from '../hsm/pool/pool.ts'
 import { type Identities, IdentityRefused } from '../keyring/identities.ts'
+import type { ResidentReport } from '../keyring/resident-report.ts'
 import { KmsError } from '../model/errors.ts'
 import { type AccessKey, FULL_ACCESS_POLICY_NAME, type Identity } from '../model/identity.ts'
 import type { Logger } from '../telemetry/logger.ts'
@@ -28,8 +29,12 @@ const shapes = {
   'access-key/enable': ofAccessKey,
   'access-key/delete': ofAccessKey,
   status: z.strictObject({}),
+  'resident-keys': z.strictObject({}),
   'hsm/unlock': z.strictObject({ region: z.string().max(64), hsm: z.string().max(64) }),
 } as const
+
+/** Requests that change nothing, and leave no line in the log. */
+const READ_ONLY: ReadonlySet<keyof typeof shapes> = new Set(['status', 'resident-keys'])
 
 /** What the operator asked for cannot be done; the message says why. */
 class RequestRefused extends Error {}
@@ -40,10 +45,13 @@ export type AdminRequest<N extends AdminRequestName> = z.infer<(typeof shapes)[N
 export function createAdminSocket({
   identities,
   pools,
+  residents,
   logger,
 }: {
   identities: Identities
   pools: ReadonlyMap<string, HsmPool>
+  /** Looks into the tokens whose HBKs reside there. */
+  residents: { report(): Promise<ResidentReport[]> }
   logger: Logger
 }): Express {
   const answers: { readonly [N in AdminRequestName]: (request: AdminRequest<N>) => Promise<unknown> } = {
@@ -65,6 +73,7 @@ export function createAdminSocket({
       await identities.removeAccessKey(request.account, request.name, request.accessKeyId)
       return {}
     },
+    'resident-keys': async () => (await residents.report()).map(({ unmade: _, ...report }) => report),
     status: async () => ({ pid: process.pid, ...statusOf(pools.values()) }),
     'hsm/unlock': async ({ region, hsm }) => {
       const pool = pools.get(region)
@@ -79,7 +88,7 @@ export function createAdminSocket({
     async (request, response) => {
       const parsed = shapes[requestName].parse(request.body)
       response.json(await (answers[requestName] as (request: unknown) => Promise<unknown>)(parsed))
-      if (requestName !== 'status') logger.info('admin request', { request: requestName, ...parsed })
+      if (!READ_ONLY.has(requestName)) logger.info('admin request', { request: requestName, ...parsed })
     }
 
   const fail: ErrorRequestHandler = (error: unknown, request, response, _next) => {

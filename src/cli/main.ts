@@ -37,6 +37,8 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 const program = new Command('strongroom')
   .description('a key management service on PKCS#11 HSMs that speaks the AWS KMS API')
   .version(version)
+  // `domain destroy-version --version N` means another version than `strongroom --version`.
+  .enablePositionalOptions()
   .showHelpAfterError('(--help tells more)')
   .addHelpText(
     'after',

@@ -40,3 +40,11 @@ export function officerPinsFrom(files: readonly string[]): OfficerPins {
     },
   }
 }
+
+/** For commands that enrol. */
+export function openTokenOption(): Option {
+  return new Option(
+    '--allow-open-token',
+    'enrol a token that cannot enforce a sealed domain; the domain is open from then on',
+  )
+}

@@ -22,6 +22,7 @@ export interface CeremonyOptions {
   readonly config: string
   readonly region?: string
   readonly soPinFile?: readonly string[]
+  readonly allowOpenToken?: boolean
   readonly output?: 'text' | 'json'
 }
 
@@ -29,7 +30,7 @@ export interface CeremonyRun {
   readonly parts: CeremonyParts
   readonly configuration: Configuration
   /** The one that the ceremony is about; the first one where it is about all of them. */
-  readonly region: RegionConfiguration
+  readonly region: Configuration['regions'][number]
   readonly state: StateFolder
 }
 
@@ -71,6 +72,7 @@ export async function runCeremony<T>(
   const pins = officerPinsFrom(options.soPinFile ?? [])
   const parts: CeremonyParts = {
     ...{ store, clock: systemClock, logger: createLogger('warn'), say: sayerOf(options), command },
+    allowOpenToken: options.allowOpenToken === true,
     officerPin: region => pins.of(region),
     confirmFingerprint: async shown => !pins.attended(shown.region) || confirmed(shown),
   }
@@ -130,7 +132,7 @@ export async function inspectDomains<T>(
 }
 
 /** The region that was named, or the only one. Throws {@link CommandFailed}. */
-export function chosenRegion({ regions }: Configuration, name: string | undefined): RegionConfiguration {
+export function chosenRegion({ regions }: Configuration, name: string | undefined): Configuration['regions'][number] {
   const [first, ...others] = regions
   const region = name === undefined && others.length === 0 ? first : regions.find(each => each.name === name)
   if (region !== undefined) return region
@@ -143,7 +145,7 @@ export function chosenRegion({ regions }: Configuration, name: string | undefine
 }
 
 /** The regions that a command without `--region` is about: all of them. */
-export function chosenRegions(configuration: Configuration, name: string | undefined): readonly RegionConfiguration[] {
+export function chosenRegions(configuration: Configuration, name: string | undefined): Configuration['regions'] {
   return name === undefined ? configuration.regions : [chosenRegion(configuration, name)]
 }
 

@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import { parsePkcs11Uri } from '../base/pkcs11-uri.ts'
 import { REGION_NAME, REGION_NAME_MAX } from '../base/region.ts'
+import { ANY, GCM_IV_MAKERS, KDF_SCHEMES, KEY_WRAP_SCHEMES } from '../base/token-schemes.ts'
 
 export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
@@ -35,6 +36,19 @@ const token = z.strictObject({
   /** Host processes and threads for this token, in the place of what `hsm` says. */
   hosts: z.int().min(1).max(HOSTS_MAX).optional(),
   threads: z.int().min(1).max(THREADS_MAX).optional(),
+  /** The string that some modules want of C_Initialize, NSS for one; empty for none. */
+  libraryParameters: z.string().max(2_048).default(''),
+  /** Pins parts of what the self-tests of this token find. It never adds what they did not prove. */
+  profile: z
+    .strictObject({
+      /** The one way that keys are wrapped. */
+      wrapScheme: z.enum([ANY, ...KEY_WRAP_SCHEMES]).default(ANY),
+      /** The one way that data encryption keys are derived. */
+      kdf: z.enum([ANY, ...KDF_SCHEMES]).default(ANY),
+      /** Who makes the IV of AES-GCM: the caller, or the token, which tells it in the parameter or after the tag. */
+      gcmIv: z.enum([ANY, ...GCM_IV_MAKERS]).default(ANY),
+    })
+    .prefault({}),
 })
 
 const region = z.strictObject({

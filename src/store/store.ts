@@ -2,9 +2,11 @@
  * The key store as everybody else sees it: a Reader, a Transaction that also writes, and the hot reads that memory
  * answers. An acknowledged transaction is on disk. No SQL and no row type leaves this folder.
  */
+
+import type { Schemes } from '../hsm/contract/token-profile.ts'
 import type { Approval, ApprovalRequest, DualControl } from '../model/dual-control.ts'
 import type { AccessKey, Identity } from '../model/identity.ts'
-import type { Alias, KeyMaterial, KmsKey, Tag } from '../model/key.ts'
+import type { Alias, Ekt, KeyMaterial, KmsKey, Tag } from '../model/key.ts'
 
 /** Names a key or alias space: every record belongs to one account in one region. */
 export interface Scope {
@@ -28,6 +30,8 @@ export interface EnrolledToken {
   readonly enrolledAtMs: number
   /** The versions whose keys it is known to hold, in ascending order. An unreachable token keeps what it held. */
   readonly versions: readonly number[]
+  /** Whether this token enforces the attributes of security.md 3. */
+  readonly sealed: boolean
 }
 
 /** One version of a domain key or domain MAC key: 16 random bytes tell two keys of one number apart; 64-bit check value. */
@@ -65,8 +69,10 @@ export interface Domain {
   readonly region: string
   /** `creating` until the first token holds all of its keys. */
   readonly state: 'creating' | 'ready'
-  /** Whether the tokens enforce the attributes of security.md 3. */
+  /** Whether all of its tokens enforce the attributes of security.md 3. */
   readonly sealed: boolean
+  /** What new EKTs are made by; every token of the domain has them. */
+  readonly schemes: Schemes
   readonly createdAtMs: number
   /** Grows by one with every change: of two ceremonies that change a domain at once, one is refused. */
   readonly generation: number
@@ -144,6 +150,32 @@ export interface Reader {
   findApprovalRequest(id: string): Promise<ApprovalRequest | undefined>
   /** The newest first. */
   listApprovalRequests(states: readonly ApprovalRequest['state'][], limit: number): Promise<ApprovalRequest[]>
+
+  listResidentObjects(region: string): Promise<ResidentObject[]>
+  /** Objects of each token of a region, in whatever state, by serial. */
+  countResidentObjects(region: string): Promise<Map<string, number>>
+  /** What tokens of any region are still to destroy. */
+  listDoomedObjects(): Promise<DoomedObject[]>
+}
+
+/** An HBK as an object of a token (formats/resident-key.ts). */
+export interface ResidentObject {
+  readonly region: string
+  /** Of the token. */
+  readonly serial: string
+  readonly ckaId: Buffer
+  /**
+   * - `creating`: about to be made, or made and not recorded because a crash came between; never in use.
+   * - `ready`: a stored EKT record names it.
+   * - `destroying`: its record is gone, and the token has not confirmed that it destroyed the object.
+   */
+  readonly state: 'creating' | 'ready' | 'destroying'
+  readonly createdAtMs: number
+}
+
+/** An object that is to be destroyed, with the record that proves which one is meant. */
+export interface DoomedObject extends ResidentObject {
+  readonly ekt: Ekt
 }
 
 /** An HBK of the daemon's own. */
@@ -155,11 +187,14 @@ export interface DaemonKey {
 }
 
 export interface Transaction extends Reader {
-  /** Throws {@link VersionSwept} when a material is under a domain key version that a rotation has left behind. */
+  /**
+   * Throws {@link VersionSwept} when a material is under a domain key version that a rotation has left behind. Resident HBKs
+   * become `ready` with it; their objects must have been inserted as `creating`.
+   */
   insertKey(key: KmsKey): Promise<void>
   /** Writes state, description, policy and deletion date; `generation` must be one above the stored one, or it throws. */
   updateKey(key: KmsKey): Promise<void>
-  /** Removes the key, its EKT records, aliases and tags, and leaves a tombstone. */
+  /** Removes the key, its EKT records, aliases and tags, and leaves a tombstone; resident HBKs are then to be destroyed. */
   deleteKey(key: KmsKey, nowMs: number): Promise<void>
 
   insertAlias(alias: Alias): Promise<void>
@@ -182,6 +217,7 @@ export interface Transaction extends Reader {
 
   /** Writes a domain with its versions and tokens; `generation` must be one above the stored one, or it throws. */
   putDomain(domain: Domain): Promise<void>
+  /** A resident HBK becomes `ready` with it. */
   insertDaemonKey(key: DaemonKey): Promise<void>
   /** Puts a re-wrapped record in the place of the one that was read. False when that one is no longer there. */
   replaceEkt(old: StoredEkt, record: Buffer): Promise<boolean>
@@ -194,6 +230,10 @@ export interface Transaction extends Reader {
   updateApprovalRequest(request: ApprovalRequest): Promise<void>
   /** One for each key and request. */
   insertApproval(requestId: string, approval: Approval): Promise<void>
+
+  insertResidentObject(object: ResidentObject): Promise<void>
+  /** Removes a row that has the given state still, or throws. */
+  deleteResidentObject(object: ResidentObject): Promise<void>
 }
 
 /**

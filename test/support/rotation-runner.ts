@@ -22,6 +22,6 @@ const parts = {
   say() {},
   officerPin: async () => ({ file: officerPinFile }),
 }
-await rotateDomain({ ...parts, onStep }, region)
+await rotateDomain({ ...parts, onStep, settleMs: 0 }, region)
 await store.close()
 process.disconnect?.()

@@ -83,8 +83,9 @@ export async function makeCeremonies(labels: readonly string[]): Promise<Ceremon
       const description = describeDomain(described ?? (await domain()))
       const limits = { cachedHbks: 10_000, hbkLifetimeMs: 600_000 }
       const { host, event } = await Host.start({ token: byLabel[label]!, domain: description, ...limits })
-      if (event.type !== 'ready') throw new Error(`the host of ${label} did not start: ${event.reason}`)
-      return host
+      if (event.type === 'ready') return host
+      await host[Symbol.asyncDispose]()
+      throw new Error(`the host of ${label} did not start: ${event.reason}`)
     },
     async rotateKilledAt(killAt) {
       const order: RotationOrder = { storePath, region: region(), officerPinFile, killAt }

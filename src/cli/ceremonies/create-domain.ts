@@ -1,6 +1,8 @@
 /** A domain's keys, generated in a first token. An interrupted creation is begun again under the same id. */
 import { randomBytes } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import type { DomainInToken } from '../../hsm/contract/ceremony.ts'
+import type { Schemes } from '../../hsm/contract/token-profile.ts'
 import type { Domain, DomainKeyVersion, EnrolledToken } from '../../store/store.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { type CeremonyParts, changeDomain, commit } from './parts.ts'
@@ -15,10 +17,14 @@ export async function createDomain(
   region: string,
   unfinished: Domain | undefined,
   token: OpenedToken,
+  schemes: Schemes,
 ): Promise<Domain> {
   const { clock, say } = parts
-  const started = unfinished ?? newDomain(region, clock())
-  if (unfinished === undefined) await commit(parts, region, `began domain ${started.id}`, tx => tx.putDomain(started))
+  const resumed = unfinished !== undefined && isDeepStrictEqual(unfinished.schemes, schemes)
+  const started = resumed
+    ? unfinished
+    : { ...newDomain(region, schemes, clock()), generation: (unfinished?.generation ?? 0) + 1 }
+  if (!resumed) await commit(parts, region, `began domain ${started.id}`, tx => tx.putDomain(started))
   await token.ceremony.call('discardDomain', { domainId: started.id })
   const made = await token.ceremony.call('createDomain', forksOf(started))
   const domain = await changeDomain(
@@ -33,6 +39,8 @@ export async function createDomain(
     `created domain ${started.id} in token ${nameOf(token)}`,
   )
   say(`${region}: created domain ${domain.id} in token ${nameOf(token)}`)
+  if (schemes.wrapScheme === 'resident')
+    say(`${region}: token "${token.label}" cannot wrap keys: each key will reside in one token and nowhere else`)
   return domain
 }
 
@@ -63,20 +71,24 @@ export function enrolledToken(token: OpenedToken, held: DomainInToken, nowMs: nu
   return {
     ...{ serial, label, state: 'enrolled', enrolledAtMs: nowMs },
     auditPublicKey: Buffer.from(held.auditPublicKey ?? '', 'base64'),
-    versions: held.domainKeys.map(({ version }) => version),
+    sealed: held.sealed === true,
+    versions: held.macKeys.map(({ version }) => version),
   }
 }
 
-function newDomain(region: string, nowMs: number): Domain {
+/** A domain without domain keys is one of tokens that cannot wrap: its HBKs reside in them. */
+function newDomain(region: string, schemes: Schemes, nowMs: number): Domain {
+  const mac = newVersion('mac', FIRST_VERSION, 'active')
   return {
     id: randomBytes(ID_BYTES).toString('hex'),
     region,
     state: 'creating',
     sealed: false,
+    schemes,
     createdAtMs: nowMs,
     generation: 1,
     rotation: undefined,
-    versions: [newVersion('dk', FIRST_VERSION, 'active'), newVersion('mac', FIRST_VERSION, 'active')],
+    versions: schemes.wrapScheme === 'resident' ? [mac] : [newVersion('dk', FIRST_VERSION, 'active'), mac],
     tokens: [],
   }
 }

@@ -5,6 +5,7 @@
 import type { Domain } from '../../store/store.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { createDomain } from './create-domain.ts'
+import { schemesFor } from './domain-schemes.ts'
 import { enrolToken } from './enrol-token.ts'
 import { type CeremonyParts, type RegionConfiguration, requireDomain } from './parts.ts'
 import { neverEnrolled } from './receiving-tokens.ts'
@@ -20,7 +21,10 @@ export async function ensureDomain(parts: CeremonyParts, region: RegionConfigura
   const source = known?.state === 'ready' ? await findSource(known, tokens) : tokens.opened[0]
   if (source === undefined)
     throw new CommandFailed(`no configured token of ${region.name} holds its domain ${known?.id ?? ''}`)
-  let domain = known?.state === 'ready' ? known : await createDomain(parts, region.name, known, source)
+  let domain =
+    known?.state === 'ready'
+      ? known
+      : await createDomain(parts, region.name, known, source, schemesFor(region.name, tokens.opened))
   for (const token of tokens.opened) {
     const state = stateOf(domain, token.serial)
     if (state === 'retired') parts.say(`${region.name}: token ${nameOf(token)} is retired, and stays so`)
@@ -36,10 +40,11 @@ export async function ensureCreated(parts: CeremonyParts, region: RegionConfigur
     parts.say(`${region.name}: domain ${known.id} is there already`)
     return known
   }
-  await using tokens = await OpenTokens.all(region.tokens.slice(0, 1), parts.logger)
+  // Each of them has its say in how the region's keys are wrapped.
+  await using tokens = await OpenTokens.all(region.tokens, parts.logger)
   const [first] = tokens.opened
   if (first === undefined) throw new CommandFailed(`region ${region.name} has no token`)
-  return await createDomain(parts, region.name, known, first)
+  return await createDomain(parts, region.name, known, first, schemesFor(region.name, tokens.opened))
 }
 
 /** `domain enrol`: the named token, retired or not, or every configured one that was never enrolled. */

@@ -2,6 +2,7 @@
 import type { Domain, EnrolledToken } from '../../store/store.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { enrolledToken } from './create-domain.ts'
+import { requireSchemes, requireSealing } from './domain-schemes.ts'
 import { type CeremonyParts, changeDomain } from './parts.ts'
 import { forksOf, keysIn, nameOf, type OpenedToken, requireSameKeys, writeVersionOf } from './tokens.ts'
 import { transferKeys } from './transfer.ts'
@@ -17,10 +18,12 @@ export async function enrolToken(
   const { region } = domain
   if (domain.rotation !== undefined)
     throw new CommandFailed(`${region}: a rotation is under way: finish it with "domain rotate", then enrol the token`)
+  requireSchemes(domain, source, token)
+  requireSealing(domain, token, parts)
   const others = domain.tokens.filter(({ serial }) => serial !== token.serial)
   const enrolling: EnrolledToken = {
     ...{ serial: token.serial, label: token.label, state: 'enrolling', enrolledAtMs: clock(), versions: [] },
-    auditPublicKey: Buffer.alloc(0),
+    ...{ auditPublicKey: Buffer.alloc(0), sealed: false },
   }
   const begun = await changeDomain(
     parts,
@@ -42,7 +45,9 @@ export async function enrolToken(
     parts,
     begun,
     { sealed, tokens: [...others, enrolledToken(token, received, clock())] },
-    `enrolled token ${nameOf(token)}`,
+    sealed || !domain.sealed
+      ? `enrolled token ${nameOf(token)}`
+      : `enrolled token ${nameOf(token)}, which does not enforce what seals the domain: it is open now`,
   )
   say(`${region}: enrolled token ${nameOf(token)}`)
   return enrolled

@@ -2,14 +2,17 @@
 import { randomUUID } from 'node:crypto'
 import { userInfo } from 'node:os'
 import type { Clock } from '../../base/clock.ts'
-import type { Configuration } from '../../config/schema.ts'
 import type { PinSource } from '../../hsm/contract/ceremony.ts'
+import type { TokenLocation } from '../../hsm/contract/host-configuration.ts'
 import { ChangedMeanwhile } from '../../store/faults.ts'
 import type { CeremonyRecord, Domain, Store, Transaction } from '../../store/store.ts'
 import type { Logger } from '../../telemetry/logger.ts'
 import { CommandFailed } from '../admin-client.ts'
 
-export type RegionConfiguration = Configuration['regions'][number]
+export interface RegionConfiguration {
+  readonly name: string
+  readonly tokens: readonly TokenLocation[]
+}
 
 /** A transfer key as each side has worked out its fingerprint. */
 export interface ShownFingerprints {
@@ -26,6 +29,8 @@ export interface CeremonyParts {
   readonly logger: Logger
   /** The SO PIN of the token that the domain is carried from; asked for only when keys are moved. */
   readonly officerPin: (region: string) => Promise<PinSource>
+  /** Whether a token that cannot enforce a sealed domain may be enrolled in one; the domain is open from then on. */
+  readonly allowOpenToken?: boolean
   /** Asks a person whether both sides show the same; resolves with the answer. Without it nobody is asked. */
   readonly confirmFingerprint?: (shown: ShownFingerprints) => Promise<boolean>
   /** A line for the operator. */

@@ -17,6 +17,11 @@ export async function retireToken(parts: CeremonyParts, region: RegionConfigurat
       throw new CommandFailed(
         `${region.name}: ${nameOf(token)} is the last token of the domain: without it every key of the region is lost`,
       )
+    const resident = (await parts.store.reader.countResidentObjects(region.name)).get(token.serial) ?? 0
+    if (resident > 0)
+      throw new CommandFailed(
+        `${region.name}: ${resident} keys reside in ${nameOf(token)} and nowhere else: delete them first, with their data re-encrypted`,
+      )
     const retired = { ...token, state: 'retired' as const }
     domain = await changeDomain(parts, domain, { tokens: replace(domain, retired) }, `retired token ${nameOf(token)}`)
     parts.say(`${region.name}: retired token ${nameOf(token)}`)

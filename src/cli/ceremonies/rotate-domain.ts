@@ -3,6 +3,7 @@
  * security.md 4.1. Each step is stored before the next begins, so a rotation that was cut off goes on where it stopped; nothing
  * that was readable before it ceases to be during it. The daemon serves all the while.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Domain, DomainKeyVersion, EnrolledToken } from '../../store/store.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { newVersion, withCheckValues } from './create-domain.ts'
@@ -21,10 +22,18 @@ import {
 import { transferKeys } from './transfer.ts'
 
 export interface RotationParts extends CeremonyParts {
+  /** How long daemons get to take the new version up before the barrier rises. */
+  readonly settleMs?: number
   readonly onProgress?: (progress: SweepProgress) => void
   /** Told of every step once it is done, and waited for: tests stop a rotation there. */
   readonly onStep?: (step: string) => void | Promise<void>
 }
+
+/**
+ * Daemons look at the row twice a second and then replace their hosts. Whoever is later than this has commands that make keys
+ * wait for its fresh hosts; nothing depends on it otherwise.
+ */
+const SETTLE_MS = 3_000
 
 interface Rotating {
   readonly parts: RotationParts
@@ -36,12 +45,17 @@ interface Rotating {
 /** Begins a rotation, or goes on with the one that is under way. Throws HsmFault and {@link CommandFailed}. */
 export async function rotateDomain(parts: RotationParts, region: RegionConfiguration): Promise<Domain> {
   let domain = await requireDomain(parts, region.name)
+  if (domain.schemes.wrapScheme === 'resident')
+    throw new CommandFailed(
+      `${region.name}: the keys of this domain reside in their tokens: it has no domain key to rotate`,
+    )
   await using open = await OpenTokens.reachable(region.tokens, parts.logger)
   const tokens = requireEveryToken(domain, open)
   const [source] = tokens
   if (source === undefined) throw new CommandFailed(`${region.name}: no enrolled token can be reached`)
   // Whoever has no SO PIN learns it before anything has changed.
-  await source.ceremony.call('proveOfficer', { officerPin: await parts.officerPin(region.name) })
+  if (source.trusted === 'enforced')
+    await source.ceremony.call('proveOfficer', { officerPin: await parts.officerPin(region.name) })
   const rotating: Rotating = { parts, tokens, source }
   if (domain.rotation !== undefined)
     parts.say(`${region.name}: going on with a rotation at step ${domain.rotation.step}`)
@@ -138,6 +152,7 @@ async function makeVersion({ parts, tokens, source }: Rotating, domain: Domain):
 async function raiseBarrier({ parts, tokens }: Rotating, domain: Domain): Promise<Domain> {
   const left = leftVersionOf(domain)
   const keys = forksOf(domain, ({ version }) => version === left)
+  await sleep(parts.settleMs ?? SETTLE_MS)
   for (const token of tokens) {
     await token.ceremony.call('destroyVersions', { domain: keys, objects: 'makes' })
     await parts.onStep?.(`barrier in ${token.label}`)
@@ -181,14 +196,14 @@ async function sweep({ parts, source }: Rotating, domain: Domain): Promise<void>
   const left = leftVersionOf(domain)
   await using processes = new AsyncDisposableStack()
   const rewrapper = await openToken(source.location, processes, parts.logger)
-  const { domainId, domainKeys } = forksOf(domain, ({ version }) => version === left)
-  const keys = { domainId, domainKeys, macKeys: [] }
+  const { domainId, schemes, domainKeys } = forksOf(domain, ({ version }) => version === left)
+  const keys = { domainId, schemes, domainKeys, macKeys: [] }
   const transfer = await transferKeys(parts, region, { from: source, to: rewrapper, keys, witnessed: false })
   const of = (kind: DomainKeyVersion['kind']) =>
     domain.versions
       .filter(version => version.kind === kind && version.version >= left && version.state === 'active')
       .map(({ version, forkId, checkValue }) => ({ version, forkId, checkValue }))
-  const description = { id: domain.id, region, domainKeys: of('dk'), macKeys: of('mac') }
+  const description = { id: domain.id, region, schemes, domainKeys: of('dk'), macKeys: of('mac') }
   await rewrapper.ceremony.call('beginRewrap', { domain: description, transfer })
   await parts.onStep?.('twin made')
   await sweepEkts({ ...parts, rewrapper: rewrapper.ceremony }, region, left)

@@ -1,4 +1,6 @@
 /** What a domain is and who holds what of it: the row, and each token's own word. Changes nothing and needs no SO. */
+import { HsmFault } from '../../hsm/contract/fault.ts'
+import type { Ceremony } from '../../hsm/pool/ceremony.ts'
 import type { Domain, DomainKeyVersion } from '../../store/store.ts'
 import { destroyableAtMs } from './destroy-version.ts'
 import { type CeremonyParts, type RegionConfiguration, requireDomain } from './parts.ts'
@@ -80,11 +82,7 @@ export async function showDomain(
   }
   for (const { label, serial, ceremony } of open.opened) {
     if (domain.tokens.some(token => token.serial === serial)) continue
-    const held = await ceremony.call(
-      'describeDomain',
-      forksOf(domain, () => true),
-    )
-    const versionsHeld = held.domainKeys.filter(({ makes, uses }) => makes || uses).map(({ version }) => version)
+    const versionsHeld = await leftoversIn(domain, ceremony)
     tokens.push({ label, serial, state: 'not enrolled', unreachable: null, versions: versionsHeld, keys: [] })
   }
   const { rotation } = domain
@@ -97,6 +95,21 @@ export async function showDomain(
         : { to: rotation.to, step: rotation.step, since: moment(rotation.startedAtMs), left },
     versions,
     tokens,
+  }
+}
+
+/** Versions of which a token that is not enrolled holds something: what an interrupted enrolment left. */
+async function leftoversIn(domain: Domain, ceremony: Ceremony): Promise<number[]> {
+  try {
+    const { macKeys } = await ceremony.call(
+      'describeDomain',
+      forksOf(domain, () => true),
+    )
+    return macKeys.filter(({ makes, uses }) => makes || uses).map(({ version }) => version)
+  } catch (error) {
+    // A token that lacks what the domain uses holds none of it.
+    if (error instanceof HsmFault) return []
+    throw error
   }
 }
 

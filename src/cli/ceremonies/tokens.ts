@@ -74,8 +74,7 @@ export async function openToken(
   logger: Logger,
 ): Promise<OpenedToken> {
   const ceremony = processes.use(new Ceremony(line => logger.warn('output of a ceremony', { line })))
-  const { uri, environment } = location
-  return { location, ceremony, ...(await ceremony.call('open', { location: { uri, environment } })) }
+  return { location, ceremony, ...(await ceremony.call('open', { location })) }
 }
 
 export function stateOf(domain: Domain, serial: string): EnrolledToken['state'] | undefined {
@@ -93,7 +92,7 @@ export function forksOf(domain: Domain, which: (version: DomainKeyVersion) => bo
     domain.versions
       .filter(version => version.kind === kind && which(version))
       .map(({ version, forkId }) => ({ version, forkId }))
-  return { domainId: domain.id, domainKeys: of('dk'), macKeys: of('mac') }
+  return { domainId: domain.id, schemes: domain.schemes, domainKeys: of('dk'), macKeys: of('mac') }
 }
 
 export function isActive({ state }: DomainKeyVersion): boolean {
@@ -150,5 +149,11 @@ export function configuredName(location: TokenLocation | undefined): string {
 function requireDistinct(tokens: readonly OpenedToken[]): void {
   const serials = tokens.map(({ serial }) => serial)
   const twice = tokens.find(({ serial }, at) => serials.indexOf(serial) !== at)
-  if (twice !== undefined) throw new CommandFailed(`token ${nameOf(twice)} is configured twice`)
+  if (twice === undefined) return
+  const labels = new Set(tokens.filter(({ serial }) => serial === twice.serial).map(({ label }) => label))
+  throw new CommandFailed(
+    labels.size > 1
+      ? `tokens ${[...labels].map(label => `"${label}"`).join(' and ')} have one serial number (${twice.serial}): a region takes one of them`
+      : `token ${nameOf(twice)} is configured twice`,
+  )
 }

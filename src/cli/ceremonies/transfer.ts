@@ -30,6 +30,6 @@ export async function transferKeys(
     })
     if (confirmed === false) throw new CommandFailed('the fingerprints were not confirmed: no key has left its token')
   }
-  const officerPin = await parts.officerPin(region)
+  const officerPin = from.trusted === 'enforced' ? await parts.officerPin(region) : undefined
   return from.ceremony.call('exportDomain', { domain: keys, transferKey, officerPin })
 }

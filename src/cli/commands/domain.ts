@@ -10,7 +10,7 @@ import { firstWhenNone, named, neverEnrolled } from '../ceremonies/receiving-tok
 import { retireToken } from '../ceremonies/retire-token.ts'
 import { rotateDomain } from '../ceremonies/rotate-domain.ts'
 import { type ShownDomain, showDomain } from '../ceremonies/show-domain.ts'
-import { officerPinOption } from '../officer-pin.ts'
+import { officerPinOption, openTokenOption } from '../officer-pin.ts'
 import { configurationOption, outputOption } from '../options.ts'
 import { printRecords } from '../print.ts'
 import { Progress } from '../progress.ts'
@@ -45,6 +45,7 @@ export function addDomain(program: Command): void {
   ceremony(domain, 'enrol', 'carry the domain to every configured token that never held it')
     .option('--token <SERIAL|LABEL>', 'to this token only; one that was retired comes back')
     .addOption(officerPinOption())
+    .addOption(openTokenOption())
     .action((options: Options) =>
       change(enrolment(options), options, ({ parts, region }) => enrolTokens(parts, region, options.token)),
     )
@@ -99,10 +100,11 @@ async function change(
   if (shown !== undefined) printRecords('json', shown)
 }
 
-function enrolment({ token }: Options): CeremonyIntent {
+function enrolment({ token, allowOpenToken = false }: Options): CeremonyIntent {
   const unfinished = ({ tokens }: Domain) => tokens.some(({ state }) => state === 'enrolling')
   const receiving = token === undefined ? neverEnrolled : named(token)
-  return { command: 'domain enrol', args: { token: token ?? 'every new one' }, receiving, unfinished }
+  const args = { token: token ?? 'every new one', 'open token': allowOpenToken ? 'allowed' : 'refused' }
+  return { command: 'domain enrol', args, receiving, unfinished }
 }
 
 function retirement({ token = '' }: Options): CeremonyIntent {

@@ -1,12 +1,14 @@
-/** `strongroom hsm`: the tokens of each region, as the running daemon sees them, and what an operator may tell it of them. */
+/** `strongroom hsm`: the tokens of each region, as the running daemon sees them, and what an operator may tell it. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Command, InvalidArgumentError } from 'commander'
 import type { HsmStatus } from '../../admin/health.ts'
 import { loadConfiguration } from '../../config/load.ts'
 import { stateFolderAt } from '../../config/state-folder.ts'
+import type { ResidentReport } from '../../keyring/resident-report.ts'
 import { askDaemon } from '../admin-client.ts'
 import { configurationOption, outputOption } from '../options.ts'
 import { printRecords } from '../print.ts'
+import { addHsmInspect } from './hsm-inspect.ts'
 
 interface StatusOptions {
   readonly config: string
@@ -27,6 +29,7 @@ const HOME = '\u001b[H\u001b[J'
 
 export function addHsm(program: Command): void {
   const hsm = program.command('hsm').description('the tokens that the daemon works with')
+  addHsmInspect(hsm)
   hsm
     .command('status')
     .description('the state of every token, and why; ends with code 1 when a region cannot serve')
@@ -53,6 +56,26 @@ export function addHsm(program: Command): void {
       const { adminSocket } = stateFolderAt(loadConfiguration(config).stateDir)
       await askDaemon(adminSocket, 'hsm/unlock', { region, hsm: name })
       process.stdout.write(`the PIN of ${name} is tried once more; "strongroom hsm status" shows what came of it\n`)
+    })
+  hsm
+    .command('resident-keys')
+    .description(
+      'keys that reside in tokens which cannot wrap them, and objects there that no record names; ends with code 1 when ' +
+        'an object is an orphan or missing',
+    )
+    .addOption(configurationOption())
+    .addOption(outputOption())
+    .action(async ({ config, output }: Pick<StatusOptions, 'config' | 'output'>) => {
+      const { adminSocket } = stateFolderAt(loadConfiguration(config).stateDir)
+      const reports = (await askDaemon(adminSocket, 'resident-keys', {})) as Omit<ResidentReport, 'unmade'>[]
+      const rows = reports.map(report => ({
+        ...report,
+        orphans: report.orphans.join(' ') || 'none',
+        missing: report.missing.join(' ') || 'none',
+        toDestroy: report.toDestroy.length,
+      }))
+      printRecords(output, output === 'json' ? reports : rows)
+      if (reports.some(({ orphans, missing }) => orphans.length + missing.length > 0)) process.exitCode = 1
     })
 }
 

@@ -7,7 +7,7 @@ import { CommandFailed } from '../admin-client.ts'
 import { ensureDomain } from '../ceremonies/domain.ts'
 import { ensureFirstIdentity } from '../ceremonies/first-identity.ts'
 import { neverEnrolled } from '../ceremonies/receiving-tokens.ts'
-import { officerPinOption } from '../officer-pin.ts'
+import { officerPinOption, openTokenOption } from '../officer-pin.ts'
 import { configurationOption } from '../options.ts'
 import { type CeremonyOptions, type CeremonyRun, runCeremony } from '../run-ceremony.ts'
 
@@ -19,6 +19,7 @@ export function addInit(program: Command): void {
     .description('create the domain of each region, enrol its tokens, make the first user')
     .addOption(configurationOption())
     .addOption(officerPinOption())
+    .addOption(openTokenOption())
     .action((options: CeremonyOptions) =>
       runCeremony(
         { command: 'init', everyRegion: true, receiving: neverEnrolled, unfinished: isBeingMade },

@@ -7,6 +7,8 @@ import { ByteReader, ByteWriter } from '../../base/bytes.ts'
 import { DOMAIN_ID_BYTES, EKT_RECORD_MAX_BYTES } from '../../formats/ekt.ts'
 import { FAULT_KINDS, HsmFault } from './fault.ts'
 import { domainDescription, keyVersion, tokenLocation } from './host-configuration.ts'
+import { tokenInspection } from './token-inspection.ts'
+import { OAEP_HASHES, schemes, tokenIdentity, tokenProfile } from './token-profile.ts'
 
 const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`))
 const base64 = z.string().max(8_192)
@@ -19,13 +21,12 @@ export const REWRAP_BATCH_BYTES = 36_864
 export const pinSource = z.union([z.strictObject({ file: z.string() }), z.strictObject({ typed: z.string().max(255) })])
 export type PinSource = z.infer<typeof pinSource>
 
-const token = z.strictObject({ label: z.string(), serial: z.string(), manufacturer: z.string(), model: z.string() })
-
 const keyFork = keyVersion.omit({ checkValue: true })
 
-/** Versions of a domain's keys, without what only a token can say of them. */
+/** Versions of a domain's keys, without what only a token can say of them. No domain key: its HBKs reside in tokens. */
 const forks = z.strictObject({
   domainId: hex(DOMAIN_ID_BYTES),
+  schemes,
   domainKeys: z.array(keyFork),
   macKeys: z.array(keyFork),
 })
@@ -53,9 +54,6 @@ const domainInToken = z.strictObject({
 })
 export type DomainInToken = z.infer<typeof domainInToken>
 
-const OAEP_HASHES = ['SHA-256', 'SHA-1'] as const
-export type OaepHash = (typeof OAEP_HASHES)[number]
-
 /** The public half of a one-shot transfer key. */
 const transferKey = z.strictObject({
   modulus: base64,
@@ -81,10 +79,12 @@ export const ceremonyCommands = {
   /** Initialises a free slot of the module under the URI's token label; a token of that label is left as it is. */
   initialiseToken: command(
     z.strictObject({ location: tokenLocation, officerPin: pinSource }),
-    token.extend({ initialised: z.boolean() }),
+    tokenIdentity.extend({ initialised: z.boolean() }),
   ),
   /** Opens the token and logs the user in; every command below wants it. */
-  open: command(z.strictObject({ location: tokenLocation }), token),
+  open: command(z.strictObject({ location: tokenLocation }), tokenProfile),
+  /** What the token says of itself and what self-tests say of it; wants no other command before it. */
+  inspect: command(z.strictObject({ location: tokenLocation }), tokenInspection),
   /** Generates versions of a domain's keys as sealed token objects, and the token's audit key when it has none. */
   createDomain: command(forks, domainInToken),
   /** Which of these versions the token holds, with their check values. */
@@ -95,8 +95,11 @@ export const ceremonyCommands = {
   fingerprintTransferKey: command(transferKey, z.strictObject({ fingerprint: hex(32) })),
   /** Logs the SO in and out again: that the PIN is right, before anything depends on it. Removes forgotten transfer keys. */
   proveOfficer: command(z.strictObject({ officerPin: pinSource }), nothing),
-  /** Wraps the domain's keys under a transfer key that the SO marks trusted for the moment. */
-  exportDomain: command(z.strictObject({ domain: forks, transferKey, officerPin: pinSource }), transfer),
+  /**
+   * Wraps the domain's keys under a transfer key that the SO marks trusted for the moment. A token that does not enforce
+   * trust needs no SO: its user marks the key.
+   */
+  exportDomain: command(z.strictObject({ domain: forks, transferKey, officerPin: pinSource.optional() }), transfer),
   /**
    * Unwraps a transfer into sealed token objects and forgets the transfer key. Of versions below `makes` only the objects that
    * use are made; their check values are read on the way.

@@ -2,13 +2,16 @@
 import { z } from 'zod'
 import { DOMAIN_ID_BYTES } from '../../formats/ekt.ts'
 import { FAULT_KINDS } from './fault.ts'
+import { profilePins, schemes, tokenProfile } from './token-profile.ts'
 
 const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`))
 
-/** Where a token is: an RFC 7512 URI, and the environment its module wants to see before it is loaded. */
+/** Where a token is: an RFC 7512 URI, and what its module wants: an environment before it is loaded, a string of parameters. */
 export const tokenLocation = z.object({
   uri: z.string().max(2_048),
   environment: z.record(z.string(), z.string()),
+  libraryParameters: z.string().max(2_048).optional(),
+  profile: profilePins.optional(),
 })
 export type TokenLocation = z.infer<typeof tokenLocation>
 
@@ -21,11 +24,15 @@ export const keyVersion = z.strictObject({
 })
 export type KeyVersion = z.infer<typeof keyVersion>
 
-/** The domain whose keys the token holds. New EKTs are made under the newest version of each list. */
+/**
+ * The domain whose keys the token holds. New EKTs are made under the newest version of each list. Without domain keys the
+ * tokens cannot wrap, and HBKs reside in them.
+ */
 export const domainDescription = z.strictObject({
   id: hex(DOMAIN_ID_BYTES),
   region: z.string().max(64),
-  domainKeys: z.array(keyVersion).min(1),
+  schemes,
+  domainKeys: z.array(keyVersion),
   macKeys: z.array(keyVersion).min(1),
 })
 export type DomainDescription = z.infer<typeof domainDescription>
@@ -49,18 +56,6 @@ export const hostConfiguration = z.strictObject({
 /** As the pool gives it; what it leaves out has the defaults of the schema. */
 export type HostConfiguration = z.input<typeof hostConfiguration>
 export type CompleteHostConfiguration = z.output<typeof hostConfiguration>
-
-/** What a token can do, in the names of the standards; worked out once, at the host's start. */
-export const tokenProfile = z.strictObject({
-  label: z.string(),
-  serial: z.string(),
-  manufacturer: z.string(),
-  model: z.string(),
-  wrapScheme: z.enum(['RFC5649', 'RFC3394']),
-  kdf: z.enum(['AES-CBC-DATA', 'SP800-108-HMAC-SHA256']),
-  gcm: z.enum(['token']),
-})
-export type TokenProfile = z.infer<typeof tokenProfile>
 
 export const hostEvent = z.discriminatedUnion('type', [
   /** `lanes` is how many of its channels the host serves: fewer than asked for when the token's sessions do not suffice. */

@@ -1,6 +1,7 @@
 /**
  * A known answer: an EKT and a ciphertext of this host's own making, opened again and again. It takes the road of a
- * Decrypt, MAC and unwrapping included, so it proves that the token holds the domain's keys and can work with them.
+ * Decrypt, MAC and unwrapping included, so it proves that the token holds the domain's keys and can work with them. A token
+ * that cannot wrap keeps an HBK for it as a session object.
  */
 import { CONTEXT_HASH_BYTES } from '../../formats/aad.ts'
 import { IV_BYTES, NONCE_BYTES } from '../../formats/ciphertext.ts'
@@ -18,24 +19,24 @@ const REQUEST = {
   keyUsage: 'ENCRYPT_DECRYPT',
 }
 
+type WithHbk = <T>(use: (hbk: Hbk) => T) => T
+
 export class Canary {
-  readonly #backingKeys: BackingKeys
   readonly #sealing: Sealing
-  readonly #record: Buffer
+  readonly #withHbk: WithHbk
   readonly #blob: Buffer
 
-  /** Makes the EKT and the ciphertext. Throws HsmFault. */
+  /** Makes the HBK and the ciphertext. Throws HsmFault. */
   constructor(backingKeys: BackingKeys, sealing: Sealing) {
-    this.#backingKeys = backingKeys
     this.#sealing = sealing
-    this.#record = backingKeys.create(REQUEST).record
+    this.#withHbk = ownHbk(backingKeys)
     const seal = (hbk: Hbk) => sealing.seal(hbk, PLAINTEXT, CONTEXT_HASH, sealing.random(NONCE_BYTES + IV_BYTES))
-    this.#blob = backingKeys.useOnce(this.#record, seal)
+    this.#blob = this.#withHbk(seal)
   }
 
   /** Throws HsmFault `token` unless the token gives the known answer. */
   prove(): void {
-    const plaintext = this.#backingKeys.useOnce(this.#record, hbk => this.#open(hbk))
+    const plaintext = this.#withHbk(hbk => this.#open(hbk))
     if (!plaintext.equals(PLAINTEXT)) throw new HsmFault('token', 'the known answer is another one')
   }
 
@@ -49,4 +50,13 @@ export class Canary {
       throw error
     }
   }
+}
+
+function ownHbk(backingKeys: BackingKeys): WithHbk {
+  if (!backingKeys.wraps) {
+    const hbk = backingKeys.createUnrecorded(REQUEST)
+    return use => use(hbk)
+  }
+  const { record } = backingKeys.create(REQUEST)
+  return use => backingKeys.useOnce(record, use)
 }

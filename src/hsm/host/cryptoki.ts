@@ -8,19 +8,25 @@ export type SessionHandle = Buffer
 export type ObjectHandle = Buffer
 export type Attributes = pkcs11.Template
 
-export const CKF_OS_LOCKING_OK = 2
+const CKF_OS_LOCKING_OK = 2
 const CKR_CRYPTOKI_ALREADY_INITIALIZED = 0x191
 
-/** Loads a module and initialises it. Without CKF_OS_LOCKING_OK SoftHSM switches its mutexes off. */
-export function loadModule(path: string): Cryptoki {
+/** Loads a module and initialises it. `libraryParameters` is what some modules want of C_Initialize, NSS for one. */
+export function loadModule(path: string, libraryParameters = ''): Cryptoki {
   const cryptoki = new pkcs11.PKCS11()
   cryptoki.load(path)
   try {
-    cryptoki.C_Initialize({ flags: CKF_OS_LOCKING_OK })
+    initialise(cryptoki, libraryParameters)
   } catch (error) {
     if (ckrCode(error) !== CKR_CRYPTOKI_ALREADY_INITIALIZED) throw error
   }
   return cryptoki
+}
+
+/** C_Initialize. Without CKF_OS_LOCKING_OK SoftHSM switches its mutexes off. */
+export function initialise(cryptoki: Cryptoki, libraryParameters = ''): void {
+  const flags = { flags: CKF_OS_LOCKING_OK }
+  cryptoki.C_Initialize(libraryParameters === '' ? flags : { ...flags, libraryParameters })
 }
 
 type Value = boolean | number | string | Buffer
@@ -49,19 +55,31 @@ const CKA_UNWRAP_TEMPLATE = 0x4000_0212
 const WORD_BYTES = 8
 
 /**
- * CKA_UNWRAP_TEMPLATE: an array of CK_ATTRIBUTE {type, pValue, ulValueLen}, written with native addresses because
- * pkcs11js has no array attributes. LP64 only. The values must outlive the call, so they are kept for ever; there are few.
+ * A C structure of machine words, addresses among them, for what pkcs11js has no type for: it copies the bytes of a Buffer
+ * verbatim. LP64 only. Whoever gives an address keeps the Buffer behind it until the call is over.
+ */
+export function words(...values: readonly (number | bigint)[]): Buffer {
+  const bytes = Buffer.alloc(values.length * WORD_BYTES)
+  for (const [at, value] of values.entries()) bytes.writeBigUInt64LE(BigInt(value), at * WORD_BYTES)
+  return bytes
+}
+
+/** Where the bytes of a Buffer are. They do not move: Node keeps none of them on the heap. */
+export function addressOf(bytes: Buffer): bigint {
+  return BigInt(koffi.address(bytes))
+}
+
+/**
+ * CKA_UNWRAP_TEMPLATE: an array of CK_ATTRIBUTE {type, pValue, ulValueLen}, which pkcs11js has no type for. The values must
+ * outlive the call, so they are kept for ever; there are few.
  */
 export function unwrapTemplate(values: Readonly<Record<string, boolean>>): { type: number; value: Buffer } {
-  const entries = attributes(values)
-  const array = Buffer.alloc(entries.length * 3 * WORD_BYTES)
-  entries.forEach(({ type, value }, index) => {
+  const entries = attributes(values).map(({ type, value }) => {
     const flag = Buffer.from([value === true ? 1 : 0])
     pinned.push(flag)
-    const words = [BigInt(type), koffi.address(flag), 1n]
-    for (const [at, word] of words.entries()) array.writeBigUInt64LE(BigInt(word), (index * 3 + at) * WORD_BYTES)
+    return words(type, addressOf(flag), flag.length)
   })
-  return { type: CKA_UNWRAP_TEMPLATE, value: array }
+  return { type: CKA_UNWRAP_TEMPLATE, value: Buffer.concat(entries) }
 }
 
 const pinned: Buffer[] = []

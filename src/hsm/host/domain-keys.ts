@@ -9,7 +9,10 @@
  * | `mac.N.verify` | VERIFY | under a key that the SO marked trusted |
  * | `audit`        | SIGN   | never; each token has its own       |
  *
- * None is modifiable. CKA_LABEL is `strongroom/<name>`, CKA_ID the domain id and the version's fork id.
+ * A domain of tokens that cannot wrap has no `dk` objects: its HBKs reside in the tokens (resident-keys.ts).
+ *
+ * None is modifiable. CKA_LABEL is `strongroom/<name>`; CKA_ID is the domain id, the version's fork id and one byte for the
+ * object's role, since some tokens keep one object of a class and CKA_ID (NSS). Objects without that byte are as good.
  */
 import { createHash } from 'node:crypto'
 import pkcs11 from 'pkcs11js'
@@ -33,7 +36,14 @@ export const AUDIT = 'audit'
 /** CKA_LABEL of a domain's object. */
 export const labelOf = (name: string) => `strongroom/${name}`
 /** CKA_ID of a domain's object. */
-export const idOf = (domainId: string, forkId: string) => Buffer.from(domainId + forkId, 'hex')
+export function idOf(name: string, domainId: string, forkId: string): Buffer {
+  return Buffer.concat([idPrefix(domainId, forkId), Buffer.from([ROLES.findIndex(role => role.test(name))])])
+}
+
+/** With what the CKA_ID of every object of a version begins. */
+const idPrefix = (domainId: string, forkId: string) => Buffer.from(domainId + forkId, 'hex')
+/** By their place: never reordered. */
+const ROLES = [/^dk\.\d+\.gen$/, /^dk\.\d+\.use$/, /^mac\.\d+\.sign$/, /^mac\.\d+\.verify$/, /^audit$/]
 
 /** One object of a domain; undefined when it is not there. Two of one name are a fault: CKA_ID need not be unique. */
 export function findDomainObject(
@@ -44,8 +54,15 @@ export function findDomainObject(
   forkId: string,
   objectClass: number = pkcs11.CKO_SECRET_KEY,
 ): ObjectHandle | undefined {
-  const template = attributes({ CLASS: objectClass, LABEL: labelOf(name), ID: idOf(domainId, forkId) })
-  const found = findObjects(cryptoki, session, template)
+  const prefix = idPrefix(domainId, forkId)
+  const found = findObjects(cryptoki, session, attributes({ CLASS: objectClass, LABEL: labelOf(name) })).filter(
+    handle => {
+      const [attribute] = cryptoki.C_GetAttributeValue(session, handle, [{ type: pkcs11.CKA_ID }])
+      return Buffer.from(attribute?.value as Buffer)
+        .subarray(0, prefix.length)
+        .equals(prefix)
+    },
+  )
   if (found.length > 1) throw new HsmFault('token', `the token holds ${found.length} objects ${labelOf(name)}`)
   return found[0]
 }
@@ -54,38 +71,55 @@ export function findDomainObject(
 export class DomainKeys {
   readonly id: Buffer
   readonly region: string
-  /** The version that new EKTs are made under. */
+  /** The version that new EKTs are made under; 0 in a domain without domain keys, whose HBKs reside in tokens. */
   readonly dkVersion: number
   readonly macVersion: number
-  readonly wrapKey: ObjectHandle
+  readonly #wrapKey: ObjectHandle | undefined
   readonly #signKey: ObjectHandle
   readonly #unwrapKeys = new Map<number, ObjectHandle>()
   readonly #verifyKeys = new Map<number, ObjectHandle>()
   readonly #cryptoki: Cryptoki
 
-  constructor(cryptoki: Cryptoki, session: SessionHandle, domain: DomainDescription, wrapMechanism: pkcs11.Mechanism) {
+  /** `wrapMechanism` is undefined for a token that cannot wrap, and so are the domain's keys that do. */
+  constructor(
+    cryptoki: Cryptoki,
+    session: SessionHandle,
+    domain: DomainDescription,
+    wrapMechanism: pkcs11.Mechanism | undefined,
+  ) {
+    if (domain.domainKeys.length > 0 && wrapMechanism === undefined)
+      throw new HsmFault('token', 'the domain wraps its keys, which this token cannot do')
+    if (domain.domainKeys.length === 0 && wrapMechanism !== undefined)
+      throw new HsmFault('token', 'the keys of the domain reside in tokens that cannot wrap, which this token can')
     const find = (name: string, { forkId }: KeyVersion): ObjectHandle => {
       const handle = findDomainObject(cryptoki, session, name, domain.id, forkId)
       if (handle === undefined)
         throw new HsmFault('token', `the token does not hold ${labelOf(name)} of domain ${domain.id}`)
       return handle
     }
-    const newest = (versions: readonly KeyVersion[]) => versions.reduce((a, b) => (b.version > a.version ? b : a))
     const dk = newest(domain.domainKeys)
     const mac = newest(domain.macKeys)
+    if (mac === undefined) throw new HsmFault('token', 'the domain has no MAC key')
     this.#cryptoki = cryptoki
     this.id = Buffer.from(domain.id, 'hex')
     this.region = domain.region
-    this.dkVersion = dk.version
+    this.dkVersion = dk?.version ?? 0
     this.macVersion = mac.version
-    this.wrapKey = find(dkGen(dk.version), dk)
+    this.#wrapKey = dk && find(dkGen(dk.version), dk)
     this.#signKey = find(macSign(mac.version), mac)
     for (const version of domain.domainKeys)
       this.#unwrapKeys.set(version.version, find(dkUse(version.version), version))
     for (const version of domain.macKeys)
       this.#verifyKeys.set(version.version, find(macVerify(version.version), version))
-    expect('domain key', dk, domainKeyCheckValue(cryptoki, session, this.wrapKey, wrapMechanism))
+    if (dk !== undefined && this.#wrapKey !== undefined && wrapMechanism !== undefined)
+      expect('domain key', dk, domainKeyCheckValue(cryptoki, session, this.#wrapKey, wrapMechanism))
     expect('domain MAC key', mac, macKeyCheckValue(cryptoki, session, this.#signKey))
+  }
+
+  /** Wraps new HBKs. Throws HsmFault `key` in a domain whose HBKs reside in tokens. */
+  get wrapKey(): ObjectHandle {
+    if (this.#wrapKey === undefined) throw new HsmFault('key', 'the domain wraps no keys')
+    return this.#wrapKey
   }
 
   /** The object that unwraps what version N wrapped; undefined when this domain has no such version. */
@@ -155,6 +189,13 @@ export function domainKeyCheckValue(
 export function macKeyCheckValue(cryptoki: Cryptoki, session: SessionHandle, signKey: ObjectHandle): string {
   cryptoki.C_SignInit(session, HMAC_SHA_256, signKey)
   return checkValue(cryptoki.C_Sign(session, MAC_CHECK_LABEL, Buffer.alloc(MAC_BYTES)))
+}
+
+function newest(versions: readonly KeyVersion[]): KeyVersion | undefined {
+  return versions.reduce<KeyVersion | undefined>(
+    (a, b) => (a === undefined || b.version > a.version ? b : a),
+    undefined,
+  )
 }
 
 function checkValue(bytes: Buffer): string {

@@ -3,18 +3,21 @@
  * else. What a lost session or login takes with it is opened anew here, once, before anybody is told of it.
  */
 import { wipe } from '../../base/bytes.ts'
-import type { Args, CommandName, Result } from '../contract/commands.ts'
+import { type Args, type CommandName, commands, type Result } from '../contract/commands.ts'
 import { HsmFault, STALE_DOMAIN } from '../contract/fault.ts'
 import { readRequest, writeFault, writeNeedRecord, writeResult } from '../contract/frames.ts'
-import type { CompleteHostConfiguration, TokenProfile } from '../contract/host-configuration.ts'
+import type { CompleteHostConfiguration } from '../contract/host-configuration.ts'
+import type { TokenProfile } from '../contract/token-profile.ts'
 import { BackingKeys, NeedRecord } from './backing-keys.ts'
 import { Canary } from './canary.ts'
-import { type Capabilities, probeCapabilities, profileOf } from './capabilities.ts'
+import { type Capabilities, probeCapabilities } from './capabilities.ts'
 import type { HostChannel } from './channel.ts'
+import { MessageCiphers } from './ciphers/message-ciphers.ts'
 import { faultOf, isAmbiguous, repairOf } from './ckr.ts'
 import type { Handler, HostParts } from './commands/command.ts'
 import { handlers } from './commands/index.ts'
 import { DomainKeys } from './domain-keys.ts'
+import { ResidentKeys } from './resident-keys.ts'
 import { Sealing } from './sealing.ts'
 import { Sessions } from './sessions.ts'
 import { PinRefused, type Token } from './token.ts'
@@ -36,7 +39,7 @@ export class Lane {
   }
 
   get profile(): TokenProfile {
-    return profileOf(this.#token, this.#capabilities as Capabilities)
+    return (this.#capabilities as Capabilities).profile
   }
 
   /** Serves until the daemon closes the channel. Throws {@link PinRefused} when the login is lost and the PIN turned down. */
@@ -62,7 +65,7 @@ export class Lane {
     }
   }
 
-  /** Every command may be done twice, so one that met a fault which the host can repair is. */
+  /** One that met a fault which the host can repair is done again, unless it may have left something behind. */
   #run(name: CommandName, args: Args<CommandName>): Result<CommandName> {
     const handler = handlers[name] as Handler<CommandName>
     try {
@@ -73,6 +76,7 @@ export class Lane {
       if (repair === 'reopen') this.#reopen()
       else if (isAmbiguous(error)) this.#parts.canary.prove()
       else if (repair === undefined) throw error
+      if (commands[name].once) throw error
       return handler(this.#parts, args)
     }
   }
@@ -89,27 +93,34 @@ export class Lane {
     const { cryptoki } = token
     const sessions = new Sessions(token, mayLogIn)
     try {
-      const capabilities = sessions.withSession(session => this.#capabilities ?? probeCapabilities(token, session))
+      const capabilities = sessions.withSession(session => this.#capabilities ?? this.#probe(session))
       const domain = sessions.withSession(session => this.#findDomain(session, capabilities))
       this.#capabilities = capabilities
       const macCheckValue = sessions.withSession(session => domain.macCheckValue(session))
       const { threads, cachedHbks, hbkLifetimeMs } = this.#configuration
       const limits = { cachedHbks: Math.max(1, Math.floor(cachedHbks / threads)), hbkLifetimeMs }
-      const backingKeys = new BackingKeys({ cryptoki, sessions, domain, capabilities }, limits)
-      const sealing = new Sealing({ cryptoki, sessions })
+      const ciphers = new MessageCiphers({ cryptoki, sessions }, capabilities)
+      const resident = new ResidentKeys(token, domain.id)
+      const backingKeys = new BackingKeys({ cryptoki, sessions, domain, capabilities, ciphers, resident }, limits)
+      const sealing = new Sealing({ cryptoki, sessions, ciphers })
       const canary = new Canary(backingKeys, sealing)
       const wipeLater = (bytes: Buffer) => void this.#spent.push(bytes)
-      return { token, sessions, domain, backingKeys, sealing, canary, macCheckValue, wipeLater }
+      return { token, sessions, domain, backingKeys, resident, sealing, canary, macCheckValue, wipeLater }
     } catch (error) {
       sessions.close()
       throw faultOf(error)
     }
   }
 
+  #probe(session: Buffer): Capabilities {
+    const { domain, token } = this.#configuration
+    return probeCapabilities(this.#token, session, { schemes: domain.schemes, pins: token.profile })
+  }
+
   /** A domain key that was there when the lane was opened and is gone may have been retired: the daemon looks. */
   #findDomain(session: Buffer, capabilities: Capabilities): DomainKeys {
     try {
-      return new DomainKeys(this.#token.cryptoki, session, this.#configuration.domain, capabilities.wrap.mechanism)
+      return new DomainKeys(this.#token.cryptoki, session, this.#configuration.domain, capabilities.wrap?.mechanism)
     } catch (error) {
       if (this.#capabilities === undefined || !(error instanceof HsmFault)) throw error
       throw new HsmFault('token', STALE_DOMAIN, { cause: error })

@@ -1,15 +1,20 @@
 /** The mechanisms this world uses, by the standard they implement. Numbers never leave this file's importers. */
 import pkcs11 from 'pkcs11js'
+import type { OaepHash } from '../contract/token-profile.ts'
+import { addressOf, words } from './cryptoki.ts'
 
 export const AES_KEY_GENERATION: pkcs11.Mechanism = { mechanism: pkcs11.CKM_AES_KEY_GEN }
 export const GENERIC_SECRET_GENERATION: pkcs11.Mechanism = { mechanism: pkcs11.CKM_GENERIC_SECRET_KEY_GEN }
 export const HMAC_SHA_256: pkcs11.Mechanism = { mechanism: pkcs11.CKM_SHA256_HMAC }
 
 /**
- * RFC 5649 has two numbers. 0x210B is the standard's own; 0x210A is RFC 5649 on SoftHSM, and PKCS #7 padding with
- * RFC 3394 on NSS. A self-test decides, never the number.
+ * Key wrap has many numbers, and one of them two meanings: 0x210A is RFC 5649 on SoftHSM, and PKCS #7 padding with RFC 3394
+ * on NSS. A known answer decides, never the number. 0x8... are vendors': Luna's, CloudHSM's.
  */
-export const RFC5649_CANDIDATES = [0x210b, 0x210a] as const
+export const WRAP_CANDIDATES = {
+  RFC5649: [0x210b, 0x8000_0171, 0x8000_216f, 0x210a],
+  RFC3394: [0x2109, 0x8000_0170, 0x8000_2109],
+} as const
 export const AES_CBC_ENCRYPT_DATA = 0x1105
 export const AES_GCM = pkcs11.CKM_AES_GCM
 
@@ -33,4 +38,77 @@ export function aesGcm(iv: Buffer, aad: Buffer): pkcs11.Mechanism {
 
 export function aesCbcEncryptData(iv: Buffer, data: Buffer): pkcs11.Mechanism {
   return { mechanism: AES_CBC_ENCRYPT_DATA, parameter: { type: pkcs11.CK_PARAMS_AES_CBC, iv, data } as pkcs11.AesCBC }
+}
+
+/**
+ * CK_GCM_PARAMS {pIv, ulIvLen, ulIvBits, pAAD, ulAADLen, ulTagBits} with the addresses of `iv` and `aad` themselves, for
+ * tokens that write the IV there; without `iv`, NULL and 0, for tokens that tell it elsewhere. Both Buffers are to be kept
+ * until the operation is over.
+ */
+export function aesGcmParameters({ iv, ivBytes, aad }: { iv: Buffer | undefined; ivBytes: number; aad: Buffer }) {
+  const place = iv === undefined ? [0, 0] : [addressOf(iv), ivBytes]
+  return { mechanism: AES_GCM, parameter: words(...place, ivBytes * 8, addressOf(aad), aad.length, 128) }
+}
+
+/** SP 800-108 in counter mode with HMAC-SHA-256 and a 32-bit counter before a fixed input; L is part of the input. */
+export type CounterKdf = (fixedInput: Buffer) => pkcs11.Mechanism
+
+export const SP800_108_COUNTER_KDF = 0x3ac
+const SP800_108_ITERATION_VARIABLE = 1
+const SP800_108_BYTE_ARRAY = 4
+const COUNTER_BITS = 32
+
+/**
+ * PKCS#11 3.0: CK_SP800_108_KDF_PARAMS {prfType, ulNumberOfDataParams, pDataParams, ulAdditionalDerivedKeys, pAdditional}
+ * over CK_PRF_DATA_PARAM {type, pValue, ulValueLen}. The mechanism reads `fixedInput` anew each time it is used.
+ */
+export const counterKdf: CounterKdf = fixedInput => {
+  const format = words(0, COUNTER_BITS)
+  const data = Buffer.concat([
+    words(SP800_108_ITERATION_VARIABLE, addressOf(format), format.length),
+    words(SP800_108_BYTE_ARRAY, addressOf(fixedInput), fixedInput.length),
+  ])
+  return keeping(
+    { mechanism: SP800_108_COUNTER_KDF, parameter: words(HMAC_SHA_256.mechanism, 2, addressOf(data), 0, 0) },
+    [format, data, fixedInput],
+  )
+}
+
+export const CLOUDHSM_SP800_108_COUNTER_KDF = 0x8000_0001
+const CLOUDHSM_COUNTER = 4
+const CLOUDHSM_BYTE_ARRAY = 8
+
+/** The same on AWS CloudHSM, whose structures differ: three fields, a counter format of one word, numbers of its own. */
+export const cloudHsmCounterKdf: CounterKdf = fixedInput => {
+  const format = words(COUNTER_BITS)
+  const data = Buffer.concat([
+    words(CLOUDHSM_COUNTER, addressOf(format), format.length),
+    words(CLOUDHSM_BYTE_ARRAY, addressOf(fixedInput), fixedInput.length),
+  ])
+  const parameter = words(HMAC_SHA_256.mechanism, 2, addressOf(data))
+  return keeping({ mechanism: CLOUDHSM_SP800_108_COUNTER_KDF, parameter }, [format, data, fixedInput])
+}
+
+/** What a mechanism's parameter points to lives as long as the mechanism. */
+function keeping(mechanism: pkcs11.Mechanism, buffers: readonly Buffer[]): pkcs11.Mechanism {
+  pointedTo.set(mechanism, buffers)
+  return mechanism
+}
+
+const pointedTo = new WeakMap<pkcs11.Mechanism, readonly Buffer[]>()
+
+const CKZ_DATA_SPECIFIED = 1
+
+/** RSAES-OAEP with MGF1 over the same hash and an empty label (RFC 8017, 7.1). */
+export function oaepMechanism(hash: OaepHash): pkcs11.Mechanism {
+  const { hashAlg, mgf } = oaepNumbers[hash]
+  return {
+    mechanism: pkcs11.CKM_RSA_PKCS_OAEP,
+    parameter: { type: pkcs11.CK_PARAMS_RSA_OAEP, hashAlg, mgf, source: CKZ_DATA_SPECIFIED } as pkcs11.IParams,
+  }
+}
+
+const oaepNumbers: Record<OaepHash, { hashAlg: number; mgf: number }> = {
+  'SHA-256': { hashAlg: pkcs11.CKM_SHA256, mgf: pkcs11.CKG_MGF1_SHA256 },
+  'SHA-1': { hashAlg: pkcs11.CKM_SHA_1, mgf: pkcs11.CKG_MGF1_SHA1 },
 }

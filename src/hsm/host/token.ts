@@ -5,7 +5,7 @@ import { type Pkcs11Uri, parsePkcs11Uri } from '../../base/pkcs11-uri.ts'
 import { HsmFault } from '../contract/fault.ts'
 import type { TokenLocation } from '../contract/host-configuration.ts'
 import { ckrCode, faultOf, isPinFault } from './ckr.ts'
-import { CKF_OS_LOCKING_OK, type Cryptoki, loadModule, type SessionHandle } from './cryptoki.ts'
+import { type Cryptoki, initialise, loadModule, type SessionHandle } from './cryptoki.ts'
 
 const CKU_SO = 0
 const CKU_USER = 1
@@ -44,7 +44,7 @@ export function openToken(location: TokenLocation): Token {
   for (let attempt = 1; tokens.length === 0 && attempt < FIND_ATTEMPTS; attempt += 1) {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FIND_PAUSE_MS)
     cryptoki.C_Finalize()
-    cryptoki.C_Initialize({ flags: CKF_OS_LOCKING_OK })
+    initialise(cryptoki, location.libraryParameters)
     tokens = find()
   }
   const [token] = tokens
@@ -70,7 +70,7 @@ export function unload(): void {
 export function load(uri: Pkcs11Uri, location: TokenLocation): Cryptoki {
   Object.assign(process.env, location.environment)
   try {
-    const cryptoki = loadModule(uri.modulePath)
+    const cryptoki = loadModule(uri.modulePath, location.libraryParameters)
     loaded.push(cryptoki)
     return cryptoki
   } catch (error) {

@@ -1,6 +1,7 @@
 /** A command on its way through the pool: what is asked, who waits for it, and what has befallen it so far. */
-import { type Args, type CommandName, deadlineMs, type Result } from '../contract/commands.ts'
+import { type Args, type CommandName, commands, deadlineMs, type Result } from '../contract/commands.ts'
 import type { EktReference } from '../contract/fields.ts'
+import { holdersOf } from './holders.ts'
 
 export interface Asker {
   readonly resolve: (result: Result<CommandName>) => void
@@ -33,7 +34,7 @@ export class Errand {
   readonly #asker: Asker
   #settled = false
 
-  /** `serials` as in {@link serials}; `pinned` as in {@link pinned}. */
+  /** `serials` as in {@link serials}, those that hold its HBKs when absent; `pinned` as in {@link pinned}. */
   constructor(
     name: CommandName,
     args: Args<CommandName>,
@@ -42,7 +43,7 @@ export class Errand {
   ) {
     this.name = name
     this.args = args
-    this.serials = serials
+    this.serials = serials ?? holdersOf(args)
     this.pinned = pinned
     this.startedAtMs = performance.now()
     this.deadlineMs = deadlineMs(name, args)
@@ -53,6 +54,11 @@ export class Errand {
   get ekt(): EktReference | undefined {
     const { ekt, destination } = this.args as { ekt?: EktReference; destination?: EktReference }
     return ekt ?? destination
+  }
+
+  /** It may leave something behind in a token, and is sent to none a second time. */
+  get once(): boolean {
+    return commands[this.name].once
   }
 
   get settled(): boolean {

@@ -3,7 +3,8 @@
  * it is drained when another takes its place, or killed when it does not answer. Nothing but SIGKILL ends a hung PKCS#11 call.
  */
 import type { Answer } from '../contract/frames.ts'
-import { type HostConfiguration, type HostEvent, hostEvent, type TokenProfile } from '../contract/host-configuration.ts'
+import { type HostConfiguration, type HostEvent, hostEvent } from '../contract/host-configuration.ts'
+import type { TokenProfile } from '../contract/token-profile.ts'
 import type { Errand } from './errand.ts'
 import { HOST_ENTRY, type HostProcess, spawnHost } from './host-process.ts'
 import { Lane } from './lane.ts'

@@ -5,7 +5,8 @@
 import type { CommandName, Result } from '../contract/commands.ts'
 import { HsmFault, STALE_DOMAIN } from '../contract/fault.ts'
 import { type Answer, readFault, readResult } from '../contract/frames.ts'
-import type { DomainDescription, HostConfiguration, HostEvent, TokenProfile } from '../contract/host-configuration.ts'
+import type { DomainDescription, HostConfiguration, HostEvent } from '../contract/host-configuration.ts'
+import type { TokenProfile } from '../contract/token-profile.ts'
 import { Circuit, type TokenState } from './circuit.ts'
 import { Errand } from './errand.ts'
 import { Host, type HostPhase, type Lost } from './host.ts'
@@ -31,7 +32,11 @@ export interface MemberLimits {
 }
 
 export interface MemberEvents {
+  /** A host no longer finds the domain's keys: resolves when the domain's row has been read, if it was not read just now. */
+  estranged(): Promise<void>
   stateChanged(member: Member): void
+  /** A host has worked out what its token can do. */
+  profiled(member: Member, profile: TokenProfile): void
   /** A lane may have room again. */
   freed(member: Member): void
   answered(member: Member, errand: Errand, tokenMicroseconds: number): void
@@ -86,6 +91,9 @@ const SIBLING_PAUSE_MAX_MS = 30_000
 const WEAR_LEAST_MS = 10_000
 const TOKEN_MS_FIRST = 0.1
 
+/** For so long a host that does not know the newest domain may fail its known answer, because its successor is starting. */
+const REPLACED_WITHIN_MS = 30_000
+
 export class Member {
   readonly label: string
   restarts = 0
@@ -96,6 +104,7 @@ export class Member {
   readonly #wanted: number
   #configuration: HostConfiguration
   #generation = 0
+  #describedAtMs = Number.NEGATIVE_INFINITY
   #profile: TokenProfile | undefined
   #hosts: Host[] = []
   #lanes: readonly Lane[] = []
@@ -209,6 +218,7 @@ export class Member {
   describe(domain: DomainDescription, generation: number): void {
     this.#configuration = { ...this.#configuration, domain }
     this.#generation = generation
+    this.#describedAtMs = performance.now()
   }
 
   /** Replaces every host that knows an older description than the newest, one after another, and no command is lost. */
@@ -302,9 +312,16 @@ export class Member {
     this.#events.freed(this)
   }
 
-  #canaryFellSilent(host: Host, error: Error): void {
+  async #canaryFellSilent(host: Host, error: Error): Promise<void> {
     if (this.#closing) return
     this.#events.probed(this, false)
+    if (error instanceof HsmFault && error.reason === STALE_DOMAIN) {
+      await this.#events.estranged()
+      // A rotation has taken what makes from under a host that is being replaced, and that still opens everything.
+      const replaced =
+        host.generation < this.#generation && performance.now() - this.#describedAtMs < REPLACED_WITHIN_MS
+      if (replaced) return
+    }
     if (host.phase === 'ready') this.#lose(host, `known-answer command: ${error.message}`)
   }
 
@@ -342,6 +359,7 @@ export class Member {
   #hostReady(host: Host): void {
     const nowMs = performance.now()
     this.#profile = host.profile
+    if (host.profile !== undefined) this.#events.profiled(this, host.profile)
     this.#siblingPauseMs = SIBLING_PAUSE_MS
     this.#canaryAtMs = nowMs
     const renewal = this.#renewal

@@ -1,7 +1,7 @@
 /**
  * The pool of one region: tokens that share a domain. It loses tokens and not requests: when a host ends or a token fails,
- * its commands are repeated on another, so that a caller sees a slower answer and no error. All commands may be done twice;
- * what a second doing makes, nobody has recorded.
+ * its commands are repeated on another, so that a caller sees a slower answer and no error. What a second doing makes, nobody
+ * has recorded; the few commands that leave something behind are done once.
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from '../../telemetry/logger.ts'
@@ -30,6 +30,8 @@ export class PoolUnavailable extends Error {
 export interface PoolSettings {
   readonly region: string
   readonly tokens: readonly TokenSettings[]
+  /** Whether HBKs reside in the tokens, which cannot wrap them; false when absent. */
+  readonly resident?: boolean
   /** Commands of the region, in flight and waiting together. */
   readonly maxCommands: number
   /** How long a command waits while no token can take it. */
@@ -104,6 +106,18 @@ export class HsmPool {
     return this.#members.some(({ circuit }) => circuit.serving || circuit.takesTrials)
   }
 
+  /** Whether an HBK of this region stays in the token that made it. */
+  get resident(): boolean {
+    return this.#settings.resident ?? false
+  }
+
+  /** The tokens that have told their serial so far, and whether each can be given a command now. */
+  get tokens(): readonly { readonly serial: string; readonly label: string; readonly serving: boolean }[] {
+    return this.#members.flatMap(({ profile, label, circuit }) =>
+      profile === undefined ? [] : [{ serial: profile.serial, label, serving: circuit.serving || circuit.takesTrials }],
+    )
+  }
+
   get members(): readonly Pick<Member, 'label' | 'state' | 'pids' | 'inFlight' | 'profile' | 'restarts'>[] {
     return this.#members
   }
@@ -113,7 +127,7 @@ export class HsmPool {
   }
 
   /**
-   * Runs a command on a token; `serials` names the only ones that can serve it. Throws HsmFault `input` or `key` when the
+   * Runs a command on a token; `serials` names the only ones that can serve it: when absent, those that hold its HBKs. Throws HsmFault `input` or `key` when the
    * command itself is at fault, {@link PoolBusy} beyond the bound, {@link PoolUnavailable} when no token could answer.
    */
   call<C extends CommandName>(
@@ -196,17 +210,28 @@ export class HsmPool {
       answered: (member, errand, microseconds) => this.#metrics.answered(member, errand, microseconds),
       faulted: (member, fault) => this.#metrics.faulted(member, fault),
       lost: (member, errand, fault, suspect) => this.#lost(member, errand, fault, suspect),
+      estranged: () => this.#readDomainAgain(),
       stale: (member, errand, fault) => this.#stale({ member, errand, fault }),
       restarted: member => this.#metrics.restarted(member),
       worn: (member, host, reason) => this.#recycle(member, host, reason),
       probed: (member, passed) => this.#metrics.probed(member, passed),
+      profiled: ({ label: hsm }, profile) => this.#logger.info('HSM profile', { region: this.region, hsm, profile }),
       output: ({ label: hsm }, line) => this.#logger.warn('output of an HSM host', { region: this.region, hsm, line }),
     }
   }
 
   /** Sends a command, or has it wait. */
   #dispatch(errand: Errand): void {
-    if (this.#offer(errand) !== 'sent') this.#waiting.add(errand)
+    if (this.#offer(errand) === 'sent') return
+    if (this.#crowdsOut(errand))
+      errand.reject(new PoolBusy(`region ${this.region} has all it keeps for tokens that are away`))
+    else this.#waiting.add(errand)
+  }
+
+  /** Commands for HBKs whose token is away wait for it, and leave half of the room to the others. */
+  #crowdsOut(errand: Errand): boolean {
+    if (errand.serials === undefined || this.#waiting.size < this.#settings.maxCommands / 2) return false
+    return !isServed(this.#members, errand)
   }
 
   #offer(errand: Errand): Sent {
@@ -247,7 +272,7 @@ export class HsmPool {
     else if (fault.kind !== 'module') errand.faults += 1
     errand.lastFault = { label: member.label, reason: fault.reason }
     const late = performance.now() - errand.startedAtMs > PATIENCE_MS
-    if (late || errand.deaths >= DEATHS_MAX || errand.faults >= FAULTS_MAX) {
+    if (late || errand.once || errand.deaths >= DEATHS_MAX || errand.faults >= FAULTS_MAX) {
       errand.reject(new PoolUnavailable(fault.message, { cause: fault }))
       return
     }
@@ -265,14 +290,13 @@ export class HsmPool {
     }
     this.#parked.push(parked)
     if (this.#parked.length > 1) return
-    const sinceLastMs = performance.now() - this.#domainReadAtMs
-    const reading = sinceLastMs < READ_AGAIN_MS ? Promise.resolve() : this.#readDomain()
-    void reading.then(() => {
+    void this.#readDomainAgain().then(() => {
       for (const each of this.#parked.splice(0)) this.#refuseStranger(each)
     })
   }
 
-  async #readDomain(): Promise<void> {
+  async #readDomainAgain(): Promise<void> {
+    if (performance.now() - this.#domainReadAtMs < READ_AGAIN_MS) return
     this.#domainReadAtMs = performance.now()
     try {
       await this.#settings.onStaleDomain?.()
@@ -348,8 +372,10 @@ export class HsmPool {
       return waitedMs > PATIENCE_MS || (waitedMs > maxWaitMs && !isServed(this.#members, errand))
     })
     for (const errand of expired) {
-      const reason = errand.lastFault === undefined ? '' : `: ${errand.lastFault.reason}`
-      errand.reject(new PoolUnavailable(`no token of region ${this.region} can serve${reason}`))
+      const { serials, lastFault } = errand
+      const which = serials === undefined ? '' : ` that holds the HBK (${serials.join(', ')})`
+      const reason = lastFault === undefined ? '' : `: ${lastFault.reason}`
+      errand.reject(new PoolUnavailable(`no token of region ${this.region}${which} can serve${reason}`))
     }
     this.#drain()
   }
@@ -358,7 +384,10 @@ export class HsmPool {
   #recall(member: Member, stalled: Lane): void {
     const recalled = stalled.recall(
       errand =>
-        !errand.pinned && errand.recalls < RECALLS_MAX && chooseLane(this.#members, errand, this.#turn) !== undefined,
+        !errand.pinned &&
+        !errand.once &&
+        errand.recalls < RECALLS_MAX &&
+        chooseLane(this.#members, errand, this.#turn) !== undefined,
     )
     for (const errand of recalled) {
       errand.recalls += 1

@@ -6,12 +6,16 @@ import { StoreUnusable } from '../faults.ts'
 import type { Tables } from '../sql/tables.ts'
 import { createFirstTables } from './0001-first-tables.ts'
 import { addDomainCeremonies } from './0002-domain-ceremonies.ts'
+import { addDomainSchemes } from './0003-domain-schemes.ts'
 import { createOfficerTables } from './0004-officers.ts'
+import { createResidentObjects } from './0005-resident-objects.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
   '0002-domain-ceremonies': addDomainCeremonies,
+  '0003-domain-schemes': addDomainSchemes,
   '0004-officers': createOfficerTables,
+  '0005-resident-objects': createResidentObjects,
 } as const
 
 const MIGRATION_TABLE = 'migrations'

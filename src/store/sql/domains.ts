@@ -23,7 +23,8 @@ export async function findDomain(db: Handle, region: string): Promise<Domain | u
     .select(['versions.kind', 'versions.version', 'versions.fork_id', 'versions.check_value'])
     .select(['versions.state as version_state', 'versions.swept_at_ms'])
     .select(['tokens.serial', 'tokens.label', 'tokens.state as token_state'])
-    .select(['tokens.audit_public_key', 'tokens.enrolled_at_ms', 'held.version as held_version'])
+    .select(['tokens.audit_public_key', 'tokens.enrolled_at_ms', 'tokens.sealed as token_sealed'])
+    .select('held.version as held_version')
     .where('domains.region', '=', region)
     .orderBy('versions.kind')
     .orderBy('versions.version')
@@ -43,13 +44,14 @@ export async function findDomain(db: Handle, region: string): Promise<Domain | u
   for (const row of rows) {
     const { serial, label, token_state: state, audit_public_key: publicKey, enrolled_at_ms: enrolledAtMs } = row
     if (serial === null || label === null || state === null || publicKey === null || enrolledAtMs === null) continue
-    const known = tokens.get(serial)
-    const token = known ?? { serial, label, state, auditPublicKey: bufferOf(publicKey), enrolledAtMs, versions: [] }
+    const identity = { serial, label, state, auditPublicKey: bufferOf(publicKey), enrolledAtMs }
+    const token = tokens.get(serial) ?? { ...identity, sealed: row.token_sealed === 1, versions: [] }
     if (row.held_version !== null && !token.versions.includes(row.held_version)) token.versions.push(row.held_version)
     tokens.set(serial, token)
   }
   return {
     ...{ id: domain.id, region, state: domain.state, sealed: domain.sealed === 1, createdAtMs: domain.created_at_ms },
+    schemes: { wrapScheme: domain.wrap_scheme, kdf: domain.kdf },
     generation: domain.generation,
     rotation: rotationOf(domain),
     versions: [...versions.values()],
@@ -68,6 +70,8 @@ export async function putDomain(db: Handle, domain: Domain): Promise<void> {
       created_at_ms: domain.createdAtMs,
       generation,
     },
+    wrap_scheme: domain.schemes.wrapScheme,
+    kdf: domain.schemes.kdf,
     rotation_to: rotation?.to ?? null,
     rotation_step: rotation?.step ?? null,
     rotation_started_at_ms: rotation?.startedAtMs ?? null,
@@ -97,10 +101,13 @@ export async function putDomain(db: Handle, domain: Domain): Promise<void> {
       .values({ ...values, swept_at_ms: sweptAtMs ?? null })
       .execute()
   }
-  for (const { serial, label, state, auditPublicKey, enrolledAtMs, versions } of domain.tokens) {
+  for (const { serial, label, state, auditPublicKey, enrolledAtMs, sealed, versions } of domain.tokens) {
     await db
       .insertInto('domain_tokens')
-      .values({ region, serial, label, state, audit_public_key: auditPublicKey, enrolled_at_ms: enrolledAtMs })
+      .values({
+        ...{ region, serial, label, state, audit_public_key: auditPublicKey, enrolled_at_ms: enrolledAtMs },
+        sealed: sealed ? 1 : 0,
+      })
       .execute()
     for (const version of versions)
       await db.insertInto('domain_token_versions').values({ region, serial, version }).execute()

@@ -2,7 +2,18 @@
 import type { ApprovalRequest, DualControl } from '../../model/dual-control.ts'
 import type { AccessKey, Identity } from '../../model/identity.ts'
 import type { Alias, KmsKey, Tag } from '../../model/key.ts'
-import type { AccessKeyOwner, CeremonyRecord, DaemonKey, Domain, Page, Reader, Scope, StoredEkt } from '../store.ts'
+import type {
+  AccessKeyOwner,
+  CeremonyRecord,
+  DaemonKey,
+  Domain,
+  DoomedObject,
+  Page,
+  Reader,
+  ResidentObject,
+  Scope,
+  StoredEkt,
+} from '../store.ts'
 import * as accessKeys from './access-keys.ts'
 import * as aliases from './aliases.ts'
 import * as approvalRequests from './approval-requests.ts'
@@ -12,6 +23,7 @@ import * as ekts from './ekts.ts'
 import * as identities from './identities.ts'
 import * as keys from './keys.ts'
 import * as officers from './officers.ts'
+import * as residents from './resident-objects.ts'
 import type { Handle } from './tables.ts'
 import * as tags from './tags.ts'
 
@@ -104,5 +116,17 @@ export class SqlReader implements Reader {
 
   listApprovalRequests(states: readonly ApprovalRequest['state'][], limit: number): Promise<ApprovalRequest[]> {
     return approvalRequests.listApprovalRequests(this.db, states, limit)
+  }
+
+  listResidentObjects(region: string): Promise<ResidentObject[]> {
+    return residents.listResidentObjects(this.db, region)
+  }
+
+  countResidentObjects(region: string): Promise<Map<string, number>> {
+    return residents.countResidentObjects(this.db, region)
+  }
+
+  listDoomedObjects(): Promise<DoomedObject[]> {
+    return residents.listDoomedObjects(this.db)
   }
 }

@@ -4,7 +4,7 @@ import type { ApprovalRequest } from '../../model/dual-control.ts'
 import type { IdentityKind } from '../../model/identity.ts'
 import type { KeyMaterial, KeyOrigin, KeyState } from '../../model/key.ts'
 import type { KeySpec, KeyUsage } from '../../model/key-specs.ts'
-import type { CeremonyRecord, Domain, DomainKeyVersion, EnrolledToken, Rotation } from '../store.ts'
+import type { CeremonyRecord, Domain, DomainKeyVersion, EnrolledToken, ResidentObject, Rotation } from '../store.ts'
 
 /** SQLite hands bytes out as Uint8Array; PostgreSQL's driver as Buffer, which is one. */
 type Bytes = ColumnType<Uint8Array, Buffer, Buffer>
@@ -33,6 +33,8 @@ export interface Tables {
     rotation_to: number | null
     rotation_step: Rotation['step'] | null
     rotation_started_at_ms: number | null
+    wrap_scheme: Domain['schemes']['wrapScheme']
+    kdf: Domain['schemes']['kdf']
   }
   domain_key_versions: {
     region: string
@@ -50,6 +52,7 @@ export interface Tables {
     state: EnrolledToken['state']
     audit_public_key: Bytes
     enrolled_at_ms: number
+    sealed: Flag
   }
   domain_token_versions: { region: string; serial: string; version: number }
   daemon_keys: { purpose: string; region: string; kid: Bytes; ekt: Bytes; dk_version: number }
@@ -117,6 +120,15 @@ export interface Tables {
     approved_at_ms: number
     /** Whether it was one of those that the ceremony started upon. */
     counted: Flag
+  }
+  resident_objects: {
+    region: string
+    serial: string
+    cka_id: Bytes
+    state: ResidentObject['state']
+    created_at_ms: number
+    /** The record of an object that is to be destroyed. */
+    ekt: ColumnType<Uint8Array | null, Buffer | null, Buffer>
   }
 
   tombstones: { table_name: string; primary_key: string; deleted_at_ms: number }

@@ -2,7 +2,7 @@
 import type { Approval, ApprovalRequest, DualControl } from '../../model/dual-control.ts'
 import type { AccessKey, Identity } from '../../model/identity.ts'
 import type { Alias, KmsKey, Tag } from '../../model/key.ts'
-import type { CeremonyRecord, DaemonKey, Domain, StoredEkt, Transaction } from '../store.ts'
+import type { CeremonyRecord, DaemonKey, Domain, ResidentObject, StoredEkt, Transaction } from '../store.ts'
 import { scopedName, type Touched } from '../touched.ts'
 import * as accessKeys from './access-keys.ts'
 import * as aliases from './aliases.ts'
@@ -14,6 +14,7 @@ import * as identities from './identities.ts'
 import * as keys from './keys.ts'
 import * as officers from './officers.ts'
 import { SqlReader } from './reader.ts'
+import * as residents from './resident-objects.ts'
 import type { Handle } from './tables.ts'
 import * as tags from './tags.ts'
 
@@ -25,9 +26,10 @@ export class SqlTransaction extends SqlReader implements Transaction {
     this.#touched = touched
   }
 
-  insertKey(key: KmsKey): Promise<void> {
+  async insertKey(key: KmsKey): Promise<void> {
     this.#touched.keys.add(scopedName(key, key.id))
-    return keys.insertKey(this.db, key)
+    await keys.insertKey(this.db, key)
+    for (const { ekt } of key.materials.values()) await residents.recordResident(this.db, key.region, ekt)
   }
 
   updateKey(key: KmsKey): Promise<void> {
@@ -41,6 +43,7 @@ export class SqlTransaction extends SqlReader implements Transaction {
       this.#touched.aliases.add(scopedName(key, name))
     }
     await keys.deleteKey(this.db, key, nowMs)
+    for (const { ekt } of key.materials.values()) await residents.doomResident(this.db, key.region, ekt, nowMs)
   }
 
   insertAlias(alias: Alias): Promise<void> {
@@ -108,8 +111,17 @@ export class SqlTransaction extends SqlReader implements Transaction {
     return domains.putDomain(this.db, domain)
   }
 
-  insertDaemonKey(key: DaemonKey): Promise<void> {
-    return domains.insertDaemonKey(this.db, key)
+  async insertDaemonKey(key: DaemonKey): Promise<void> {
+    await domains.insertDaemonKey(this.db, key)
+    await residents.recordResident(this.db, key.region, key.ekt)
+  }
+
+  insertResidentObject(object: ResidentObject): Promise<void> {
+    return residents.insertResidentObject(this.db, object)
+  }
+
+  deleteResidentObject(object: ResidentObject): Promise<void> {
+    return residents.deleteResidentObject(this.db, object)
   }
 
   replaceEkt(old: StoredEkt, record: Buffer): Promise<boolean> {

@@ -87,6 +87,7 @@ export function makeDomain(): Domain {
     region: SCOPE.region,
     state: 'ready',
     sealed: true,
+    schemes: { wrapScheme: 'RFC3394', kdf: 'SP800-108-HMAC-SHA256' },
     createdAtMs: 11,
     generation: 1,
     rotation: undefined,
@@ -99,6 +100,7 @@ export function makeDomain(): Domain {
         auditPublicKey: randomBytes(91),
         enrolledAtMs: 12,
         versions: [1, 2],
+        sealed: true,
       },
       {
         serial: 'a',
@@ -107,6 +109,7 @@ export function makeDomain(): Domain {
         auditPublicKey: Buffer.alloc(0),
         enrolledAtMs: 13,
         versions: [],
+        sealed: false,
       },
     ],
   }

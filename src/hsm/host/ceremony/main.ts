@@ -12,14 +12,14 @@ import {
   type DomainForks,
   type DomainInToken,
   type KeyInToken,
-  type OaepHash,
   type PinSource,
   readCeremonyRequest,
   writeCeremonyAnswer,
 } from '../../contract/ceremony.ts'
 import { HsmFault } from '../../contract/fault.ts'
 import type { TokenLocation } from '../../contract/host-configuration.ts'
-import { type Capabilities, probeCapabilities } from '../capabilities.ts'
+import type { OaepHash } from '../../contract/token-profile.ts'
+import { type Capabilities, chooseCapabilities } from '../capabilities.ts'
 import { HostChannel } from '../channel.ts'
 import { faultOf } from '../ckr.ts'
 import { attributes, findObjects, type ObjectHandle, type SessionHandle } from '../cryptoki.ts'
@@ -36,11 +36,25 @@ import {
   macVerify,
 } from '../domain-keys.ts'
 import { forbidDebugging } from '../hardening.ts'
-import { listTokens, load, logIn, logInOfficer, openSession, openToken, readPin, type Token } from '../token.ts'
-import { enforcesBarrier } from './barrier.ts'
+import { oaepMechanism } from '../mechanisms.ts'
+import { type Examination, examineToken } from '../profile/examine.ts'
+import {
+  listTokens,
+  load,
+  logIn,
+  logInOfficer,
+  openSession,
+  openToken,
+  readPin,
+  type Token,
+  type TokenIdentity,
+} from '../token.ts'
+import { enforcesBarrier, enforcesResidence } from './barrier.ts'
+import { inspectToken } from './inspect.ts'
 import { Rewrap } from './rewrap.ts'
 import {
   generateAuditKey,
+  generateMacVersionByCopy,
   generateVersion,
   installVersion,
   readCheckValue,
@@ -53,7 +67,6 @@ import {
   generateTransferPair,
   type TransferPair,
   trustTransferKey,
-  unwrapMechanism,
   wrapForTransfer,
 } from './transfer.ts'
 
@@ -64,7 +77,7 @@ const DOMAIN_ID_BYTES = 16
 interface OpenToken {
   readonly token: Token
   readonly session: SessionHandle
-  readonly capabilities: Capabilities
+  readonly examination: Examination
 }
 
 let opened: OpenToken | undefined
@@ -74,6 +87,7 @@ let rewrap: Rewrap | undefined
 const handlers: { readonly [C in CeremonyName]: (args: CeremonyArgs<C>) => CeremonyResult<C> } = {
   initialiseToken,
   open,
+  inspect: inspectToken,
   createDomain,
   describeDomain,
   beginTransfer,
@@ -133,51 +147,62 @@ function open({ location }: { location: TokenLocation }): CeremonyResult<'open'>
   const token = openToken(location)
   const session = openSession(token)
   logIn(token, session)
-  opened = { token, session, capabilities: probeCapabilities(token, session) }
-  return describe(token)
+  const examination = examineToken(token, session, location.profile)
+  opened = { token, session, examination }
+  return examination.profile
 }
 
 function createDomain(domain: DomainForks): DomainInToken {
-  const { token, session, capabilities } = openedToken()
-  const { mechanism } = capabilities.wrap
-  for (const version of domain.domainKeys) generateVersion(token, session, 'dk', domain.domainId, version, mechanism)
-  for (const version of domain.macKeys) generateVersion(token, session, 'mac', domain.domainId, version, mechanism)
+  const { token, session } = openedToken()
+  const { domainId, domainKeys, macKeys } = domain
+  const mechanism = capabilitiesFor(domain).wrap?.mechanism
+  if (mechanism === undefined) {
+    if (domainKeys.length > 0) throw new HsmFault('input', `token "${token.label}" cannot wrap: it has no domain key`)
+    for (const version of macKeys) generateMacVersionByCopy(token, session, domainId, version)
+  } else {
+    for (const version of domainKeys) generateVersion(token, session, 'dk', domainId, version, mechanism)
+    for (const version of macKeys) generateVersion(token, session, 'mac', domainId, version, mechanism)
+  }
   ensureAuditKey(domain)
   return describeDomain(domain)
 }
 
 function describeDomain(domain: DomainForks): DomainInToken {
-  const { token, session, capabilities } = openedToken()
-  const { mechanism } = capabilities.wrap
+  const { token, session } = openedToken()
+  const mechanism = capabilitiesFor(domain).wrap?.mechanism
   const { domainId } = domain
   const find = (name: string, forkId: string) =>
     findDomainObject(token.cryptoki, session, name, domainId, forkId, pkcs11.CKO_SECRET_KEY)
-  const whole: { gen: ObjectHandle; use: ObjectHandle }[] = []
+  const enforced: (() => boolean)[] = []
   const domainKeys = domain.domainKeys.map(({ version, forkId }): KeyInToken => {
     const gen = find(dkGen(version), forkId)
     const use = find(dkUse(version), forkId)
-    if (gen !== undefined && use !== undefined) whole.push({ gen, use })
-    const checkValue = gen === undefined ? null : domainKeyCheckValue(token.cryptoki, session, gen, mechanism)
+    if (gen !== undefined && use !== undefined && mechanism !== undefined)
+      enforced.push(() => enforcesBarrier(token, session, { gen, use }, mechanism))
+    const checkValue =
+      gen === undefined || mechanism === undefined ? null : domainKeyCheckValue(token.cryptoki, session, gen, mechanism)
     return { version, forkId, makes: gen !== undefined, uses: use !== undefined, checkValue }
   })
   const macKeys = domain.macKeys.map(({ version, forkId }): KeyInToken => {
     const sign = find(macSign(version), forkId)
+    const verify = find(macVerify(version), forkId)
+    if (sign !== undefined && verify !== undefined && mechanism === undefined)
+      enforced.push(() => enforcesResidence(token, session, { sign, verify }))
     const checkValue = sign === undefined ? null : macKeyCheckValue(token.cryptoki, session, sign)
     return {
       version,
       forkId,
       makes: sign !== undefined,
-      uses: find(macVerify(version), forkId) !== undefined,
+      uses: verify !== undefined,
       checkValue,
     }
   })
   const audit = findAuditKey(domainId)
-  const sealed = whole.map(keys => enforcesBarrier(token, session, keys, mechanism))
   return {
     domainKeys,
     macKeys,
     auditPublicKey: audit === undefined ? null : spkiOfP256(readEcPoint(token, session, audit)).toString('base64'),
-    sealed: sealed.length === 0 ? null : sealed.every(Boolean),
+    sealed: enforced.length === 0 ? null : enforced.every(isEnforced => isEnforced()),
   }
 }
 
@@ -203,7 +228,7 @@ function proveOfficer(args: CeremonyArgs<'proveOfficer'>): Record<string, never>
 /** The officer and the user cannot be logged in at once: the officer marks, the user wraps, the officer removes. */
 function exportDomain(args: CeremonyArgs<'exportDomain'>): CeremonyResult<'exportDomain'> {
   const { token, session } = openedToken()
-  const officerPin = pinOf(args.officerPin)
+  const officerPin = args.officerPin && pinOf(args.officerPin)
   asOfficer(officerPin, () => {
     forgetTransferKeys(token, session)
     trustTransferKey(token, session, args.transferKey)
@@ -227,14 +252,15 @@ function exportDomain(args: CeremonyArgs<'exportDomain'>): CeremonyResult<'expor
 }
 
 function importDomain({ domain, makes, transfer }: CeremonyArgs<'importDomain'>): DomainInToken {
-  const { token, session, capabilities } = openedToken()
+  const { token, session } = openedToken()
+  const mechanism = capabilitiesFor(domain).wrap?.mechanism
   const received = receive(pair => {
     const install = (kind: 'dk' | 'mac', versions: DomainForks['domainKeys'], blobs: readonly string[]) =>
       versions.map((version, index) => {
         const unwrap = unwrapWith(pair, transfer.oaepHash, blobs[index])
         const both = version.version >= makes
         installVersion(token, session, kind, domain.domainId, version, unwrap, both ? 'both' : 'uses')
-        return both ? null : readCheckValue(token, session, kind, capabilities.wrap.mechanism, unwrap)
+        return both || mechanism === undefined ? null : readCheckValue(token, session, kind, mechanism, unwrap)
       })
     return {
       domainKeys: install('dk', domain.domainKeys, transfer.domainKeys),
@@ -249,11 +275,13 @@ function importDomain({ domain, makes, transfer }: CeremonyArgs<'importDomain'>)
 }
 
 function beginRewrap({ domain, transfer }: CeremonyArgs<'beginRewrap'>): Record<string, never> {
-  const { token, session, capabilities } = openedToken()
-  const keys = new DomainKeys(token.cryptoki, session, domain, capabilities.wrap.mechanism)
+  const { token, session } = openedToken()
+  const { wrap } = capabilitiesFor(domain)
+  if (wrap === undefined) throw new HsmFault('input', `token "${token.label}" cannot wrap: nothing is re-wrapped in it`)
+  const keys = new DomainKeys(token.cryptoki, session, domain, wrap.mechanism)
   rewrap = receive(pair => {
     const unwrap = unwrapWith(pair, transfer.oaepHash, transfer.domainKeys[0])
-    return new Rewrap({ token, session, capabilities, domain: keys }, unwrap)
+    return new Rewrap({ token, session, wrap, domain: keys }, unwrap)
   })
   return {}
 }
@@ -309,9 +337,16 @@ function openedToken(): OpenToken {
   return opened
 }
 
-/** Runs `work` with the SO logged in, and the user afterwards. Private session objects of this process go with the log-out. */
-function asOfficer(officerPin: string, work: () => void): void {
+/**
+ * Runs `work` with the SO logged in, and the user afterwards; as the user where there is no SO to ask. Private session objects
+ * of this process go with the log-out.
+ */
+function asOfficer(officerPin: string | undefined, work: () => void): void {
   const { token, session } = openedToken()
+  if (officerPin === undefined) {
+    work()
+    return
+  }
   token.cryptoki.C_Logout(session)
   try {
     logInOfficer(token, session, officerPin)
@@ -341,7 +376,12 @@ function receive<T>(use: (pair: TransferPair) => T): T {
 function unwrapWith({ privateKey }: TransferPair, hash: OaepHash, blob = ''): UnwrapKey {
   const { token, session } = openedToken()
   const wrapped = Buffer.from(blob, 'base64')
-  return template => token.cryptoki.C_UnwrapKey(session, unwrapMechanism(hash), privateKey, wrapped, template)
+  return template => token.cryptoki.C_UnwrapKey(session, oaepMechanism(hash), privateKey, wrapped, template)
+}
+
+/** What a domain uses of the token. Throws HsmFault when the token lacks its schemes. */
+function capabilitiesFor({ schemes }: Pick<DomainForks, 'schemes'>): Capabilities {
+  return chooseCapabilities(openedToken().examination, schemes)
 }
 
 /** The token's own audit key. It belongs to no version; its CKA_ID ends with whatever version it was made beside. */
@@ -353,8 +393,9 @@ function findAuditKey(domainId: string): ObjectHandle | undefined {
   return found
 }
 
-function ensureAuditKey({ domainId, domainKeys: [first] }: DomainForks): void {
+function ensureAuditKey({ domainId, domainKeys, macKeys }: DomainForks): void {
   const { token, session } = openedToken()
+  const first = domainKeys[0] ?? macKeys[0]
   if (findAuditKey(domainId) !== undefined || first === undefined) return
   generateAuditKey(token, session, domainId, first.forkId)
 }
@@ -371,7 +412,7 @@ function pinOf(source: PinSource): string {
   return 'file' in source ? readPin(source.file) : source.typed
 }
 
-function describe({ label, serial, manufacturer, model }: CeremonyResult<'open'>): CeremonyResult<'open'> {
+function describe({ label, serial, manufacturer, model }: TokenIdentity): TokenIdentity {
   return { label, serial, manufacturer, model }
 }
 

@@ -28,7 +28,7 @@ const staying = attributes({ ...hbk, EXTRACTABLE: false, MODIFIABLE: false })
 export interface RewrapParts {
   readonly token: Token
   readonly session: SessionHandle
-  readonly capabilities: Capabilities
+  readonly wrap: NonNullable<Capabilities['wrap']>
   /** The old version and the new one, which it proved to be there. */
   readonly domain: DomainKeys
 }
@@ -69,13 +69,13 @@ export class Rewrap {
   /** A resident HBK is no bytes to wrap: its record only gets the new MAC. */
   #moveBody(fields: EktFields): EktFields['body'] {
     const { body, tokenKeyType, wrapScheme, keySpec, trueLength } = fields
-    const { capabilities, domain, session, token } = this.#parts
+    const { wrap, domain, session, token } = this.#parts
     if (body.kind === 'resident') return body
-    if (wrapScheme !== capabilities.wrap.scheme) throw new HsmFault('key', `this token does not unwrap ${wrapScheme}`)
+    if (wrapScheme !== wrap.scheme) throw new HsmFault('key', `this token does not unwrap ${wrapScheme}`)
     if (tokenKeyType !== 'AES' && tokenKeyType !== 'GENERIC_SECRET')
       throw new HsmFault('key', `HBKs of type ${tokenKeyType} cannot be re-wrapped yet`)
     const { cryptoki } = token
-    const { mechanism } = capabilities.wrap
+    const { mechanism } = wrap
     const unwrapKey = domain.unwrapKey(domain.dkVersion)
     if (unwrapKey === undefined) throw new HsmFault('token', `domain key ${domain.dkVersion} is not in the token`)
     return this.#withObject(this.#unwrap(this.#twin, body.bytes, leaving), before => {
@@ -91,9 +91,9 @@ export class Rewrap {
   }
 
   #unwrap(key: ObjectHandle, wrapped: Buffer, template: ReturnType<typeof attributes>): ObjectHandle {
-    const { token, session, capabilities } = this.#parts
+    const { token, session, wrap } = this.#parts
     try {
-      return token.cryptoki.C_UnwrapKey(session, capabilities.wrap.mechanism, key, wrapped, template)
+      return token.cryptoki.C_UnwrapKey(session, wrap.mechanism, key, wrapped, template)
     } catch (error) {
       throw new HsmFault('key', 'a verified EKT does not unwrap', { cause: error })
     }
