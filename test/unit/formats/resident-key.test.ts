@@ -28,7 +28,12 @@ const file = new URL('../../vectors/resident-key.json', import.meta.url)
 const { vectors } = JSON.parse(readFileSync(file, 'utf8')) as { vectors: Vector[] }
 const records = new URL('../../vectors/ekt-record.json', import.meta.url)
 const recorded = JSON.parse(readFileSync(records, 'utf8')) as {
-  vectors: { name: string; outcome: string; record: string; fields?: { body: { kind: string; ckaId?: string; serials?: string[] } } }[]
+  vectors: {
+    name: string
+    outcome: string
+    record: string
+    fields?: { body: { kind: string; ckaId?: string; serials?: string[] } }
+  }[]
 }
 const hex = (text: string) => Buffer.from(text, 'hex')
 
