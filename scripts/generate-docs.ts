@@ -103,6 +103,7 @@ function typeOf(schema: JsonSchema): string {
 
 function defaultOf(schema: JsonSchema, section: boolean): string[] {
   if (section || schema.default === undefined) return []
+  if (schema.default === '') return ['default empty']
   return [`default ${typeof schema.default === 'object' ? JSON.stringify(schema.default) : schema.default}`]
 }
 

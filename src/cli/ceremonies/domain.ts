@@ -108,7 +108,7 @@ async function enrol(parts: CeremonyParts, domain: Domain, source: OpenedToken, 
   await token.ceremony.call('discardDomain', { domainId: domain.id })
   const transferKey = await token.ceremony.call('beginTransfer', {})
   say(`${domain.region}: transfer key of token "${token.label}" has fingerprint ${transferKey.fingerprint}`)
-  const officerPin = await parts.officerPin(domain.region)
+  const officerPin = source.trusted === 'enforced' ? await parts.officerPin(domain.region) : undefined
   const forks = forksOf(domain)
   const transfer = await source.ceremony.call('exportDomain', { domain: forks, transferKey, officerPin })
   const received = await token.ceremony.call('importDomain', { domain: forks, transfer })

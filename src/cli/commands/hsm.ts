@@ -8,6 +8,7 @@ import type { ResidentReport } from '../../keyring/resident-report.ts'
 import { askDaemon } from '../admin-client.ts'
 import { configurationOption, outputOption } from '../options.ts'
 import { printRecords } from '../print.ts'
+import { addHsmInspect } from './hsm-inspect.ts'
 
 interface StatusOptions {
   readonly config: string
@@ -28,6 +29,7 @@ const HOME = '\u001b[H\u001b[J'
 
 export function addHsm(program: Command): void {
   const hsm = program.command('hsm').description('the tokens that the daemon works with')
+  addHsmInspect(hsm)
   hsm
     .command('status')
     .description('the state of every token, and why; ends with code 1 when a region cannot serve')

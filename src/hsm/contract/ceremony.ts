@@ -7,6 +7,7 @@ import { ByteReader, ByteWriter } from '../../base/bytes.ts'
 import { DOMAIN_ID_BYTES } from '../../formats/ekt.ts'
 import { FAULT_KINDS, HsmFault } from './fault.ts'
 import { keyVersion, tokenLocation } from './host-configuration.ts'
+import { tokenInspection } from './token-inspection.ts'
 import { OAEP_HASHES, schemes, tokenIdentity, tokenProfile } from './token-profile.ts'
 
 const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`))
@@ -65,14 +66,19 @@ export const ceremonyCommands = {
   ),
   /** Opens the token and logs the user in; every command below wants it. */
   open: command(z.strictObject({ location: tokenLocation }), tokenProfile),
+  /** What the token says of itself and what self-tests say of it; wants no other command before it. */
+  inspect: command(z.strictObject({ location: tokenLocation }), tokenInspection),
   /** Generates a domain's keys as sealed token objects. */
   createDomain: command(forks, domainInToken),
   /** Check values of the domain in the token; null when an object is missing. */
   describeDomain: command(forks, domainInToken.nullable()),
   /** Makes a one-shot RSA pair as session objects of this process. */
   beginTransfer: command(nothing, transferKey),
-  /** Wraps the domain's keys under a transfer key that the SO marks trusted for the moment. */
-  exportDomain: command(z.strictObject({ domain: forks, transferKey, officerPin: pinSource }), transfer),
+  /**
+   * Wraps the domain's keys under a transfer key that the SO marks trusted for the moment. A token that does not enforce
+   * trust needs no SO: its user marks the key.
+   */
+  exportDomain: command(z.strictObject({ domain: forks, transferKey, officerPin: pinSource.optional() }), transfer),
   /** Unwraps a transfer into sealed token objects and forgets the transfer key. */
   importDomain: command(z.strictObject({ domain: forks, transfer }), domainInToken),
   /** Destroys what an interrupted ceremony left of a domain that was never put to use. */

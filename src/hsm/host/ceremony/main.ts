@@ -47,6 +47,7 @@ import {
   type TokenIdentity,
 } from '../token.ts'
 import { enforcesBarrier, enforcesResidence } from './barrier.ts'
+import { inspectToken } from './inspect.ts'
 import {
   generateAuditKey,
   generateMacVersionByCopy,
@@ -78,6 +79,7 @@ let transferPair: TransferPair | undefined
 const handlers: { readonly [C in CeremonyName]: (args: CeremonyArgs<C>) => CeremonyResult<C> } = {
   initialiseToken,
   open,
+  inspect: inspectToken,
   createDomain,
   describeDomain,
   beginTransfer,
@@ -195,8 +197,9 @@ function beginTransfer(): CeremonyResult<'beginTransfer'> {
 /** The officer and the user cannot be logged in at once: the officer marks, the user wraps, the officer removes. */
 function exportDomain(args: CeremonyArgs<'exportDomain'>): CeremonyResult<'exportDomain'> {
   const { token, session } = openedToken()
-  const officerPin = pinOf(args.officerPin)
+  const officerPin = args.officerPin && pinOf(args.officerPin)
   const asOfficer = (work: () => void) => {
+    if (officerPin === undefined) return work()
     token.cryptoki.C_Logout(session)
     try {
       logInOfficer(token, session, officerPin)
