@@ -19,7 +19,7 @@ export function authorize(caller: Caller, action: string, resource: Resource): D
       'on this resource because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies access'
     return { allowed: false, reason: 'the resource belongs to another account', message: `${denied} ${why}` }
   }
-  if (hasFullAccess(caller.identity)) return { allowed: true, reason: 'an identity policy allows kms:*' }
+  if (hasFullAccess(caller)) return { allowed: true, reason: 'an identity policy allows kms:*' }
   const on = resource.arn === '*' ? '' : ` on resource: ${resource.arn}`
   return {
     allowed: false,

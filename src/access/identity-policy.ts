@@ -2,22 +2,28 @@
  * Identity policies, as far as they decide today: whether one of them allows `kms:*` on everything. Everything else that
  * a policy may say gives no right, and a policy that denies anything takes every right away.
  */
-import type { Identity } from '../model/identity.ts'
+import type { Caller, PolicySource } from '../model/caller.ts'
 
-const known = new WeakMap<Identity, boolean>()
+const known = new WeakMap<Caller, boolean>()
 
-/** Whether the identity may do all that KMS offers in its account. Worked out once for each loaded identity. */
-export function hasFullAccess(identity: Identity): boolean {
-  let full = known.get(identity)
+/** Whether the caller may do all that KMS offers in its account. Worked out once for each caller. */
+export function hasFullAccess(caller: Caller): boolean {
+  let full = known.get(caller)
   if (full === undefined) {
-    full = decide([...identity.policies.values()])
-    known.set(identity, full)
+    full = decide(caller)
+    known.set(caller, full)
   }
   return full
 }
 
-function decide(documents: readonly string[]): boolean {
-  const statements = documents.flatMap(statementsOf)
+function decide({ kind, policies, boundary, sessionPolicies }: Caller): boolean {
+  if (kind === 'root') return true
+  const ceilings = [boundary === undefined ? undefined : [boundary], sessionPolicies]
+  return allowAll(policies) && ceilings.every(ceiling => ceiling === undefined || allowAll(ceiling))
+}
+
+function allowAll(policies: readonly PolicySource[]): boolean {
+  const statements = policies.flatMap(({ document }) => statementsOf(document))
   return statements.every(({ Effect }) => Effect === 'Allow') && statements.some(allowsEverything)
 }
 

@@ -6,13 +6,16 @@ import type { Clock } from '../base/clock.ts'
 import type { Secrets } from '../keyring/secrets.ts'
 import type { Caller } from '../model/caller.ts'
 import { KmsError } from '../model/errors.ts'
-import type { AccessKeyOwner, HotReader } from '../store/store.ts'
+import type { Identity } from '../model/identity.ts'
+import type { HotReader } from '../store/store.ts'
 import { checkScope, checkSignature, type IncomingRequest, readSignedRequest, type Served } from './sigv4/verify.ts'
 
 export interface Authenticated {
   readonly caller: Caller
   /** The region of the credential scope, which decides where the request is served. */
   readonly region: string
+  /** What the caller proved itself with. */
+  readonly accessKeyId: string
 }
 
 export class Authenticator {
@@ -20,7 +23,7 @@ export class Authenticator {
   readonly #secrets: Secrets
   readonly #served: Served
   readonly #clock: Clock
-  readonly #callers = new WeakMap<AccessKeyOwner, Caller>()
+  readonly #callers = new WeakMap<Identity, Caller>()
 
   constructor(parts: { hot: HotReader; secrets: Secrets; served: Served; clock: Clock }) {
     this.#hot = parts.hot
@@ -47,16 +50,27 @@ export class Authenticator {
     const { date, region, service } = signed
     const key = this.#secrets.signingKey(secretOwner, owner.accessKey.sealedSecret, { date, region, service })
     checkSignature(signed, key instanceof Promise ? await key : key)
-    return { caller: this.#callerOf(owner), region }
+    return { caller: this.#callerOf(owner.identity), region, accessKeyId: signed.accessKeyId }
   }
 
-  #callerOf(owner: AccessKeyOwner): Caller {
-    let caller = this.#callers.get(owner)
+  #callerOf(identity: Identity): Caller {
+    let caller = this.#callers.get(identity)
     if (caller === undefined) {
-      const { account, arn } = owner.identity
-      caller = { account, arn, accessKeyId: owner.accessKey.id, identity: owner.identity }
-      this.#callers.set(owner, caller)
+      caller = callerOfIdentity(identity)
+      this.#callers.set(identity, caller)
     }
     return caller
+  }
+}
+
+function callerOfIdentity({ account, arn, principalId, name, policies }: Identity): Caller {
+  const sources = [...policies].map(([policy, document]) => ({
+    name: `inline policy ${policy} of user ${name}`,
+    document,
+  }))
+  return {
+    ...{ kind: 'user', arn, account, userId: principalId, principalArn: arn, userName: name },
+    policies: sources,
+    tags: new Map(),
   }
 }

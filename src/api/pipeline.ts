@@ -123,7 +123,7 @@ export class Road {
       outcome: error?.code ?? OK,
       milliseconds: Math.round(seconds * MS_PER_SECOND * 1_000) / 1_000,
       principal: authenticated?.caller.arn,
-      accessKeyId: authenticated?.caller.accessKeyId,
+      accessKeyId: authenticated?.accessKeyId,
       region: authenticated?.region,
       source: request.socket.remoteAddress,
       ...(error === undefined ? {} : { reason: error.message, detail: error.detail }),
