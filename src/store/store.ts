@@ -2,7 +2,15 @@
  * The key store as everybody else sees it: a Reader, a Transaction that also writes, and the hot reads that memory
  * answers. An acknowledged transaction is on disk. No SQL and no row type leaves this folder.
  */
-import type { AccessKey, Identity } from '../model/identity.ts'
+import type {
+  AccessKey,
+  AccessKeyUse,
+  Account,
+  Identity,
+  IdentityKind,
+  ManagedPolicy,
+  Principal,
+} from '../model/identity.ts'
 import type { Alias, KeyMaterial, KmsKey, Tag } from '../model/key.ts'
 
 /** Names a key or alias space: every record belongs to one account in one region. */
@@ -48,12 +56,6 @@ export interface Domain {
   readonly tokens: readonly EnrolledToken[]
 }
 
-/** An access key with the identity it belongs to, as request authentication wants it. */
-export interface AccessKeyOwner {
-  readonly accessKey: AccessKey
-  readonly identity: Identity
-}
-
 export interface Reader {
   findKey(scope: Scope, keyId: string): Promise<KmsKey | undefined>
   /** Key ids in ascending order. */
@@ -70,11 +72,28 @@ export interface Reader {
   /** By tag key in ascending order. */
   listTags(scope: Scope, keyId: string, page: Page): Promise<Tag[]>
 
-  accountExists(account: string): Promise<boolean>
-  findIdentity(account: string, name: string): Promise<Identity | undefined>
-  listIdentities(account: string): Promise<Identity[]>
-  findAccessKey(accessKeyId: string): Promise<AccessKeyOwner | undefined>
+  findAccount(id: string): Promise<Account | undefined>
+  /** By id. */
+  listAccounts(): Promise<Account[]>
+  /** In any region. */
+  accountHasKeys(id: string): Promise<boolean>
+  findIdentity(account: string, kind: IdentityKind, name: string): Promise<Identity | undefined>
+  /** Of one kind, by name. */
+  listIdentities(account: string, kind: IdentityKind): Promise<Identity[]>
+  /** An identity with the documents that speak for or against it. */
+  findPrincipal(principalId: string): Promise<Principal | undefined>
+  /** Names of a group's users, in ascending order. */
+  listGroupMembers(group: Identity): Promise<string[]>
+  findManagedPolicy(account: string, name: string): Promise<ManagedPolicy | undefined>
+  /** By name. */
+  listManagedPolicies(account: string): Promise<ManagedPolicy[]>
+  /** Identities that it is attached to or that it is the boundary of, as `<kind> <name>`. */
+  listPolicyHolders(policy: ManagedPolicy): Promise<string[]>
+  findAccessKey(accessKeyId: string): Promise<AccessKey | undefined>
+  /** The oldest first. */
   listAccessKeys(principalId: string): Promise<AccessKey[]>
+  /** Of the access keys of one identity, those that were ever used. */
+  listAccessKeyUses(principalId: string): Promise<AccessKeyUse[]>
 
   findDomain(region: string): Promise<Domain | undefined>
   /** The EKT record of the daemon's own HBK of a purpose, such as `identity`. */
@@ -87,6 +106,8 @@ export interface DaemonKey {
   readonly region: string
   readonly kid: Buffer
   readonly ekt: KeyMaterial['ekt']
+  /** A data key for the service's own memory, encrypted under this HBK, where the purpose wants one. */
+  readonly dataKey?: Buffer
 }
 
 export interface Transaction extends Reader {
@@ -104,15 +125,23 @@ export interface Transaction extends Reader {
   putTags(key: KmsKey, tags: readonly Tag[]): Promise<void>
   deleteTags(key: KmsKey, tagKeys: readonly string[]): Promise<void>
 
-  insertAccount(account: string, nowMs: number): Promise<void>
+  insertAccount(account: Account): Promise<void>
+  /** The account must be empty. */
+  deleteAccount(id: string): Promise<void>
   insertIdentity(identity: Identity): Promise<void>
+  /** Writes all of it but kind, name and account; `generation` must be one above the stored one, or it throws. */
+  updateIdentity(identity: Identity): Promise<void>
   /** Removes an identity with its policies and access keys. */
   deleteIdentity(identity: Identity): Promise<void>
-  putIdentityPolicy(identity: Identity, name: string, document: string): Promise<void>
-  deleteIdentityPolicy(identity: Identity, name: string): Promise<void>
+  insertManagedPolicy(policy: ManagedPolicy): Promise<void>
+  /** Writes description and versions; `generation` must be one above the stored one, or it throws. */
+  updateManagedPolicy(policy: ManagedPolicy): Promise<void>
+  /** Nothing may be attached to it. */
+  deleteManagedPolicy(policy: ManagedPolicy): Promise<void>
   insertAccessKey(accessKey: AccessKey): Promise<void>
   updateAccessKey(accessKey: AccessKey): Promise<void>
   deleteAccessKey(accessKey: AccessKey): Promise<void>
+  putAccessKeyUse(use: AccessKeyUse): Promise<void>
 
   /** Writes the domain row with its versions and tokens, whatever was there. */
   putDomain(domain: Domain): Promise<void>
@@ -126,7 +155,9 @@ export interface Transaction extends Reader {
 export interface HotReader {
   key(scope: Scope, keyId: string): KmsKey | undefined | Promise<KmsKey | undefined>
   alias(scope: Scope, name: string): Alias | undefined | Promise<Alias | undefined>
-  accessKey(accessKeyId: string): AccessKeyOwner | undefined | Promise<AccessKeyOwner | undefined>
+  accessKey(accessKeyId: string): AccessKey | undefined | Promise<AccessKey | undefined>
+  principal(principalId: string): Principal | undefined | Promise<Principal | undefined>
+  managedPolicy(account: string, name: string): ManagedPolicy | undefined | Promise<ManagedPolicy | undefined>
   /** Database reads made so far, for the metric that shows the hot path makes none. */
   readonly databaseReads: number
   readonly size: number

@@ -1,12 +1,23 @@
 /** The reads of all aggregates over one handle. */
-import type { AccessKey, Identity } from '../../model/identity.ts'
+import type {
+  AccessKey,
+  AccessKeyUse,
+  Account,
+  Identity,
+  IdentityKind,
+  ManagedPolicy,
+  Principal,
+} from '../../model/identity.ts'
 import type { Alias, KmsKey, Tag } from '../../model/key.ts'
-import type { AccessKeyOwner, DaemonKey, Domain, Page, Reader, Scope } from '../store.ts'
+import type { DaemonKey, Domain, Page, Reader, Scope } from '../store.ts'
 import * as accessKeys from './access-keys.ts'
+import * as accounts from './accounts.ts'
 import * as aliases from './aliases.ts'
 import * as domains from './domains.ts'
 import * as identities from './identities.ts'
 import * as keys from './keys.ts'
+import * as policies from './managed-policies.ts'
+import * as principals from './principals.ts'
 import type { Handle } from './tables.ts'
 import * as tags from './tags.ts'
 
@@ -49,24 +60,56 @@ export class SqlReader implements Reader {
     return tags.listTags(this.db, scope, keyId, page)
   }
 
-  accountExists(account: string): Promise<boolean> {
-    return identities.accountExists(this.db, account)
+  findAccount(id: string): Promise<Account | undefined> {
+    return accounts.findAccount(this.db, id)
   }
 
-  findIdentity(account: string, name: string): Promise<Identity | undefined> {
-    return identities.findIdentity(this.db, account, name)
+  listAccounts(): Promise<Account[]> {
+    return accounts.listAccounts(this.db)
   }
 
-  listIdentities(account: string): Promise<Identity[]> {
-    return identities.listIdentities(this.db, account)
+  accountHasKeys(id: string): Promise<boolean> {
+    return accounts.accountHasKeys(this.db, id)
   }
 
-  findAccessKey(accessKeyId: string): Promise<AccessKeyOwner | undefined> {
+  findIdentity(account: string, kind: IdentityKind, name: string): Promise<Identity | undefined> {
+    return principals.findIdentity(this.db, account, kind, name)
+  }
+
+  listIdentities(account: string, kind: IdentityKind): Promise<Identity[]> {
+    return principals.listIdentities(this.db, account, kind)
+  }
+
+  findPrincipal(principalId: string): Promise<Principal | undefined> {
+    return principals.findPrincipal(this.db, principalId)
+  }
+
+  listGroupMembers(group: Identity): Promise<string[]> {
+    return identities.listGroupMembers(this.db, group.principalId)
+  }
+
+  findManagedPolicy(account: string, name: string): Promise<ManagedPolicy | undefined> {
+    return policies.findManagedPolicy(this.db, account, name)
+  }
+
+  listManagedPolicies(account: string): Promise<ManagedPolicy[]> {
+    return policies.listManagedPolicies(this.db, account)
+  }
+
+  listPolicyHolders(policy: ManagedPolicy): Promise<string[]> {
+    return policies.listPolicyHolders(this.db, policy)
+  }
+
+  findAccessKey(accessKeyId: string): Promise<AccessKey | undefined> {
     return accessKeys.findAccessKey(this.db, accessKeyId)
   }
 
   listAccessKeys(principalId: string): Promise<AccessKey[]> {
     return accessKeys.listAccessKeys(this.db, principalId)
+  }
+
+  listAccessKeyUses(principalId: string): Promise<AccessKeyUse[]> {
+    return accessKeys.listAccessKeyUses(this.db, principalId)
   }
 
   findDomain(region: string): Promise<Domain | undefined> {
