@@ -21,8 +21,10 @@ import { Applying } from './identities/apply.ts'
 import { checkDocument } from './identities/documents.ts'
 import { Identities } from './identities/identities.ts'
 import { ManagedPolicies } from './identities/managed-policies.ts'
+import { findDaemonKeys } from './keyring/daemon-keys.ts'
 import { Keyring } from './keyring/keyring.ts'
 import { Secrets } from './keyring/secrets.ts'
+import { Sessions } from './keyring/sessions.ts'
 import { Access } from './operations/access.ts'
 import { openStore } from './store/open-store.ts'
 import { DeletionJob } from './tasks/delete-due-keys.ts'
@@ -62,13 +64,14 @@ export async function compose(
   for (const region of configuration.regions) {
     pools.set(region.name, await composePool(region, configuration, { store, metrics, logger }))
   }
-  const daemonKey = await store.reader.findDaemonKey('identity')
-  const home = daemonKey && pools.get(daemonKey.region)
-  if (daemonKey === undefined || home === undefined)
-    throw new NotReady('there is no first user: run "strongroom init" first')
+  const daemonKeys = await findDaemonKeys(store)
+  const home = daemonKeys && pools.get(daemonKeys.identity.region)
+  if (daemonKeys === undefined || home === undefined)
+    throw new NotReady('the daemon\'s own keys or the first user are missing: run "strongroom init" first')
 
   const keyring = new Keyring(pools)
-  const secrets = new Secrets(home, daemonKey, () => metrics.signingKeysOpened.inc())
+  const secrets = new Secrets(home, daemonKeys.identity, () => metrics.signingKeysOpened.inc())
+  const sessions = new Sessions(home, daemonKeys)
   const identity = { store, check: checkDocument, clock }
   const accessKeyUses = new AccessKeyUses(store)
   const noting = schedule('write uses of access keys', USES_INTERVAL_MS, () => accessKeyUses.write(), logger)
@@ -98,10 +101,8 @@ export async function compose(
   chmodSync(state.adminSocket, 0o600)
   const adminListener = await listenOn(createServer(createAdminListener({ metrics, pools, store })), admin)
   parts.defer(() => drain(adminListener))
-  const api = await listenOn(
-    createApiServer({ services, secrets, accessKeyUses, regions: served, metrics, logger }),
-    listen,
-  )
+  const callers = { secrets, sessions, accessKeyUses, check: checkDocument }
+  const api = await listenOn(createApiServer({ services, ...callers, regions: served, metrics, logger }), listen)
   parts.defer(() => drain(api))
   const owned = parts.move()
   return {

@@ -21,8 +21,8 @@ const POLICY_NAME = /^[\w+=,.@-]{1,128}$/
 /** A service's name becomes a host name: `<name>.amazonaws.com`. */
 const SERVICE_NAME = /^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 const PATH = /^\/(?:[\u0021-\u007e]{1,510}\/)?$/
-const TAG_KEY = /^(?!aws:)[\p{L}\p{Z}\p{N}_.:/=+\-@]{1,128}$/iu
-const TAG_VALUE = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]{0,256}$/u
+export const TAG_KEY = /^(?!aws:)[\p{L}\p{Z}\p{N}_.:/=+\-@]{1,128}$/iu
+export const TAG_VALUE = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]{0,256}$/u
 
 const INLINE_DOCUMENT_MAX = 10_240
 const MANAGED_DOCUMENT_MAX = 6_144
