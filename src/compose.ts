@@ -62,7 +62,7 @@ export async function compose(
   const keyring = new Keyring(pools)
   const secrets = new Secrets(home, daemonKey, () => metrics.signingKeysOpened.inc())
   const identities = new Identities({ store, secrets, clock })
-  const access = new Access({ targets: new Targets(store.hot), hot: store.hot })
+  const access = new Access({ targets: new Targets(store.hot), hot: store.hot, reader: store.reader, clock })
   const deletion = new DeletionJob({ store, keyring, clock, logger, metrics })
   const job = schedule('delete due keys', configuration.jobs.deletionIntervalMs, () => deletion.run(), logger)
   parts.defer(() => job.stop())

@@ -21,6 +21,11 @@ export function rootArn(account: string): string {
   return `arn:${PARTITION}:iam::${account}:root`
 }
 
+/** All that an account has in a region: the resource of actions that are about no key in particular. */
+export function accountArn(region: string, account: string): string {
+  return `arn:${PARTITION}:kms:${region}:${account}:*`
+}
+
 export interface KmsArn {
   readonly region: string
   readonly account: string

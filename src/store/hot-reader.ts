@@ -7,18 +7,33 @@ import { scopedName, type Touched } from './touched.ts'
 /** Held besides the keys: an access key for each of that many callers. */
 const ACCESS_KEYS_HELD = 10_000
 
+/** A key with many grants takes the room of several. */
+const GRANTS_PER_PLACE = 16
+
+/** Whose a key is. */
+interface Owner {
+  readonly account: string
+}
+
+function weightOf({ grants }: KmsKey): number {
+  return 1 + Math.ceil(grants.length / GRANTS_PER_PLACE)
+}
+
 export class CachedReader implements HotReader {
   readonly #reader: Reader
   readonly #keys: RecordCache<KmsKey>
   readonly #aliases: RecordCache<Alias>
+  /** An id belongs to one account for ever. */
+  readonly #owners: RecordCache<Owner>
   readonly #accessKeys = new RecordCache<AccessKeyOwner>(ACCESS_KEYS_HELD)
   #databaseReads = 0
 
   /** Holds up to `capacity` keys and as many aliases. */
   constructor(reader: Reader, capacity: number) {
     this.#reader = reader
-    this.#keys = new RecordCache(capacity)
+    this.#keys = new RecordCache(capacity, weightOf)
     this.#aliases = new RecordCache(capacity)
+    this.#owners = new RecordCache(capacity)
   }
 
   get databaseReads(): number {
@@ -39,6 +54,18 @@ export class CachedReader implements HotReader {
         this.#counted(() => this.#reader.findKey(scope, keyId)),
       )
     )
+  }
+
+  keyOwner(region: string, keyId: string): string | undefined | Promise<string | undefined> {
+    const name = `${region}/${keyId}`
+    const held = this.#owners.held(name)
+    if (held !== undefined) return held.account
+    const read = this.#counted(() => this.#reader.findKeyOwner(region, keyId))
+    const load = async () => {
+      const account = await read()
+      return account === undefined ? undefined : { account }
+    }
+    return this.#owners.load(name, load).then(owner => owner?.account)
   }
 
   alias(scope: Scope, name: string): Alias | undefined | Promise<Alias | undefined> {
@@ -73,6 +100,7 @@ export class CachedReader implements HotReader {
   /** After another process has written: what, is not known. */
   forgetAll(): void {
     this.#keys.forgetAll()
+    this.#owners.forgetAll()
     this.#aliases.forgetAll()
     this.#accessKeys.forgetAll()
   }

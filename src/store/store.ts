@@ -2,6 +2,7 @@
  * The key store as everybody else sees it: a Reader, a Transaction that also writes, and the hot reads that memory
  * answers. An acknowledged transaction is on disk. No SQL and no row type leaves this folder.
  */
+import type { Grant } from '../model/grant.ts'
 import type { AccessKey, Identity } from '../model/identity.ts'
 import type { Alias, KeyMaterial, KmsKey, Tag } from '../model/key.ts'
 
@@ -54,6 +55,12 @@ export interface AccessKeyOwner {
   readonly identity: Identity
 }
 
+/** A grant with the key that it lends. */
+export interface KeyGrant extends Scope {
+  readonly keyId: string
+  readonly grant: Grant
+}
+
 export interface Reader {
   findKey(scope: Scope, keyId: string): Promise<KmsKey | undefined>
   /** Key ids in ascending order. */
@@ -61,6 +68,8 @@ export interface Reader {
   /** Keys of every account and region whose deletion is due, the longest overdue first. */
   listKeysDueForDeletion(nowMs: number, limit: number): Promise<KmsKey[]>
   countKeys(scope: Scope): Promise<number>
+  /** The account that a key of this id belongs to. */
+  findKeyOwner(region: string, keyId: string): Promise<string | undefined>
 
   findAlias(scope: Scope, name: string): Promise<Alias | undefined>
   /** By name in ascending order; of one key when `keyId` is given. */
@@ -69,6 +78,11 @@ export interface Reader {
 
   /** By tag key in ascending order. */
   listTags(scope: Scope, keyId: string, page: Page): Promise<Tag[]>
+
+  findGrant(grantId: string): Promise<KeyGrant | undefined>
+  /** Grants of this retiring principal on keys of every account in the region, by id in ascending order. */
+  listGrantsToRetire(region: string, retiring: string, page: Page): Promise<KeyGrant[]>
+  countGrants(scope: Scope, keyId: string): Promise<number>
 
   accountExists(account: string): Promise<boolean>
   findIdentity(account: string, name: string): Promise<Identity | undefined>
@@ -90,10 +104,11 @@ export interface DaemonKey {
 }
 
 export interface Transaction extends Reader {
+  /** Its tags, aliases and grants are written by themselves. */
   insertKey(key: KmsKey): Promise<void>
   /** Writes state, description, policy and deletion date; `generation` must be one above the stored one, or it throws. */
   updateKey(key: KmsKey): Promise<void>
-  /** Removes the key, its EKT records, aliases and tags, and leaves a tombstone. */
+  /** Removes the key, its EKT records, aliases, tags and grants, and leaves a tombstone. */
   deleteKey(key: KmsKey, nowMs: number): Promise<void>
 
   insertAlias(alias: Alias): Promise<void>
@@ -103,6 +118,9 @@ export interface Transaction extends Reader {
 
   putTags(key: KmsKey, tags: readonly Tag[]): Promise<void>
   deleteTags(key: KmsKey, tagKeys: readonly string[]): Promise<void>
+
+  insertGrant(key: KmsKey, grant: Grant): Promise<void>
+  deleteGrant(found: KeyGrant): Promise<void>
 
   insertAccount(account: string, nowMs: number): Promise<void>
   insertIdentity(identity: Identity): Promise<void>
@@ -125,6 +143,8 @@ export interface Transaction extends Reader {
  */
 export interface HotReader {
   key(scope: Scope, keyId: string): KmsKey | undefined | Promise<KmsKey | undefined>
+  /** The account that a key of this id belongs to. */
+  keyOwner(region: string, keyId: string): string | undefined | Promise<string | undefined>
   alias(scope: Scope, name: string): Alias | undefined | Promise<Alias | undefined>
   accessKey(accessKeyId: string): AccessKeyOwner | undefined | Promise<AccessKeyOwner | undefined>
   /** Database reads made so far, for the metric that shows the hot path makes none. */

@@ -5,8 +5,9 @@ import type { Database } from '../dialects/database.ts'
 import { StoreUnusable } from '../faults.ts'
 import type { Tables } from '../sql/tables.ts'
 import { createFirstTables } from './0001-first-tables.ts'
+import { createGrants } from './0006-grants.ts'
 
-const MIGRATIONS = { '0001-first-tables': createFirstTables } as const
+const MIGRATIONS = { '0001-first-tables': createFirstTables, '0006-grants': createGrants } as const
 
 const MIGRATION_TABLE = 'migrations'
 const LOCK_TABLE = 'migrations_lock'

@@ -1,10 +1,11 @@
 /** The reads of all aggregates over one handle. */
 import type { AccessKey, Identity } from '../../model/identity.ts'
 import type { Alias, KmsKey, Tag } from '../../model/key.ts'
-import type { AccessKeyOwner, DaemonKey, Domain, Page, Reader, Scope } from '../store.ts'
+import type { AccessKeyOwner, DaemonKey, Domain, KeyGrant, Page, Reader, Scope } from '../store.ts'
 import * as accessKeys from './access-keys.ts'
 import * as aliases from './aliases.ts'
 import * as domains from './domains.ts'
+import * as grants from './grants.ts'
 import * as identities from './identities.ts'
 import * as keys from './keys.ts'
 import type { Handle } from './tables.ts'
@@ -33,6 +34,10 @@ export class SqlReader implements Reader {
     return keys.countKeys(this.db, scope)
   }
 
+  findKeyOwner(region: string, keyId: string): Promise<string | undefined> {
+    return keys.findKeyOwner(this.db, region, keyId)
+  }
+
   findAlias(scope: Scope, name: string): Promise<Alias | undefined> {
     return aliases.findAlias(this.db, scope, name)
   }
@@ -47,6 +52,18 @@ export class SqlReader implements Reader {
 
   listTags(scope: Scope, keyId: string, page: Page): Promise<Tag[]> {
     return tags.listTags(this.db, scope, keyId, page)
+  }
+
+  findGrant(grantId: string): Promise<KeyGrant | undefined> {
+    return grants.findGrant(this.db, grantId)
+  }
+
+  listGrantsToRetire(region: string, retiring: string, page: Page): Promise<KeyGrant[]> {
+    return grants.listGrantsToRetire(this.db, region, retiring, page)
+  }
+
+  countGrants(scope: Scope, keyId: string): Promise<number> {
+    return grants.countGrants(this.db, scope, keyId)
   }
 
   accountExists(account: string): Promise<boolean> {
