@@ -5,6 +5,7 @@
 import { chmodSync, existsSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
+import { parsePolicy } from './access/policy/parse.ts'
 import { Targets } from './access/targets.ts'
 import { createAdminListener } from './admin/admin-listener.ts'
 import { createAdminSocket } from './admin/admin-socket.ts'
@@ -14,7 +15,13 @@ import { composePool, NotReady } from './compose-pools.ts'
 import type { Configuration } from './config/schema.ts'
 import { openStateFolder } from './config/state-folder.ts'
 import type { HsmPool } from './hsm/pool/pool.ts'
-import { Identities } from './keyring/identities.ts'
+import { AccessKeyUses } from './identities/access-key-uses.ts'
+import { AccessKeys } from './identities/access-keys.ts'
+import { Accounts } from './identities/accounts.ts'
+import { Applying } from './identities/apply.ts'
+import { Identities } from './identities/identities.ts'
+import { ManagedPolicies } from './identities/managed-policies.ts'
+import type { DocumentCheck } from './identities/soundness.ts'
 import { Keyring } from './keyring/keyring.ts'
 import { Secrets } from './keyring/secrets.ts'
 import { Access } from './operations/access.ts'
@@ -36,6 +43,8 @@ export interface Daemon extends AsyncDisposable {
 }
 
 const DRAIN_MS = 10_000
+/** How old the last use of an access key may be in the store. */
+const USES_INTERVAL_MS = 60_000
 
 /** Builds and starts a daemon. Throws {@link NotReady} when an operator has to do something first. */
 export async function compose(
@@ -61,7 +70,14 @@ export async function compose(
 
   const keyring = new Keyring(pools)
   const secrets = new Secrets(home, daemonKey, () => metrics.signingKeysOpened.inc())
-  const identities = new Identities({ store, secrets, clock })
+  const check: DocumentCheck = (text, use) => void parsePolicy(use, 'the policy', text)
+  const identity = { store, check, clock }
+  const accessKeyUses = new AccessKeyUses(store)
+  const noting = schedule('write uses of access keys', USES_INTERVAL_MS, () => accessKeyUses.write(), logger)
+  parts.defer(async () => {
+    await noting.stop()
+    await accessKeyUses.write()
+  })
   const access = new Access({ targets: new Targets(store.hot), hot: store.hot, reader: store.reader, clock })
   const deletion = new DeletionJob({ store, keyring, clock, logger, metrics })
   const job = schedule('delete due keys', configuration.jobs.deletionIntervalMs, () => deletion.run(), logger)
@@ -70,14 +86,24 @@ export async function compose(
   const served = new Set(pools.keys())
   const services = { store, keyring, access, clock }
   const { listen, admin } = configuration
-  const adminSocket = await listenOn(createServer(createAdminSocket({ identities, pools, logger })), {
-    path: state.adminSocket,
+  const administration = createAdminSocket({
+    accounts: new Accounts(identity),
+    identities: new Identities(identity),
+    policies: new ManagedPolicies(identity),
+    accessKeys: new AccessKeys({ store, secrets, clock }),
+    accessKeyUses,
+    applying: new Applying(identity),
+    ...{ pools, logger },
   })
+  const adminSocket = await listenOn(createServer(administration), { path: state.adminSocket })
   parts.defer(() => drain(adminSocket))
   chmodSync(state.adminSocket, 0o600)
   const adminListener = await listenOn(createServer(createAdminListener({ metrics, pools, store })), admin)
   parts.defer(() => drain(adminListener))
-  const api = await listenOn(createApiServer({ services, secrets, regions: served, metrics, logger }), listen)
+  const api = await listenOn(
+    createApiServer({ services, secrets, accessKeyUses, regions: served, metrics, logger }),
+    listen,
+  )
   parts.defer(() => drain(api))
   const owned = parts.move()
   return {

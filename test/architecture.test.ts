@@ -12,7 +12,7 @@ import { parseSync } from '@swc/core'
 const LEVELS: readonly (readonly string[])[] = [
   ['main.ts', 'compose.ts', 'compose-pools.ts', 'cli'],
   ['api', 'console', 'tasks', 'admin'],
-  ['operations'],
+  ['operations', 'identities', 'sts'],
   ['keyring', 'access'],
   ['store', 'hsm/pool', 'hsm/host', 'audit'],
   ['hsm/contract', 'telemetry', 'formats', 'model'],

@@ -6,7 +6,7 @@
 import type { Caller } from '../model/caller.ts'
 import { KmsError } from '../model/errors.ts'
 import { mayCrossAccounts, RETIRE_GRANT } from './actions.ts'
-import { type CallerPolicies, type KeySide, policiesOf } from './compiled.ts'
+import type { CallerPolicies, KeySide } from './compiled.ts'
 import {
   type Decision,
   deniedBecauseNothingAllows,
@@ -31,16 +31,16 @@ export interface AccessRequest {
   readonly action: string
   readonly resource: Resource
   readonly context: Context
+  readonly policies: CallerPolicies
   /** Of actions on a key; undefined for those that identity policies alone decide. */
   readonly key: KeySide | undefined
 }
 
 export function authorize(request: AccessRequest): Decision {
-  const policies = policiesOf(request.caller)
+  const { caller, action, resource, policies } = request
   const denial = explicitDenial(request, policies)
   if (denial !== undefined) return denial
   if (request.key === undefined) return decideWithoutKey(request, policies)
-  const { caller, resource, action } = request
   if (caller.kind === 'service' || caller.account === resource.account) {
     return decideOnKey(request, request.key, policies)
   }

@@ -1,7 +1,8 @@
 /** Whether the principals that policies and grants name are there. */
+import type { IdentityKind } from '../model/identity.ts'
 import type { Reader } from '../store/store.ts'
 
-const IAM = /^arn:aws:iam::(\d{12}):(?:user|role)\/(?:[^/]+\/)*([^/]+)$/
+const IAM = /^arn:aws:iam::(\d{12}):(user|role)\/(?:[^/]+\/)*([^/]+)$/
 const SESSION = /^arn:aws:sts::(\d{12}):assumed-role\/([^/]+)\/[^/]+$/
 const ACCOUNT_WIDE = /^arn:aws:(?:iam::\d{12}:root|sts::\d{12}:federated-user\/[^/]+)$/
 
@@ -11,9 +12,11 @@ const ACCOUNT_WIDE = /^arn:aws:(?:iam::\d{12}:root|sts::\d{12}:federated-user\/[
  */
 export async function principalExists(reader: Reader, arn: string): Promise<boolean> {
   if (ACCOUNT_WIDE.test(arn)) return true
-  const session = SESSION.exec(arn)
-  const [, account, name] = session ?? IAM.exec(arn) ?? []
+  const [, ofSession, role] = SESSION.exec(arn) ?? []
+  if (ofSession !== undefined && role !== undefined) {
+    return (await reader.findIdentity(ofSession, 'role', role)) !== undefined
+  }
+  const [, account, kind, name] = IAM.exec(arn) ?? []
   if (account === undefined || name === undefined) return false
-  const identity = await reader.findIdentity(account, name)
-  return session === null ? identity?.arn === arn : identity?.arn.includes(':role/') === true
+  return (await reader.findIdentity(account, kind as IdentityKind, name))?.arn === arn
 }

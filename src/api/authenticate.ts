@@ -3,10 +3,11 @@
  * world; the crypto world opens it once a day, region and service, and hands out the signing key alone.
  */
 import type { Clock } from '../base/clock.ts'
+import type { AccessKeyUses } from '../identities/access-key-uses.ts'
+import { callerOf } from '../identities/caller.ts'
 import type { Secrets } from '../keyring/secrets.ts'
 import type { Caller } from '../model/caller.ts'
 import { KmsError } from '../model/errors.ts'
-import type { Identity } from '../model/identity.ts'
 import type { HotReader } from '../store/store.ts'
 import { checkScope, checkSignature, type IncomingRequest, readSignedRequest, type Served } from './sigv4/verify.ts'
 
@@ -21,13 +22,20 @@ export interface Authenticated {
 export class Authenticator {
   readonly #hot: HotReader
   readonly #secrets: Secrets
+  readonly #accessKeyUses: AccessKeyUses
   readonly #served: Served
   readonly #clock: Clock
-  readonly #callers = new WeakMap<Identity, Caller>()
 
-  constructor(parts: { hot: HotReader; secrets: Secrets; served: Served; clock: Clock }) {
+  constructor(parts: {
+    hot: HotReader
+    secrets: Secrets
+    accessKeyUses: AccessKeyUses
+    served: Served
+    clock: Clock
+  }) {
     this.#hot = parts.hot
     this.#secrets = parts.secrets
+    this.#accessKeyUses = parts.accessKeyUses
     this.#served = parts.served
     this.#clock = parts.clock
   }
@@ -38,39 +46,25 @@ export class Authenticator {
    */
   async authenticate(request: IncomingRequest): Promise<Authenticated> {
     const signed = readSignedRequest(request)
-    const found = this.#hot.accessKey(signed.accessKeyId)
-    const owner = found instanceof Promise ? await found : found
+    const { accessKeyId, date, region, service } = signed
+    const found = this.#hot.accessKey(accessKeyId)
+    const accessKey = found instanceof Promise ? await found : found
     // Session tokens are not made yet, so one that comes along is not valid for any access key.
-    if (owner === undefined || !owner.accessKey.active || signed.sessionToken !== undefined) {
-      throw new KmsError('UnrecognizedClientException', 'The security token included in the request is invalid.')
-    }
-    checkScope(signed, this.#served, this.#clock())
-    const { principalId, account } = owner.identity
-    const secretOwner = { accessKeyId: signed.accessKeyId, principalId, account }
-    const { date, region, service } = signed
-    const key = this.#secrets.signingKey(secretOwner, owner.accessKey.sealedSecret, { date, region, service })
+    if (accessKey === undefined || !accessKey.active || signed.sessionToken !== undefined) throw unrecognized()
+    const owner = this.#hot.principal(accessKey.principalId)
+    const principal = owner instanceof Promise ? await owner : owner
+    if (principal === undefined) throw unrecognized()
+    const nowMs = this.#clock()
+    checkScope(signed, this.#served, nowMs)
+    const { principalId, account } = principal.identity
+    const scope = { date, region, service }
+    const key = this.#secrets.signingKey({ accessKeyId, principalId, account }, accessKey.sealedSecret, scope)
     checkSignature(signed, key instanceof Promise ? await key : key)
-    return { caller: this.#callerOf(owner.identity), region, accessKeyId: signed.accessKeyId }
-  }
-
-  #callerOf(identity: Identity): Caller {
-    let caller = this.#callers.get(identity)
-    if (caller === undefined) {
-      caller = callerOfIdentity(identity)
-      this.#callers.set(identity, caller)
-    }
-    return caller
+    this.#accessKeyUses.note(accessKeyId, nowMs, region, service)
+    return { caller: callerOf(principal), region, accessKeyId }
   }
 }
 
-function callerOfIdentity({ account, arn, principalId, name, policies }: Identity): Caller {
-  const sources = [...policies].map(([policy, document]) => ({
-    name: `inline policy ${policy} of user ${name}`,
-    document,
-  }))
-  return {
-    ...{ kind: 'user', arn, account, userId: principalId, principalArn: arn, userName: name },
-    policies: sources,
-    tags: new Map(),
-  }
+function unrecognized(): KmsError {
+  return new KmsError('UnrecognizedClientException', 'The security token included in the request is invalid.')
 }

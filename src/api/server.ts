@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http'
 import express, { type Express } from 'express'
+import type { AccessKeyUses } from '../identities/access-key-uses.ts'
 import type { Secrets } from '../keyring/secrets.ts'
 import { KmsError } from '../model/errors.ts'
 import type { Services } from '../operations/operation.ts'
@@ -22,15 +23,17 @@ const REQUEST_MS = 30_000
 export interface ApiParts {
   readonly services: Services
   readonly secrets: Secrets
+  readonly accessKeyUses: AccessKeyUses
   readonly regions: ReadonlySet<string>
   readonly metrics: Metrics
   readonly logger: Logger
 }
 
 /** The server of the KMS API, not listening yet. */
-export function createApiServer({ services, secrets, regions, metrics, logger }: ApiParts): Server {
+export function createApiServer({ services, secrets, accessKeyUses, regions, metrics, logger }: ApiParts): Server {
   const served = { regions, services: SERVICES }
-  const authenticator = new Authenticator({ hot: services.store.hot, secrets, served, clock: services.clock })
+  const { store, clock } = services
+  const authenticator = new Authenticator({ hot: store.hot, secrets, accessKeyUses, served, clock })
   const road = new Road({ authenticator, services, metrics, logger })
   const app = express()
   app.disable('x-powered-by')

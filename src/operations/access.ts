@@ -3,7 +3,7 @@
  * state and usage, so that a caller without rights learns nothing about a key.
  */
 import { type AccessRequest, authorize, type Resource, requireAllowed } from '../access/authorize.ts'
-import { type KeySide, sideOf } from '../access/compiled.ts'
+import { type KeySide, policiesOf, sideOf } from '../access/compiled.ts'
 import { deniedInvisibly } from '../access/decision.ts'
 import { indexGrants } from '../access/grants.ts'
 import { type Asker, type KeyFacts, RequestContext, type RequestFacts } from '../access/request-context.ts'
@@ -187,7 +187,14 @@ export class Access {
     key?: KeyFacts,
   ): AccessRequest {
     const context = new RequestContext(asker, this.#clock, facts, key)
-    return { caller: asker.caller, action, resource: { arn, account }, context, key: undefined }
+    return {
+      caller: asker.caller,
+      action,
+      resource: { arn, account },
+      context,
+      policies: policiesOf(asker.caller),
+      key: undefined,
+    }
   }
 
   /**

@@ -3,7 +3,15 @@
  * answers. An acknowledged transaction is on disk. No SQL and no row type leaves this folder.
  */
 import type { Grant } from '../model/grant.ts'
-import type { AccessKey, Identity } from '../model/identity.ts'
+import type {
+  AccessKey,
+  AccessKeyUse,
+  Account,
+  Identity,
+  IdentityKind,
+  ManagedPolicy,
+  Principal,
+} from '../model/identity.ts'
 import type { Alias, KeyMaterial, KmsKey, Tag } from '../model/key.ts'
 
 /** Names a key or alias space: every record belongs to one account in one region. */
@@ -49,12 +57,6 @@ export interface Domain {
   readonly tokens: readonly EnrolledToken[]
 }
 
-/** An access key with the identity it belongs to, as request authentication wants it. */
-export interface AccessKeyOwner {
-  readonly accessKey: AccessKey
-  readonly identity: Identity
-}
-
 /** A grant with the key that it lends. */
 export interface KeyGrant extends Scope {
   readonly keyId: string
@@ -82,13 +84,29 @@ export interface Reader {
   findGrant(grantId: string): Promise<KeyGrant | undefined>
   /** Grants of this retiring principal on keys of every account in the region, by id in ascending order. */
   listGrantsToRetire(region: string, retiring: string, page: Page): Promise<KeyGrant[]>
-  countGrants(scope: Scope, keyId: string): Promise<number>
 
-  accountExists(account: string): Promise<boolean>
-  findIdentity(account: string, name: string): Promise<Identity | undefined>
-  listIdentities(account: string): Promise<Identity[]>
-  findAccessKey(accessKeyId: string): Promise<AccessKeyOwner | undefined>
+  findAccount(id: string): Promise<Account | undefined>
+  /** By id. */
+  listAccounts(): Promise<Account[]>
+  /** In any region. */
+  accountHasKeys(id: string): Promise<boolean>
+  findIdentity(account: string, kind: IdentityKind, name: string): Promise<Identity | undefined>
+  /** Of one kind, by name. */
+  listIdentities(account: string, kind: IdentityKind): Promise<Identity[]>
+  /** An identity with the documents that speak for or against it. */
+  findPrincipal(principalId: string): Promise<Principal | undefined>
+  /** Names of a group's users, in ascending order. */
+  listGroupMembers(group: Identity): Promise<string[]>
+  findManagedPolicy(account: string, name: string): Promise<ManagedPolicy | undefined>
+  /** By name. */
+  listManagedPolicies(account: string): Promise<ManagedPolicy[]>
+  /** Identities that it is attached to or that it is the boundary of, as `<kind> <name>`. */
+  listPolicyHolders(policy: ManagedPolicy): Promise<string[]>
+  findAccessKey(accessKeyId: string): Promise<AccessKey | undefined>
+  /** The oldest first. */
   listAccessKeys(principalId: string): Promise<AccessKey[]>
+  /** Of the access keys of one identity, those that were ever used. */
+  listAccessKeyUses(principalId: string): Promise<AccessKeyUse[]>
 
   findDomain(region: string): Promise<Domain | undefined>
   /** The EKT record of the daemon's own HBK of a purpose, such as `identity`. */
@@ -101,6 +119,8 @@ export interface DaemonKey {
   readonly region: string
   readonly kid: Buffer
   readonly ekt: KeyMaterial['ekt']
+  /** A data key for the service's own memory, encrypted under this HBK, where the purpose wants one. */
+  readonly dataKey?: Buffer
 }
 
 export interface Transaction extends Reader {
@@ -122,15 +142,23 @@ export interface Transaction extends Reader {
   insertGrant(key: KmsKey, grant: Grant): Promise<void>
   deleteGrant(found: KeyGrant): Promise<void>
 
-  insertAccount(account: string, nowMs: number): Promise<void>
+  insertAccount(account: Account): Promise<void>
+  /** The account must be empty. */
+  deleteAccount(id: string): Promise<void>
   insertIdentity(identity: Identity): Promise<void>
+  /** Writes all of it but kind, name and account; `generation` must be one above the stored one, or it throws. */
+  updateIdentity(identity: Identity): Promise<void>
   /** Removes an identity with its policies and access keys. */
   deleteIdentity(identity: Identity): Promise<void>
-  putIdentityPolicy(identity: Identity, name: string, document: string): Promise<void>
-  deleteIdentityPolicy(identity: Identity, name: string): Promise<void>
+  insertManagedPolicy(policy: ManagedPolicy): Promise<void>
+  /** Writes description and versions; `generation` must be one above the stored one, or it throws. */
+  updateManagedPolicy(policy: ManagedPolicy): Promise<void>
+  /** Nothing may be attached to it. */
+  deleteManagedPolicy(policy: ManagedPolicy): Promise<void>
   insertAccessKey(accessKey: AccessKey): Promise<void>
   updateAccessKey(accessKey: AccessKey): Promise<void>
   deleteAccessKey(accessKey: AccessKey): Promise<void>
+  putAccessKeyUse(use: AccessKeyUse): Promise<void>
 
   /** Writes the domain row with its versions and tokens, whatever was there. */
   putDomain(domain: Domain): Promise<void>
@@ -146,7 +174,9 @@ export interface HotReader {
   /** The account that a key of this id belongs to. */
   keyOwner(region: string, keyId: string): string | undefined | Promise<string | undefined>
   alias(scope: Scope, name: string): Alias | undefined | Promise<Alias | undefined>
-  accessKey(accessKeyId: string): AccessKeyOwner | undefined | Promise<AccessKeyOwner | undefined>
+  accessKey(accessKeyId: string): AccessKey | undefined | Promise<AccessKey | undefined>
+  principal(principalId: string): Principal | undefined | Promise<Principal | undefined>
+  managedPolicy(account: string, name: string): ManagedPolicy | undefined | Promise<ManagedPolicy | undefined>
   /** Database reads made so far, for the metric that shows the hot path makes none. */
   readonly databaseReads: number
   readonly size: number

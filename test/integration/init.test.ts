@@ -31,7 +31,7 @@ async function stateOf({ withStore, stateDir, locations }: Instance, labels: rea
   const credentials = readFileSync(join(stateDir, 'credentials'), 'utf8')
   const stored = await withStore(async ({ reader }) => {
     const domain = await reader.findDomain(REGION)
-    const [identity, ...others] = await reader.listIdentities(ACCOUNT)
+    const [identity, ...others] = await reader.listIdentities(ACCOUNT, 'user')
     const accessKeys = await reader.listAccessKeys(identity!.principalId)
     return { domain, identity, others, accessKeys, daemonKey: await reader.findDaemonKey('identity') }
   })

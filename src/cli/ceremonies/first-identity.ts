@@ -3,7 +3,10 @@ import { hash, randomUUID } from 'node:crypto'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import type { Clock } from '../../base/clock.ts'
 import type { HsmPool } from '../../hsm/pool/pool.ts'
-import { Identities } from '../../keyring/identities.ts'
+import { AccessKeys } from '../../identities/access-keys.ts'
+import { Accounts } from '../../identities/accounts.ts'
+import { checkDocument } from '../../identities/documents.ts'
+import { Identities } from '../../identities/identities.ts'
 import { Secrets } from '../../keyring/secrets.ts'
 import { kidOf } from '../../model/key-id.ts'
 import type { DaemonKey, Store } from '../../store/store.ts'
@@ -25,19 +28,21 @@ export interface FirstIdentityParts {
 export async function ensureFirstIdentity(parts: FirstIdentityParts): Promise<void> {
   const { store, clock, account, pool, credentialsPath, say } = parts
   const daemonKey = await ensureDaemonKey(store, pool)
-  const identities = new Identities({ store, secrets: new Secrets(pool, daemonKey), clock })
-  if (!(await store.reader.accountExists(account))) await store.transaction(tx => tx.insertAccount(account, clock()))
-  const known = await identities.list(account)
+  const identities = new Identities({ store, check: checkDocument, clock })
+  const accessKeys = new AccessKeys({ store, secrets: new Secrets(pool, daemonKey), clock })
+  if ((await store.reader.findAccount(account)) === undefined) await new Accounts({ store, clock }).create(account)
+  const first = { account, kind: 'user', name: FIRST_USER } as const
+  const known = await identities.list(account, 'user')
   if (known.length === 0) {
-    await identities.create({ account, name: FIRST_USER, fullAccess: true })
+    await identities.create({ ...first, fullAccess: true })
     say(`account ${account}: made user ${FIRST_USER}`)
   }
   // Once there is another user, an operator decides: what was taken away does not come back by itself.
   if (known.some(({ name }) => name !== FIRST_USER)) return
   await forgetUnfinishedCredentials(store, credentialsPath)
-  if ((await identities.listAccessKeys(account, FIRST_USER)).length > 0) return
+  if ((await accessKeys.list(first)).length > 0) return
   // The file comes before the row: a crash between them leaves a key that nobody accepts, not one that nobody knows.
-  const { accessKeyId } = await identities.createAccessKey(account, FIRST_USER, created => {
+  const { accessKeyId } = await accessKeys.create(first, created => {
     const lines = [
       '[default]',
       `aws_access_key_id = ${created.accessKeyId}`,

@@ -10,13 +10,6 @@ export async function grantsOfKey(db: Handle, scope: Scope, keyId: string): Prom
   return rows.map(grantOf)
 }
 
-export async function countGrants(db: Handle, scope: Scope, keyId: string): Promise<number> {
-  const { count } = await ofKey(db, scope, keyId)
-    .select(({ fn }) => fn.countAll().as('count'))
-    .executeTakeFirstOrThrow()
-  return Number(count)
-}
-
 export async function findGrant(db: Handle, grantId: string): Promise<KeyGrant | undefined> {
   const row = await db.selectFrom('grants').selectAll().where('id', '=', grantId).executeTakeFirst()
   return row && keyGrantOf(row)

@@ -1,13 +1,24 @@
 /** The reads of all aggregates over one handle. */
-import type { AccessKey, Identity } from '../../model/identity.ts'
+import type {
+  AccessKey,
+  AccessKeyUse,
+  Account,
+  Identity,
+  IdentityKind,
+  ManagedPolicy,
+  Principal,
+} from '../../model/identity.ts'
 import type { Alias, KmsKey, Tag } from '../../model/key.ts'
-import type { AccessKeyOwner, DaemonKey, Domain, KeyGrant, Page, Reader, Scope } from '../store.ts'
+import type { DaemonKey, Domain, KeyGrant, Page, Reader, Scope } from '../store.ts'
 import * as accessKeys from './access-keys.ts'
+import * as accounts from './accounts.ts'
 import * as aliases from './aliases.ts'
 import * as domains from './domains.ts'
 import * as grants from './grants.ts'
 import * as identities from './identities.ts'
 import * as keys from './keys.ts'
+import * as policies from './managed-policies.ts'
+import * as principals from './principals.ts'
 import type { Handle } from './tables.ts'
 import * as tags from './tags.ts'
 
@@ -62,28 +73,56 @@ export class SqlReader implements Reader {
     return grants.listGrantsToRetire(this.db, region, retiring, page)
   }
 
-  countGrants(scope: Scope, keyId: string): Promise<number> {
-    return grants.countGrants(this.db, scope, keyId)
+  findAccount(id: string): Promise<Account | undefined> {
+    return accounts.findAccount(this.db, id)
   }
 
-  accountExists(account: string): Promise<boolean> {
-    return identities.accountExists(this.db, account)
+  listAccounts(): Promise<Account[]> {
+    return accounts.listAccounts(this.db)
   }
 
-  findIdentity(account: string, name: string): Promise<Identity | undefined> {
-    return identities.findIdentity(this.db, account, name)
+  accountHasKeys(id: string): Promise<boolean> {
+    return accounts.accountHasKeys(this.db, id)
   }
 
-  listIdentities(account: string): Promise<Identity[]> {
-    return identities.listIdentities(this.db, account)
+  findIdentity(account: string, kind: IdentityKind, name: string): Promise<Identity | undefined> {
+    return principals.findIdentity(this.db, account, kind, name)
   }
 
-  findAccessKey(accessKeyId: string): Promise<AccessKeyOwner | undefined> {
+  listIdentities(account: string, kind: IdentityKind): Promise<Identity[]> {
+    return principals.listIdentities(this.db, account, kind)
+  }
+
+  findPrincipal(principalId: string): Promise<Principal | undefined> {
+    return principals.findPrincipal(this.db, principalId)
+  }
+
+  listGroupMembers(group: Identity): Promise<string[]> {
+    return identities.listGroupMembers(this.db, group.principalId)
+  }
+
+  findManagedPolicy(account: string, name: string): Promise<ManagedPolicy | undefined> {
+    return policies.findManagedPolicy(this.db, account, name)
+  }
+
+  listManagedPolicies(account: string): Promise<ManagedPolicy[]> {
+    return policies.listManagedPolicies(this.db, account)
+  }
+
+  listPolicyHolders(policy: ManagedPolicy): Promise<string[]> {
+    return policies.listPolicyHolders(this.db, policy)
+  }
+
+  findAccessKey(accessKeyId: string): Promise<AccessKey | undefined> {
     return accessKeys.findAccessKey(this.db, accessKeyId)
   }
 
   listAccessKeys(principalId: string): Promise<AccessKey[]> {
     return accessKeys.listAccessKeys(this.db, principalId)
+  }
+
+  listAccessKeyUses(principalId: string): Promise<AccessKeyUse[]> {
+    return accessKeys.listAccessKeyUses(this.db, principalId)
   }
 
   findDomain(region: string): Promise<Domain | undefined> {

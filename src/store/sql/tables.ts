@@ -7,10 +7,11 @@ import type { Domain, DomainKeyVersion, EnrolledToken } from '../store.ts'
 
 /** SQLite hands bytes out as Uint8Array; PostgreSQL's driver as Buffer, which is one. */
 type Bytes = ColumnType<Uint8Array, Buffer, Buffer>
+type NullableBytes = ColumnType<Uint8Array | null, Buffer | null, Buffer | null>
 type Flag = 0 | 1
 
 export interface Tables {
-  accounts: { id: string; created_at_ms: number }
+  accounts: { id: string; name: string; created_at_ms: number }
   identities: {
     principal_id: string
     account: string
@@ -18,9 +19,29 @@ export interface Tables {
     path: string
     name: string
     created_at_ms: number
+    generation: number
+    boundary_id: string | null
+    trust_policy: string | null
+    session_seconds_max: number | null
+    revoked_before_ms: number | null
   }
   identity_policies: { principal_id: string; name: string; document: string }
+  attached_policies: { principal_id: string; policy_id: string }
+  group_members: { principal_id: string; group_id: string }
+  identity_tags: { principal_id: string; tag_key: string; tag_value: string }
+  managed_policies: {
+    id: string
+    account: string
+    path: string
+    name: string
+    description: string
+    default_version: number
+    created_at_ms: number
+    generation: number
+  }
+  managed_policy_versions: { policy_id: string; version: number; document: string; created_at_ms: number }
   access_keys: { id: string; principal_id: string; active: Flag; sealed_secret: Bytes; created_at_ms: number }
+  access_key_uses: { access_key_id: string; at_ms: number; region: string; service: string }
 
   domains: { region: string; id: string; state: Domain['state']; sealed: Flag; created_at_ms: number }
   domain_key_versions: {
@@ -38,7 +59,7 @@ export interface Tables {
     audit_public_key: Bytes
     enrolled_at_ms: number
   }
-  daemon_keys: { purpose: string; region: string; kid: Bytes; ekt: Bytes }
+  daemon_keys: { purpose: string; region: string; kid: Bytes; ekt: Bytes; data_key: NullableBytes }
 
   keys: {
     region: string

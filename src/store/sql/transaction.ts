@@ -1,15 +1,17 @@
 /** The writes of all aggregates in one transaction, which also notes what memory must forget afterwards. */
 import type { Grant } from '../../model/grant.ts'
-import type { AccessKey, Identity } from '../../model/identity.ts'
+import type { AccessKey, AccessKeyUse, Account, Identity, ManagedPolicy } from '../../model/identity.ts'
 import type { Alias, KmsKey, Tag } from '../../model/key.ts'
 import type { DaemonKey, Domain, KeyGrant, Transaction } from '../store.ts'
 import { scopedName, type Touched } from '../touched.ts'
 import * as accessKeys from './access-keys.ts'
+import * as accounts from './accounts.ts'
 import * as aliases from './aliases.ts'
 import * as domains from './domains.ts'
 import * as grants from './grants.ts'
 import * as identities from './identities.ts'
 import * as keys from './keys.ts'
+import * as policies from './managed-policies.ts'
 import { SqlReader } from './reader.ts'
 import type { Handle } from './tables.ts'
 import * as tags from './tags.ts'
@@ -77,27 +79,41 @@ export class SqlTransaction extends SqlReader implements Transaction {
     return grants.deleteGrant(this.db, found.grant.id)
   }
 
-  insertAccount(account: string, nowMs: number): Promise<void> {
-    return identities.insertAccount(this.db, account, nowMs)
+  insertAccount(account: Account): Promise<void> {
+    return accounts.insertAccount(this.db, account)
+  }
+
+  deleteAccount(id: string): Promise<void> {
+    return accounts.deleteAccount(this.db, id)
   }
 
   insertIdentity(identity: Identity): Promise<void> {
+    this.#touched.principals.add(identity.principalId)
     return identities.insertIdentity(this.db, identity)
   }
 
+  updateIdentity(identity: Identity): Promise<void> {
+    this.#touch(identity)
+    return identities.updateIdentity(this.db, identity)
+  }
+
   deleteIdentity(identity: Identity): Promise<void> {
-    this.#touched.principals.add(identity.principalId)
+    this.#touch(identity)
     return identities.deleteIdentity(this.db, identity)
   }
 
-  putIdentityPolicy(identity: Identity, name: string, document: string): Promise<void> {
-    this.#touched.principals.add(identity.principalId)
-    return identities.putIdentityPolicy(this.db, identity, name, document)
+  insertManagedPolicy(policy: ManagedPolicy): Promise<void> {
+    return policies.insertManagedPolicy(this.db, policy)
   }
 
-  deleteIdentityPolicy(identity: Identity, name: string): Promise<void> {
-    this.#touched.principals.add(identity.principalId)
-    return identities.deleteIdentityPolicy(this.db, identity, name)
+  updateManagedPolicy(policy: ManagedPolicy): Promise<void> {
+    this.#touched.everyPrincipal = true
+    return policies.updateManagedPolicy(this.db, policy)
+  }
+
+  deleteManagedPolicy(policy: ManagedPolicy): Promise<void> {
+    this.#touched.everyPrincipal = true
+    return policies.deleteManagedPolicy(this.db, policy)
   }
 
   insertAccessKey(accessKey: AccessKey): Promise<void> {
@@ -115,6 +131,10 @@ export class SqlTransaction extends SqlReader implements Transaction {
     return accessKeys.deleteAccessKey(this.db, accessKey)
   }
 
+  putAccessKeyUse(use: AccessKeyUse): Promise<void> {
+    return accessKeys.putAccessKeyUse(this.db, use)
+  }
+
   putDomain(domain: Domain): Promise<void> {
     return domains.putDomain(this.db, domain)
   }
@@ -127,5 +147,11 @@ export class SqlTransaction extends SqlReader implements Transaction {
   #touchAlias(alias: Alias): void {
     this.#touched.aliases.add(scopedName(alias, alias.name))
     this.#touched.keys.add(scopedName(alias, alias.keyId))
+  }
+
+  /** A group's policies are its users' too, whoever they are. */
+  #touch({ kind, principalId }: Identity): void {
+    this.#touched.principals.add(principalId)
+    if (kind === 'group') this.#touched.everyPrincipal = true
   }
 }

@@ -3,9 +3,9 @@ import { createHash, randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { userArn } from '../../../src/model/arn.ts'
+import { policyArn, userArn } from '../../../src/model/arn.ts'
 import type { Grant, GrantConstraints } from '../../../src/model/grant.ts'
-import type { AccessKey, Identity } from '../../../src/model/identity.ts'
+import type { AccessKey, Identity, ManagedPolicy } from '../../../src/model/identity.ts'
 import { type Alias, arnOf, type KeyMaterial, type KmsKey } from '../../../src/model/key.ts'
 import { kidOf, newKeyId } from '../../../src/model/key-id.ts'
 import type { DaemonKey, Domain, Scope } from '../../../src/store/store.ts'
@@ -70,7 +70,7 @@ export function makeAlias(key: KmsKey, name = 'alias/one'): Alias {
   return { region: key.region, account: key.account, name, keyId: key.id, createdAtMs: 1, updatedAtMs: 1 }
 }
 
-export function makeIdentity(name = 'alice', policies: Record<string, string> = {}): Identity {
+export function makeIdentity(name = 'alice', changes: Partial<Identity> = {}): Identity {
   const { account } = SCOPE
   return {
     principalId: `AIDA${randomBytes(9).toString('hex').slice(0, 17).toUpperCase()}`,
@@ -79,8 +79,31 @@ export function makeIdentity(name = 'alice', policies: Record<string, string> = 
     path: '/team/',
     name,
     arn: userArn(account, '/team/', name),
-    policies: new Map(Object.entries(policies)),
     createdAtMs: 5,
+    generation: 1,
+    tags: new Map(),
+    inlinePolicies: new Map(),
+    attachedPolicies: [],
+    boundary: undefined,
+    groups: [],
+    role: undefined,
+    ...changes,
+  }
+}
+
+export function makeManagedPolicy(name = 'Readers', document = '{"managed":1}'): ManagedPolicy {
+  const { account } = SCOPE
+  return {
+    id: `ANPA${randomBytes(9).toString('hex').slice(0, 17).toUpperCase()}`,
+    account,
+    path: '/team/',
+    name,
+    arn: policyArn(account, '/team/', name),
+    description: '',
+    createdAtMs: 5,
+    generation: 1,
+    versions: new Map([[1, { document, createdAtMs: 5 }]]),
+    defaultVersion: 1,
   }
 }
 
