@@ -25,6 +25,7 @@ import type { DocumentCheck } from './identities/soundness.ts'
 import { Keyring } from './keyring/keyring.ts'
 import { Secrets } from './keyring/secrets.ts'
 import { Access } from './operations/access.ts'
+import { Explanations } from './operations/explanations.ts'
 import { openStore } from './store/open-store.ts'
 import { DeletionJob } from './tasks/delete-due-keys.ts'
 import { schedule } from './tasks/schedule.ts'
@@ -93,6 +94,7 @@ export async function compose(
     accessKeys: new AccessKeys({ store, secrets, clock }),
     accessKeyUses,
     applying: new Applying(identity),
+    explanations: new Explanations({ access, reader: store.reader }),
     ...{ pools, logger },
   })
   const adminSocket = await listenOn(createServer(administration), { path: state.adminSocket })

@@ -6,7 +6,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Caller, CallerKind } from '../model/caller.ts'
 import { EMPTY_CONTEXT, type EncryptionContext } from '../model/encryption-context.ts'
 import type { KmsKey, Tag } from '../model/key.ts'
-import { type ConditionKey, type Context, type ContextValue, foldedMember } from './policy/context.ts'
+import { type ConditionKey, type Context, type ContextValue, conditionKey, foldedMember } from './policy/context.ts'
 
 /** What conditions may ask of a key, which need not be stored yet. */
 export type KeyFacts = Pick<KmsKey, 'arn' | 'account' | 'id' | 'spec' | 'usage' | 'origin' | 'tags' | 'aliases'>
@@ -127,6 +127,12 @@ function asValue(told: NonNullable<RequestKeys[RequestKey]>): ContextValue {
 }
 
 const SPELLING: ReadonlyMap<string, RequestKey> = new Map(REQUEST_KEYS.map(key => [key.toLowerCase(), key]))
+
+/** Whether it is the name of a condition key, and not that of a pair in an encryption context. */
+export function isRequestConditionKey(name: string): boolean {
+  const lower = name.toLowerCase()
+  return SPELLING.has(lower) || DERIVED.has(lower) || conditionKey(lower).family !== undefined
+}
 
 type Derive = (context: RequestContext) => ContextValue
 

@@ -127,6 +127,16 @@ export class Access {
     return arn
   }
 
+  /** What a caller would ask, with nothing done about it. Throws KmsError for what names no key. */
+  async question(asker: Asker, action: string, keyId: string | undefined, facts: RequestFacts): Promise<AccessRequest> {
+    const { caller, region } = asker
+    const account = { arn: accountArn(region, caller.account), account: caller.account }
+    if (keyId === undefined) return this.#request(asker, action, account, facts)
+    const { key, alias, absent } = await this.#targets.named(asker, keyId, 'ids-and-aliases')
+    if (key === undefined) throw absent()
+    return this.onKey(asker, key, action, factsOf({ action, facts }, alias), sideOf(key))
+  }
+
   /** What is asked about an action on a key, which `side` speaks for: its own, or one that is to be tried. */
   onKey(asker: Asker, key: KeyFacts, action: string, facts: RequestFacts, side: KeySide): AccessRequest {
     return { ...this.#request(asker, action, key, facts, key), key: side }

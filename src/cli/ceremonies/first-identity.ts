@@ -1,11 +1,11 @@
 /** What a deployment needs besides its domains: the HBK that seals access keys, the account, its user `admin`, a first access key. */
 import { hash, randomUUID } from 'node:crypto'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { parsePolicy } from '../../access/policy/parse.ts'
 import type { Clock } from '../../base/clock.ts'
 import type { HsmPool } from '../../hsm/pool/pool.ts'
 import { AccessKeys } from '../../identities/access-keys.ts'
 import { Accounts } from '../../identities/accounts.ts'
-import { checkDocument } from '../../identities/documents.ts'
 import { Identities } from '../../identities/identities.ts'
 import { Secrets } from '../../keyring/secrets.ts'
 import { kidOf } from '../../model/key-id.ts'
@@ -28,7 +28,7 @@ export interface FirstIdentityParts {
 export async function ensureFirstIdentity(parts: FirstIdentityParts): Promise<void> {
   const { store, clock, account, pool, credentialsPath, say } = parts
   const daemonKey = await ensureDaemonKey(store, pool)
-  const identities = new Identities({ store, check: checkDocument, clock })
+  const identities = new Identities({ store, check: (text, use) => void parsePolicy(use, 'the policy', text), clock })
   const accessKeys = new AccessKeys({ store, secrets: new Secrets(pool, daemonKey), clock })
   if ((await store.reader.findAccount(account)) === undefined) await new Accounts({ store, clock }).create(account)
   const first = { account, kind: 'user', name: FIRST_USER } as const
