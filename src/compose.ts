@@ -18,7 +18,6 @@ import { AccessKeyUses } from './identities/access-key-uses.ts'
 import { AccessKeys } from './identities/access-keys.ts'
 import { Accounts } from './identities/accounts.ts'
 import { Applying } from './identities/apply.ts'
-import { checkDocument } from './identities/documents.ts'
 import { Identities } from './identities/identities.ts'
 import { ManagedPolicies } from './identities/managed-policies.ts'
 import { findDaemonKeys } from './keyring/daemon-keys.ts'
@@ -26,6 +25,7 @@ import { Keyring } from './keyring/keyring.ts'
 import { Secrets } from './keyring/secrets.ts'
 import { Sessions } from './keyring/sessions.ts'
 import { Access } from './operations/access.ts'
+import { Explanations } from './operations/explanations.ts'
 import { openStore } from './store/open-store.ts'
 import { DeletionJob } from './tasks/delete-due-keys.ts'
 import { schedule } from './tasks/schedule.ts'
@@ -72,14 +72,14 @@ export async function compose(
   const keyring = new Keyring(pools)
   const secrets = new Secrets(home, daemonKeys.identity, () => metrics.signingKeysOpened.inc())
   const sessions = new Sessions(home, daemonKeys)
-  const identity = { store, check: checkDocument, clock }
+  const identity = { store, clock }
   const accessKeyUses = new AccessKeyUses(store)
   const noting = schedule('write uses of access keys', USES_INTERVAL_MS, () => accessKeyUses.write(), logger)
   parts.defer(async () => {
     await noting.stop()
     await accessKeyUses.write()
   })
-  const access = new Access({ targets: new Targets(store.hot), hot: store.hot })
+  const access = new Access({ targets: new Targets(store.hot), hot: store.hot, reader: store.reader, clock })
   const deletion = new DeletionJob({ store, keyring, clock, logger, metrics })
   const job = schedule('delete due keys', configuration.jobs.deletionIntervalMs, () => deletion.run(), logger)
   parts.defer(() => job.stop())
@@ -94,6 +94,7 @@ export async function compose(
     accessKeys: new AccessKeys({ store, secrets, clock }),
     accessKeyUses,
     applying: new Applying(identity),
+    explanations: new Explanations({ access, reader: store.reader }),
     ...{ pools, logger },
   })
   const adminSocket = await listenOn(createServer(administration), { path: state.adminSocket })
@@ -101,7 +102,7 @@ export async function compose(
   chmodSync(state.adminSocket, 0o600)
   const adminListener = await listenOn(createServer(createAdminListener({ metrics, pools, store })), admin)
   parts.defer(() => drain(adminListener))
-  const callers = { secrets, sessions, accessKeyUses, check: checkDocument }
+  const callers = { secrets, sessions, accessKeyUses }
   const api = await listenOn(createApiServer({ services, ...callers, regions: served, metrics, logger }), listen)
   parts.defer(() => drain(api))
   const owned = parts.move()

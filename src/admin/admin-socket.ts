@@ -13,10 +13,12 @@ import type { Identities } from '../identities/identities.ts'
 import type { ManagedPolicies } from '../identities/managed-policies.ts'
 import { IdentityRefused } from '../identities/refused.ts'
 import { KmsError } from '../model/errors.ts'
+import type { Explanations } from '../operations/explanations.ts'
 import { ChangedMeanwhile } from '../store/faults.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { accessKeyRequests } from './requests/access-keys.ts'
 import { accountRequests } from './requests/accounts.ts'
+import { authzRequests } from './requests/authz.ts'
 import { declarationRequests } from './requests/declaration.ts'
 import { identityRequests } from './requests/identities.ts'
 import { policyRequests } from './requests/policies.ts'
@@ -33,18 +35,20 @@ export interface AdminSocketParts {
   readonly accessKeys: AccessKeys
   readonly accessKeyUses: AccessKeyUses
   readonly applying: Applying
+  readonly explanations: Explanations
   readonly pools: ReadonlyMap<string, HsmPool>
   readonly logger: Logger
 }
 
 function requestsOf(parts: AdminSocketParts) {
-  const { accounts, identities, policies, accessKeys, accessKeyUses, applying, pools } = parts
+  const { accounts, identities, policies, accessKeys, accessKeyUses, applying, explanations, pools } = parts
   return {
     ...accountRequests(accounts),
     ...identityRequests(identities),
     ...policyRequests(policies),
     ...accessKeyRequests(accessKeys, accessKeyUses),
     ...declarationRequests(applying),
+    ...authzRequests(explanations),
     ...statusRequests(pools),
   }
 }

@@ -3,7 +3,6 @@ import { randomUUID } from 'node:crypto'
 import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http'
 import express, { type Express } from 'express'
 import type { AccessKeyUses } from '../identities/access-key-uses.ts'
-import type { DocumentCheck } from '../identities/soundness.ts'
 import type { Secrets } from '../keyring/secrets.ts'
 import type { Sessions } from '../keyring/sessions.ts'
 import { KmsError } from '../model/errors.ts'
@@ -28,8 +27,6 @@ export interface ApiParts {
   readonly secrets: Secrets
   readonly sessions: Sessions
   readonly accessKeyUses: AccessKeyUses
-  /** Of session policies. */
-  readonly check: DocumentCheck
   readonly regions: ReadonlySet<string>
   readonly metrics: Metrics
   readonly logger: Logger
@@ -37,14 +34,14 @@ export interface ApiParts {
 
 /** The server of the KMS API, not listening yet. */
 export function createApiServer(parts: ApiParts): Server {
-  const { services, secrets, sessions, accessKeyUses, check, regions, metrics, logger } = parts
+  const { services, secrets, sessions, accessKeyUses, regions, metrics, logger } = parts
   const { store, clock } = services
   const authenticatorOf = (service: string) => {
     const served = { regions, services: new Set([service]) }
     return new Authenticator({ hot: store.hot, secrets, sessions, accessKeyUses, served, clock })
   }
   const road = new Road({ authenticator: authenticatorOf('kms'), services, metrics, logger })
-  const sts = { reader: store.reader, sessions, check, clock }
+  const sts = { reader: store.reader, sessions, clock }
   const stsRoad = new StsRoad({ authenticator: authenticatorOf('sts'), services: sts, metrics, logger })
   const app = express()
   app.disable('x-powered-by')

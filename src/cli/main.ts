@@ -12,6 +12,7 @@ import { IdentityRefused } from '../identities/refused.ts'
 import { KmsError } from '../model/errors.ts'
 import { StoreUnusable } from '../store/faults.ts'
 import { CommandFailed } from './admin-client.ts'
+import { addAuthz } from './commands/authz.ts'
 import { addHsm } from './commands/hsm.ts'
 import { addIdentity } from './commands/identity.ts'
 import { addInit } from './commands/init.ts'
@@ -41,6 +42,7 @@ addServe(program)
 addInit(program)
 addIdentity(program)
 addHsm(program)
+addAuthz(program)
 
 try {
   await program.parseAsync()

@@ -61,6 +61,11 @@ export function parseIamArn(text: string): IamArn | undefined {
   return account === undefined ? undefined : { account, kind: kind!, path: path!, name: name! }
 }
 
+/** All that an account has in a region: the resource of actions that are about no key in particular. */
+export function accountArn(region: string, account: string): string {
+  return `arn:${PARTITION}:kms:${region}:${account}:*`
+}
+
 export interface KmsArn {
   readonly region: string
   readonly account: string

@@ -32,7 +32,11 @@ export const catalogue = {
     meaning: 'The ciphertext was altered, cut, or made with another encryption context.',
     silent: true,
   },
-  InvalidGrantTokenException: { status: 400, meaning: 'The grant token is unknown or malformed.' },
+  InvalidGrantIdException: { status: 400, meaning: 'The grant id is malformed.' },
+  InvalidGrantTokenException: {
+    status: 400,
+    meaning: 'The grant token is unknown, malformed, or of a grant that is gone.',
+  },
   InvalidKeyUsageException: { status: 400, meaning: 'The key usage or algorithm does not fit the operation.' },
   InvalidMarkerException: { status: 400, meaning: 'The pagination marker is not one that this operation returned.' },
   InvalidSignatureException: { status: 400, meaning: 'The signature, its date or its scope is wrong.' },

@@ -10,10 +10,24 @@ const CALLERS_HELD = 10_000
 /** Managed policies that sessions were limited by. */
 const MANAGED_POLICIES_HELD = 1_000
 
+/** A key with many grants takes the room of several. */
+const GRANTS_PER_PLACE = 16
+
+/** Whose a key is. */
+interface Owner {
+  readonly account: string
+}
+
+function weightOf({ grants }: KmsKey): number {
+  return 1 + Math.ceil(grants.length / GRANTS_PER_PLACE)
+}
+
 export class CachedReader implements HotReader {
   readonly #reader: Reader
   readonly #keys: RecordCache<KmsKey>
   readonly #aliases: RecordCache<Alias>
+  /** An id belongs to one account for ever. */
+  readonly #owners: RecordCache<Owner>
   readonly #accessKeys = new RecordCache<AccessKey>(CALLERS_HELD)
   readonly #principals = new RecordCache<Principal>(CALLERS_HELD)
   readonly #managedPolicies = new RecordCache<ManagedPolicy>(MANAGED_POLICIES_HELD)
@@ -22,8 +36,9 @@ export class CachedReader implements HotReader {
   /** Holds up to `capacity` keys and as many aliases. */
   constructor(reader: Reader, capacity: number) {
     this.#reader = reader
-    this.#keys = new RecordCache(capacity)
+    this.#keys = new RecordCache(capacity, weightOf)
     this.#aliases = new RecordCache(capacity)
+    this.#owners = new RecordCache(capacity)
   }
 
   get databaseReads(): number {
@@ -45,6 +60,18 @@ export class CachedReader implements HotReader {
         this.#counted(() => this.#reader.findKey(scope, keyId)),
       )
     )
+  }
+
+  keyOwner(region: string, keyId: string): string | undefined | Promise<string | undefined> {
+    const name = `${region}/${keyId}`
+    const held = this.#owners.held(name)
+    if (held !== undefined) return held.account
+    const read = this.#counted(() => this.#reader.findKeyOwner(region, keyId))
+    const load = async () => {
+      const account = await read()
+      return account === undefined ? undefined : { account }
+    }
+    return this.#owners.load(name, load).then(owner => owner?.account)
   }
 
   alias(scope: Scope, name: string): Alias | undefined | Promise<Alias | undefined> {
@@ -107,6 +134,7 @@ export class CachedReader implements HotReader {
   /** After another process has written: what, is not known. */
   forgetAll(): void {
     this.#keys.forgetAll()
+    this.#owners.forgetAll()
     this.#aliases.forgetAll()
     this.#accessKeys.forgetAll()
     this.#principals.forgetAll()

@@ -2,6 +2,7 @@
  * The key store as everybody else sees it: a Reader, a Transaction that also writes, and the hot reads that memory
  * answers. An acknowledged transaction is on disk. No SQL and no row type leaves this folder.
  */
+import type { Grant } from '../model/grant.ts'
 import type {
   AccessKey,
   AccessKeyUse,
@@ -56,6 +57,12 @@ export interface Domain {
   readonly tokens: readonly EnrolledToken[]
 }
 
+/** A grant with the key that it lends. */
+export interface KeyGrant extends Scope {
+  readonly keyId: string
+  readonly grant: Grant
+}
+
 export interface Reader {
   findKey(scope: Scope, keyId: string): Promise<KmsKey | undefined>
   /** Key ids in ascending order. */
@@ -63,6 +70,8 @@ export interface Reader {
   /** Keys of every account and region whose deletion is due, the longest overdue first. */
   listKeysDueForDeletion(nowMs: number, limit: number): Promise<KmsKey[]>
   countKeys(scope: Scope): Promise<number>
+  /** The account that a key of this id belongs to. */
+  findKeyOwner(region: string, keyId: string): Promise<string | undefined>
 
   findAlias(scope: Scope, name: string): Promise<Alias | undefined>
   /** By name in ascending order; of one key when `keyId` is given. */
@@ -71,6 +80,10 @@ export interface Reader {
 
   /** By tag key in ascending order. */
   listTags(scope: Scope, keyId: string, page: Page): Promise<Tag[]>
+
+  findGrant(grantId: string): Promise<KeyGrant | undefined>
+  /** Grants of this retiring principal on keys of every account in the region, by id in ascending order. */
+  listGrantsToRetire(region: string, retiring: string, page: Page): Promise<KeyGrant[]>
 
   findAccount(id: string): Promise<Account | undefined>
   /** By id. */
@@ -111,10 +124,11 @@ export interface DaemonKey {
 }
 
 export interface Transaction extends Reader {
+  /** Its tags, aliases and grants are written by themselves. */
   insertKey(key: KmsKey): Promise<void>
   /** Writes state, description, policy and deletion date; `generation` must be one above the stored one, or it throws. */
   updateKey(key: KmsKey): Promise<void>
-  /** Removes the key, its EKT records, aliases and tags, and leaves a tombstone. */
+  /** Removes the key, its EKT records, aliases, tags and grants, and leaves a tombstone. */
   deleteKey(key: KmsKey, nowMs: number): Promise<void>
 
   insertAlias(alias: Alias): Promise<void>
@@ -124,6 +138,9 @@ export interface Transaction extends Reader {
 
   putTags(key: KmsKey, tags: readonly Tag[]): Promise<void>
   deleteTags(key: KmsKey, tagKeys: readonly string[]): Promise<void>
+
+  insertGrant(key: KmsKey, grant: Grant): Promise<void>
+  deleteGrant(found: KeyGrant): Promise<void>
 
   insertAccount(account: Account): Promise<void>
   /** The account must be empty. */
@@ -154,6 +171,8 @@ export interface Transaction extends Reader {
  */
 export interface HotReader {
   key(scope: Scope, keyId: string): KmsKey | undefined | Promise<KmsKey | undefined>
+  /** The account that a key of this id belongs to. */
+  keyOwner(region: string, keyId: string): string | undefined | Promise<string | undefined>
   alias(scope: Scope, name: string): Alias | undefined | Promise<Alias | undefined>
   accessKey(accessKeyId: string): AccessKey | undefined | Promise<AccessKey | undefined>
   principal(principalId: string): Principal | undefined | Promise<Principal | undefined>

@@ -2,6 +2,7 @@
  * AssumeRole gives temporary credentials of a role to whoever its trust policy lets in: the role's rights, within what the
  * session is limited to, until they expire. The session is not stored; its token carries it, sealed.
  */
+import { parsePolicy } from '../access/policy/parse.ts'
 import { SECOND_MS } from '../base/clock.ts'
 import { broken, custom, type Infer, list, optional, structure, text } from '../base/schema.ts'
 import { encodeSessionTerms, type SessionTag, type SessionTerms } from '../formats/session-terms.ts'
@@ -67,7 +68,7 @@ export const AssumeRole = defineAction({
       expiresAtMs: issuedAtMs + durationSeconds(request.caller, role, asked) * SECOND_MS,
       sessionName: asked.RoleSessionName,
       sourceIdentity: asked.SourceIdentity ?? request.caller.sourceIdentity,
-      policy: sessionPolicy(request, asked),
+      policy: sessionPolicy(asked),
       managedPolicies: await managedPolicies(request, role, asked),
       tags: sessionTags(request.caller, asked),
     }
@@ -149,10 +150,10 @@ function durationSeconds({ kind }: Caller, { role }: Identity, { DurationSeconds
   return DurationSeconds
 }
 
-function sessionPolicy({ check }: StsRequest, { Policy }: Input): string | undefined {
+function sessionPolicy({ Policy }: Input): string | undefined {
   if (Policy === undefined) return undefined
   try {
-    check(Policy, 'identity')
+    parsePolicy('identity', 'the session policy', Policy)
   } catch (error) {
     throw new StsError('MalformedPolicyDocument', `The policy is not valid: ${(error as Error).message}`)
   }

@@ -1,7 +1,7 @@
 /** What an action of STS is: its name, its parameters, and what it answers. */
+import type { Origin } from '../access/request-context.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Infer, Structure } from '../base/schema.ts'
-import type { DocumentCheck } from '../identities/soundness.ts'
 import type { Sessions } from '../keyring/sessions.ts'
 import type { Caller } from '../model/caller.ts'
 import type { Reader } from '../store/store.ts'
@@ -10,7 +10,6 @@ import type { Reader } from '../store/store.ts'
 export interface StsServices {
   readonly reader: Reader
   readonly sessions: Sessions
-  readonly check: DocumentCheck
   readonly clock: Clock
 }
 
@@ -21,6 +20,7 @@ export type StsOutput = { readonly [name: string]: StsValue }
 export interface StsRequest extends StsServices {
   readonly caller: Caller
   readonly region: string
+  readonly origin?: Origin
 }
 
 export interface StsAction {

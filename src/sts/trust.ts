@@ -1,72 +1,74 @@
-/**
- * Who may assume a role. Until the policy engine decides: an Allow that names the caller's ARN, or its account together
- * with an identity policy, with no condition but StringEquals on sts:ExternalId; everything else lets nobody in.
- */
-
-import { rootArn } from '../model/arn.ts'
+/** Who may assume a role: its trust policy decides as a key's policy does, by itself or by what it leaves to an account. */
+import { type AccessRequest, authorize } from '../access/authorize.ts'
+import { policiesOf } from '../access/compiled.ts'
+import { type ConditionKey, type Context, type ContextValue, foldedMember } from '../access/policy/context.ts'
+import { PolicyFault } from '../access/policy/fault.ts'
+import { parsePolicy } from '../access/policy/parse.ts'
+import { RequestContext } from '../access/request-context.ts'
+import { EMPTY_CONTEXT } from '../model/encryption-context.ts'
 import type { Identity } from '../model/identity.ts'
 import type { StsRequest } from './action.ts'
 
+/** What the conditions of a trust policy can ask of a request. */
+export interface AssumeRoleFacts {
+  readonly RoleSessionName: string
+  readonly ExternalId?: string | undefined
+  readonly SourceIdentity?: string | undefined
+  readonly Tags?: readonly { readonly Key: string; readonly Value: string }[] | undefined
+  readonly TransitiveTagKeys?: readonly string[] | undefined
+}
+
 export interface TrustDecision {
   readonly allowed: boolean
+  /** For the log. */
   readonly reason: string
 }
 
-interface Statement {
-  readonly [element: string]: unknown
-}
-
-const ELEMENTS: ReadonlySet<string> = new Set(['Sid', 'Effect', 'Principal', 'Action', 'Resource', 'Condition'])
-
 export function allowsAssume(
-  { caller }: StsRequest,
+  request: StsRequest,
   role: Identity,
   action: string,
-  { ExternalId }: { readonly ExternalId?: string | undefined },
+  facts: AssumeRoleFacts,
 ): TrustDecision {
-  const statements = statementsOf(role.role?.trustPolicy ?? '{}')
-  const understood = statements.every(
-    statement => statement.Effect === 'Allow' && Object.keys(statement).every(element => ELEMENTS.has(element)),
-  )
-  if (!understood) return { allowed: false, reason: 'the trust policy says more than is understood' }
-  const trusted = statements.filter(statement => {
-    return lists(statement.Action, action) && isMet(statement.Condition, ExternalId)
-  })
-  const principals = trusted.flatMap(({ Principal }) => [(Principal as { AWS?: unknown } | undefined)?.AWS].flat())
-  const named = principals.includes(caller.arn) || principals.includes(caller.principalArn)
-  if (named && caller.account === role.account) return { allowed: true, reason: 'the trust policy names the caller' }
-  const account = principals.includes(caller.account) || principals.includes(rootArn(caller.account))
-  const permitted = caller.policies
-    .flatMap(({ document }) => statementsOf(document))
-    .some(
-      statement =>
-        statement.Effect === 'Allow' &&
-        statement.Condition === undefined &&
-        lists(statement.Action, action) &&
-        (lists(statement.Resource, role.arn) || lists(statement.Resource, '*')),
-    )
-  return {
-    allowed: (named || account) && permitted,
-    reason: 'neither the trust policy nor an identity policy allows it',
+  try {
+    const policy = parsePolicy('trust', `the trust policy of role ${role.name}`, role.role?.trustPolicy ?? '')
+    const asked: AccessRequest = {
+      ...{ caller: request.caller, action, resource: role, context: new TrustContext(request, role, facts) },
+      ...{ policies: policiesOf(request.caller), key: { policy, grants: new Map() } },
+    }
+    const { allowed, reason } = authorize(asked)
+    return { allowed, reason }
+  } catch (error) {
+    if (error instanceof PolicyFault) return { allowed: false, reason: error.message }
+    throw error
   }
 }
 
-function lists(element: unknown, name: string): boolean {
-  return [element].flat().includes(name)
-}
+/** The condition keys of STS, and those that every request has. */
+class TrustContext implements Context {
+  readonly encryptionContext = EMPTY_CONTEXT
+  readonly #role: Identity
+  readonly #general: RequestContext
+  readonly #own: ReadonlyMap<string, ContextValue>
 
-function isMet(condition: unknown, externalId: string | undefined): boolean {
-  if (condition === undefined) return true
-  const { StringEquals: equals, ...others } = condition as { StringEquals?: Record<string, unknown> }
-  const { 'sts:ExternalId': wanted, ...more } = equals ?? {}
-  return Object.keys({ ...others, ...more }).length === 0 && externalId !== undefined && lists(wanted, externalId)
-}
+  constructor({ caller, region, origin, clock }: StsRequest, role: Identity, facts: AssumeRoleFacts) {
+    const { Tags = [], TransitiveTagKeys } = facts
+    const asker = { caller, region, ...(origin === undefined ? {} : { origin }) }
+    const requestTags = Tags.map(({ Key: key, Value: value }) => ({ key, value }))
+    const tagKeys = requestTags.length === 0 ? undefined : requestTags.map(({ key }) => key)
+    this.#general = new RequestContext(asker, clock, { keys: { 'aws:TagKeys': tagKeys }, requestTags })
+    this.#role = role
+    this.#own = new Map<string, ContextValue>([
+      ['aws:resourceaccount', role.account],
+      ['sts:externalid', facts.ExternalId],
+      ['sts:rolesessionname', facts.RoleSessionName],
+      ['sts:sourceidentity', facts.SourceIdentity],
+      ['sts:transitivetagkeys', TransitiveTagKeys],
+    ])
+  }
 
-function statementsOf(document: string): Statement[] {
-  try {
-    const { Statement: statements } = JSON.parse(document) as { Statement?: Statement | Statement[] }
-    return [statements ?? []].flat()
-  } catch {
-    return []
+  value(key: ConditionKey): ContextValue {
+    if (key.family === 'aws:resourcetag/') return foldedMember(this.#role.tags, key.member ?? '')
+    return this.#own.get(key.name) ?? this.#general.value(key)
   }
 }

@@ -16,6 +16,7 @@ import {
   makeDaemonKey,
   makeDomain,
   makeEkt,
+  makeGrant,
   makeIdentity,
   makeKey,
   makeManagedPolicy,
@@ -197,7 +198,7 @@ describe.each(BACKENDS)('key store on $name', backend => {
       expect(await store.reader.findKey(SCOPE, key.id)).toBeUndefined()
       expect(await store.reader.findAlias(SCOPE, 'alias/one')).toBeUndefined()
       expect(await store.reader.listTags(SCOPE, key.id, FIRST_PAGE)).toEqual([])
-      expect(await store.reader.findKey(SCOPE, other.id)).toEqual(other)
+      expect(await store.reader.findKey(SCOPE, other.id)).toEqual({ ...other, aliases: ['alias/other'] })
       expect((await store.reader.findAlias(SCOPE, 'alias/other'))?.keyId).toBe(other.id)
       await expect(store.transaction(tx => tx.deleteKey(key, 50))).rejects.toBeInstanceOf(ChangedMeanwhile)
     })
@@ -209,6 +210,48 @@ describe.each(BACKENDS)('key store on $name', backend => {
         await store.transaction(tx => tx.deleteKey(key, nowMs))
       }
       expect(await store.reader.countKeys(SCOPE)).toBe(0)
+    })
+  })
+
+  describe('grants', () => {
+    it('come with their key and by their id, and go with it', async () => {
+      const key = makeKey()
+      const [first, second] = [makeGrant(), makeGrant({ encryptionContextEquals: new Map([['__proto__', 'x']]) })]
+      await store.transaction(async tx => {
+        await tx.insertKey(key)
+        await tx.insertGrant(key, first)
+      })
+      expect((await store.hot.key(SCOPE, key.id))?.grants).toEqual([first])
+      await store.transaction(tx => tx.insertGrant(key, second))
+      const both = [first, second].sort((a, b) => (a.id < b.id ? -1 : 1))
+      expect((await store.hot.key(SCOPE, key.id))?.grants).toEqual(both)
+      const found = { ...SCOPE, keyId: key.id, grant: first }
+      expect(await store.reader.findGrant(first.id)).toEqual(found)
+      await store.transaction(tx => tx.deleteGrant(found))
+      expect((await store.hot.key(SCOPE, key.id))?.grants).toEqual([second])
+      await expect(store.transaction(tx => tx.deleteGrant(found))).rejects.toBeInstanceOf(ChangedMeanwhile)
+      await store.transaction(tx => tx.deleteKey(key, 1))
+      expect(await store.reader.findGrant(second.id)).toBeUndefined()
+    })
+
+    it('are listed by their retiring principal, page by page, whosever keys they are on', async () => {
+      const keys = [makeKey(), makeKey({ account: '000000000002' }), makeKey({ region: 'on-prem-2' })]
+      const grants = keys.map(() => makeGrant())
+      await store.transaction(async tx => {
+        for (const [at, key] of keys.entries()) {
+          await tx.insertKey(key)
+          await tx.insertGrant(key, grants[at]!)
+        }
+        await tx.insertGrant(keys[0]!, { ...makeGrant(), retiring: undefined })
+      })
+      const ids = grants
+        .slice(0, 2)
+        .map(({ id }) => id)
+        .sort()
+      const list = async (page: Page) =>
+        (await store.reader.listGrantsToRetire('on-prem-1', grants[0]!.retiring!, page)).map(({ grant }) => grant.id)
+      expect(await list(FIRST_PAGE)).toEqual(ids)
+      expect(await list({ after: ids[0], limit: 1 })).toEqual(ids.slice(1))
     })
   })
 
@@ -519,7 +562,8 @@ describe.each(BACKENDS)('key store on $name', backend => {
       })
       await store.close()
       const again = await open()
-      expect(await again.reader.findKey(SCOPE, key.id)).toEqual(key)
+      const found = await again.reader.findKey(SCOPE, key.id)
+      expect(found).toEqual({ ...key, aliases: ['alias/one'], tags: [{ key: 'a', value: 'b' }] })
       expect(await again.reader.findAlias(SCOPE, 'alias/one')).toEqual(makeAlias(key))
       expect(await again.reader.listTags(SCOPE, key.id, FIRST_PAGE)).toEqual([{ key: 'a', value: 'b' }])
       expect(await again.reader.findAccessKey(accessKey.id)).toEqual(accessKey)
@@ -548,7 +592,7 @@ describe.each(BACKENDS)('key store on $name', backend => {
       expect(store.hot.databaseReads).toBe(5)
       expect(store.hot.size).toBe(5)
       const principal = await store.reader.findPrincipal(alice.principalId)
-      expect(reads()).toEqual([key, makeAlias(key), accessKey, principal, policy])
+      expect(reads()).toEqual([{ ...key, aliases: ['alias/one'] }, makeAlias(key), accessKey, principal, policy])
       expect(store.hot.databaseReads).toBe(5)
     })
 
@@ -580,10 +624,16 @@ describe.each(BACKENDS)('key store on $name', backend => {
 
       const disabled = { ...key, state: 'Disabled' as const, generation: 2 }
       await store.transaction(tx => tx.updateKey(disabled))
-      expect((await hot()).key).toEqual(disabled)
+      expect((await hot()).key).toEqual({ ...disabled, aliases: ['alias/one'] })
       expect(store.hot.key(SCOPE, other.id)).toEqual(other)
       await store.transaction(tx => tx.updateAlias({ ...makeAlias(key), keyId: other.id }))
       expect((await hot()).alias?.keyId).toBe(other.id)
+      expect((await hot()).key?.aliases).toEqual([])
+      expect((await store.hot.key(SCOPE, other.id))?.aliases).toEqual(['alias/one'])
+      await store.transaction(tx => tx.putTags(key, [{ key: 'a', value: 'b' }]))
+      expect((await hot()).key?.tags).toEqual([{ key: 'a', value: 'b' }])
+      await store.transaction(tx => tx.deleteTags(key, ['a']))
+      expect((await hot()).key?.tags).toEqual([])
       await store.transaction(tx => tx.deleteKey(other, 1))
       expect((await hot()).alias).toBeUndefined()
       await store.transaction(tx => tx.updateAccessKey({ ...accessKey, active: false }))

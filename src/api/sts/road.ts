@@ -13,6 +13,7 @@ import type { Logger } from '../../telemetry/logger.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import type { Authenticated, Authenticator } from '../authenticate.ts'
 import { readBody } from '../body.ts'
+import { originOf } from '../pipeline.ts'
 import { echo, parseQuery } from './query.ts'
 import { encodeAnswer, encodeError, XML_CONTENT_TYPE } from './xml.ts'
 
@@ -81,7 +82,8 @@ export class StsRoad {
     const action = ACTIONS.get(name)
     if (action === undefined) throw new StsError('InvalidAction', `Could not find operation ${echo(name)}`)
     journey.action = name
-    return action.perform({ ...services, ...journey.authenticated }, readInput(action.input, parameters))
+    const asked = { ...services, ...journey.authenticated, origin: originOf(request) }
+    return action.perform(asked, readInput(action.input, parameters))
   }
 
   #record(request: IncomingMessage, journey: Journey, error: StsError | undefined): void {

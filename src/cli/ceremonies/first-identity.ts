@@ -4,7 +4,6 @@ import type { Clock } from '../../base/clock.ts'
 import type { HsmPool } from '../../hsm/pool/pool.ts'
 import { AccessKeys } from '../../identities/access-keys.ts'
 import { Accounts } from '../../identities/accounts.ts'
-import { checkDocument } from '../../identities/documents.ts'
 import { Identities } from '../../identities/identities.ts'
 import { ensureDaemonKeys } from '../../keyring/daemon-keys.ts'
 import { Secrets } from '../../keyring/secrets.ts'
@@ -26,7 +25,7 @@ export interface FirstIdentityParts {
 export async function ensureFirstIdentity(parts: FirstIdentityParts): Promise<void> {
   const { store, clock, account, pool, credentialsPath, say } = parts
   const daemonKeys = await ensureDaemonKeys(store, pool)
-  const identities = new Identities({ store, check: checkDocument, clock })
+  const identities = new Identities({ store, clock })
   const accessKeys = new AccessKeys({ store, secrets: new Secrets(pool, daemonKeys.identity), clock })
   if ((await store.reader.findAccount(account)) === undefined) await new Accounts({ store, clock }).create(account)
   const first = { account, kind: 'user', name: FIRST_USER } as const

@@ -5,10 +5,12 @@ import type { Database } from '../dialects/database.ts'
 import { StoreUnusable } from '../faults.ts'
 import type { Tables } from '../sql/tables.ts'
 import { createFirstTables } from './0001-first-tables.ts'
+import { createGrants } from './0006-grants.ts'
 import { completeIdentities } from './0007-identities.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
+  '0006-grants': createGrants,
   '0007-identities': completeIdentities,
 } as const
 

@@ -9,11 +9,12 @@ import type {
   Principal,
 } from '../../model/identity.ts'
 import type { Alias, KmsKey, Tag } from '../../model/key.ts'
-import type { DaemonKey, Domain, Page, Reader, Scope } from '../store.ts'
+import type { DaemonKey, Domain, KeyGrant, Page, Reader, Scope } from '../store.ts'
 import * as accessKeys from './access-keys.ts'
 import * as accounts from './accounts.ts'
 import * as aliases from './aliases.ts'
 import * as domains from './domains.ts'
+import * as grants from './grants.ts'
 import * as identities from './identities.ts'
 import * as keys from './keys.ts'
 import * as policies from './managed-policies.ts'
@@ -44,6 +45,10 @@ export class SqlReader implements Reader {
     return keys.countKeys(this.db, scope)
   }
 
+  findKeyOwner(region: string, keyId: string): Promise<string | undefined> {
+    return keys.findKeyOwner(this.db, region, keyId)
+  }
+
   findAlias(scope: Scope, name: string): Promise<Alias | undefined> {
     return aliases.findAlias(this.db, scope, name)
   }
@@ -58,6 +63,14 @@ export class SqlReader implements Reader {
 
   listTags(scope: Scope, keyId: string, page: Page): Promise<Tag[]> {
     return tags.listTags(this.db, scope, keyId, page)
+  }
+
+  findGrant(grantId: string): Promise<KeyGrant | undefined> {
+    return grants.findGrant(this.db, grantId)
+  }
+
+  listGrantsToRetire(region: string, retiring: string, page: Page): Promise<KeyGrant[]> {
+    return grants.listGrantsToRetire(this.db, region, retiring, page)
   }
 
   findAccount(id: string): Promise<Account | undefined> {

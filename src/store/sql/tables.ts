@@ -94,6 +94,24 @@ export interface Tables {
   }
   tags: { region: string; account: string; key_id: string; tag_key: string; tag_value: string }
 
+  grants: {
+    id: string
+    region: string
+    account: string
+    key_id: string
+    name: string
+    grantee: string
+    retiring: string | null
+    /** JSON. */
+    operations: string
+    /** JSON. */
+    constraints: string
+    issuing_account: string
+    /** Hex. */
+    token_seed: string
+    created_at_ms: number
+  }
+
   tombstones: { table_name: string; primary_key: string; deleted_at_ms: number }
 }
 

@@ -1,12 +1,14 @@
 /** The writes of all aggregates in one transaction, which also notes what memory must forget afterwards. */
+import type { Grant } from '../../model/grant.ts'
 import type { AccessKey, AccessKeyUse, Account, Identity, ManagedPolicy } from '../../model/identity.ts'
 import type { Alias, KmsKey, Tag } from '../../model/key.ts'
-import type { DaemonKey, Domain, Transaction } from '../store.ts'
+import type { DaemonKey, Domain, KeyGrant, Transaction } from '../store.ts'
 import { scopedName, type Touched } from '../touched.ts'
 import * as accessKeys from './access-keys.ts'
 import * as accounts from './accounts.ts'
 import * as aliases from './aliases.ts'
 import * as domains from './domains.ts'
+import * as grants from './grants.ts'
 import * as identities from './identities.ts'
 import * as keys from './keys.ts'
 import * as policies from './managed-policies.ts'
@@ -41,26 +43,40 @@ export class SqlTransaction extends SqlReader implements Transaction {
   }
 
   insertAlias(alias: Alias): Promise<void> {
-    this.#touched.aliases.add(scopedName(alias, alias.name))
+    this.#touchAlias(alias)
     return aliases.insertAlias(this.db, alias)
   }
 
-  updateAlias(alias: Alias): Promise<void> {
-    this.#touched.aliases.add(scopedName(alias, alias.name))
+  async updateAlias(alias: Alias): Promise<void> {
+    const before = await aliases.findAlias(this.db, alias, alias.name)
+    if (before !== undefined) this.#touchAlias(before)
+    this.#touchAlias(alias)
     return aliases.updateAlias(this.db, alias)
   }
 
   deleteAlias(alias: Alias): Promise<void> {
-    this.#touched.aliases.add(scopedName(alias, alias.name))
+    this.#touchAlias(alias)
     return aliases.deleteAlias(this.db, alias)
   }
 
   putTags(key: KmsKey, changed: readonly Tag[]): Promise<void> {
+    this.#touched.keys.add(scopedName(key, key.id))
     return tags.putTags(this.db, key, changed)
   }
 
   deleteTags(key: KmsKey, tagKeys: readonly string[]): Promise<void> {
+    this.#touched.keys.add(scopedName(key, key.id))
     return tags.deleteTags(this.db, key, tagKeys)
+  }
+
+  insertGrant(key: KmsKey, grant: Grant): Promise<void> {
+    this.#touched.keys.add(scopedName(key, key.id))
+    return grants.insertGrant(this.db, key, key.id, grant)
+  }
+
+  deleteGrant(found: KeyGrant): Promise<void> {
+    this.#touched.keys.add(scopedName(found, found.keyId))
+    return grants.deleteGrant(this.db, found.grant.id)
   }
 
   insertAccount(account: Account): Promise<void> {
@@ -125,6 +141,12 @@ export class SqlTransaction extends SqlReader implements Transaction {
 
   insertDaemonKey(key: DaemonKey): Promise<void> {
     return domains.insertDaemonKey(this.db, key)
+  }
+
+  /** A key's record names its aliases. */
+  #touchAlias(alias: Alias): void {
+    this.#touched.aliases.add(scopedName(alias, alias.name))
+    this.#touched.keys.add(scopedName(alias, alias.keyId))
   }
 
   /** A group's policies are its users' too, whoever they are. */

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { policyArn, userArn } from '../../../src/model/arn.ts'
+import type { Grant, GrantConstraints } from '../../../src/model/grant.ts'
 import type { AccessKey, Identity, ManagedPolicy } from '../../../src/model/identity.ts'
 import { type Alias, arnOf, type KeyMaterial, type KmsKey } from '../../../src/model/key.ts'
 import { kidOf, newKeyId } from '../../../src/model/key-id.ts'
@@ -44,7 +45,24 @@ export function makeKey(changes: Partial<KmsKey> = {}, materials: readonly KeyMa
     generation: 1,
     materials: new Map(materials.map(material => [material.id, material])),
     current: materials.find(material => material.state === 'CURRENT')!,
+    tags: [],
+    aliases: [],
+    grants: [],
     ...changes,
+  }
+}
+
+export function makeGrant(constraints: GrantConstraints = {}): Grant {
+  return {
+    id: randomBytes(32).toString('hex'),
+    name: '',
+    grantee: 'arn:aws:iam::000000000001:user/alice',
+    retiring: 'arn:aws:iam::000000000001:user/bob',
+    operations: ['Encrypt', 'Decrypt'],
+    constraints,
+    issuingAccount: SCOPE.account,
+    createdAtMs: 9,
+    tokenSeed: randomBytes(32),
   }
 }
 
