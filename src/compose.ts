@@ -4,14 +4,17 @@
  */
 import { chmodSync, existsSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
+import { Server as TlsServer } from 'node:https'
 import { type AddressInfo, connect } from 'node:net'
+import type { SecureContextOptions } from 'node:tls'
 import { Targets } from './access/targets.ts'
 import { createAdminListener } from './admin/admin-listener.ts'
 import { createAdminSocket } from './admin/admin-socket.ts'
+import { Certificate } from './api/certificate.ts'
 import { createApiServer } from './api/server.ts'
 import { type Clock, systemClock } from './base/clock.ts'
 import { composePool, NotReady } from './compose-pools.ts'
-import type { Configuration } from './config/schema.ts'
+import { type Configuration, loopback } from './config/schema.ts'
 import { openStateFolder } from './config/state-folder.ts'
 import type { HsmPool } from './hsm/pool/pool.ts'
 import { AccessKeyUses } from './identities/access-key-uses.ts'
@@ -33,12 +36,14 @@ import { createLogger, type Logger } from './telemetry/logger.ts'
 import { Metrics } from './telemetry/metrics.ts'
 
 export interface Daemon extends AsyncDisposable {
-  /** `http://host:port` of the KMS API. */
+  /** `https://host:port` of the KMS API, or `http://…` without a certificate. */
   readonly endpoint: string
   readonly adminEndpoint: string
   readonly pools: ReadonlyMap<string, HsmPool>
   /** Resolves when every region has a token that can serve. */
   whenReady(timeoutMs: number): Promise<void>
+  /** Reads the files of the certificate again; absent where plain HTTP is served. */
+  readonly reloadCertificate?: () => void
   /** Deletes the keys that are due now, as the job does by itself. */
   deleteDueKeys(): Promise<number>
 }
@@ -103,7 +108,15 @@ export async function compose(
   const adminListener = await listenOn(createServer(createAdminListener({ metrics, pools, store })), admin)
   parts.defer(() => drain(adminListener))
   const callers = { secrets, sessions, accessKeyUses }
-  const api = await listenOn(createApiServer({ services, ...callers, regions: served, metrics, logger }), listen)
+  const certificate = listen.tls.keyFile === '' ? undefined : new Certificate(listen.tls, logger)
+  const api = createApiServer({ services, ...callers, regions: served, metrics, logger }, certificate?.options)
+  const renew = (options: SecureContextOptions) => {
+    if (api instanceof TlsServer) api.setSecureContext(options)
+  }
+  if (certificate !== undefined) parts.defer(certificate.watch(renew))
+  else if (!loopback(listen.host))
+    logger.warn('plain HTTP beyond loopback: anybody on the way reads secrets and plaintext')
+  await listenOn(api, listen)
   parts.defer(() => drain(api))
   const owned = parts.move()
   return {
@@ -114,11 +127,15 @@ export async function compose(
       await Promise.all([...pools.values()].map(pool => pool.whenReady(timeoutMs)))
     },
     deleteDueKeys: () => deletion.run(),
+    ...(certificate === undefined ? {} : { reloadCertificate: () => certificate.reload(renew) }),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }
 
-async function listenOn(server: Server, where: { host: string; port: number } | { path: string }): Promise<Server> {
+async function listenOn<S extends Server | TlsServer>(
+  server: S,
+  where: { host: string; port: number } | { path: string },
+): Promise<S> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(explain(error, where)))
     server.listen(where, resolve)
@@ -134,7 +151,7 @@ function explain(error: NodeJS.ErrnoException, where: { host: string; port: numb
   return error
 }
 
-async function drain(server: Server): Promise<void> {
+async function drain(server: Server | TlsServer): Promise<void> {
   const closed = new Promise(resolve => server.close(resolve))
   server.closeIdleConnections()
   const impatience = setTimeout(() => server.closeAllConnections(), DRAIN_MS)
@@ -142,9 +159,10 @@ async function drain(server: Server): Promise<void> {
   clearTimeout(impatience)
 }
 
-function addressOf(server: Server): string {
+function addressOf(server: Server | TlsServer): string {
   const { address, family, port } = server.address() as AddressInfo
-  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
+  const scheme = server instanceof TlsServer ? 'https' : 'http'
+  return `${scheme}://${family === 'IPv6' ? `[${address}]` : address}:${port}`
 }
 
 /** One daemon for one state folder: whoever answers on its admin socket has it; a socket without a listener is left over. */

@@ -1,6 +1,8 @@
 /** The public listener: an Express app with one route, for `POST /` is all that the AWS JSON protocol uses. */
 import { randomUUID } from 'node:crypto'
 import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http'
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
+import type { SecureContextOptions } from 'node:tls'
 import express, { type Express } from 'express'
 import type { AccessKeyUses } from '../identities/access-key-uses.ts'
 import type { Secrets } from '../keyring/secrets.ts'
@@ -32,8 +34,8 @@ export interface ApiParts {
   readonly logger: Logger
 }
 
-/** The server of the KMS API, not listening yet. */
-export function createApiServer(parts: ApiParts): Server {
+/** The server of the KMS API and STS, not listening yet: plain HTTP, or TLS when it is given a certificate. */
+export function createApiServer(parts: ApiParts, tls?: SecureContextOptions): Server | TlsServer {
   const { services, secrets, sessions, accessKeyUses, regions, metrics, logger } = parts
   const { store, clock } = services
   const authenticatorOf = (service: string) => {
@@ -55,7 +57,8 @@ export function createApiServer(parts: ApiParts): Server {
     response.writeHead(404, responseHeaders(randomUUID(), body.length, 'UnknownOperationException')).end(body)
   })
   const limits = { keepAliveTimeout: KEEP_ALIVE_MS, maxHeaderSize: HEADERS_MAX_BYTES, requestTimeout: REQUEST_MS }
-  return createServer({ ...limits, ...messagesOf(app), noDelay: true }, app)
+  const options = { ...limits, ...messagesOf(app), noDelay: true }
+  return tls === undefined ? createServer(options, app) : createTlsServer({ ...options, ...tls }, app)
 }
 
 /**
