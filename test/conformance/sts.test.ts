@@ -302,6 +302,47 @@ describe('a session', () => {
   })
 })
 
+test('a token with any byte changed costs no token operation (19)', async () => {
+  const commands = async () => {
+    const text = await (await fetch(`${sandbox.adminEndpoint}/metrics`)).text()
+    const counts = [...text.matchAll(/^strongroom_hsm_command_duration_seconds_count\{.*command="(\w+)".*\} (\d+)$/gm)]
+    const wanted = counts.filter(([, command]) => ['openSession', 'openSigningKey', 'decrypt'].includes(command!))
+    return wanted.map(([, , count]) => Number(count)).reduce((sum, count) => sum + count, 0)
+  }
+  const one = (await printed(assume('open'))).Credentials as Credentials
+  const used = (token: string) =>
+    send({
+      ...{ accessKeyId: one.AccessKeyId, secretAccessKey: one.SecretAccessKey },
+      headers: { 'x-amz-security-token': token },
+    })
+  const before = await commands()
+  for (let at = 0; at < one.SessionToken.length; at += 3) {
+    const changed = one.SessionToken[at] === 'A' ? 'B' : 'A'
+    const reply = await used(one.SessionToken.slice(0, at) + changed + one.SessionToken.slice(at + 1))
+    expect(JSON.parse(reply.text).__type).toBe('UnrecognizedClientException')
+  }
+  expect(await commands()).toBe(before)
+  expect((await used(one.SessionToken)).status).toBe(200)
+  expect(await commands()).toBe(before + 1)
+})
+
+test('an account lets another in when both agree', async () => {
+  const tenant = String(Date.now()).slice(-12).padStart(12, '5')
+  await ask('account/create', { account: tenant })
+  const outsider = { account: tenant, name: 'outsider' }
+  await ask('identity/create', outsider)
+  const made = (await ask('access-key/create', outsider)) as { accessKeyId: string; secretAccessKey: string }
+  const name = role('shared')
+  const trusting = trust({ Principal: { AWS: tenant } })
+  await ask('identity/create', { kind: 'role', name, path: '/apps/', trustPolicy: trusting, fullAccess: true })
+  const parameters = { Action: 'AssumeRole', RoleArn: roleArn('shared'), RoleSessionName: 'visit' }
+  expect(codeOf((await query(parameters, made)).text)).toBe('AccessDenied')
+  const Statement = [{ Effect: 'Allow', Action: 'sts:AssumeRole', Resource: roleArn('shared') }]
+  const document = JSON.stringify({ Version: '2012-10-17', Statement })
+  await ask('identity/put-policy', { ...outsider, policy: 'Visit', document })
+  expect((await query(parameters, made)).text).toContain(`:assumed-role/${name}/visit</Arn>`)
+})
+
 describe('the Query protocol', () => {
   test.each<[why: string, draft: Draft, parameters: Record<string, string>, status: number, code: string]>([
     ['no signature', { authorization: () => undefined }, {}, 403, 'MissingAuthenticationToken'],
