@@ -33,7 +33,8 @@ async function stateOf({ withStore, stateDir, locations }: Instance, labels: rea
     const domain = await reader.findDomain(REGION)
     const [identity, ...others] = await reader.listIdentities(ACCOUNT, 'user')
     const accessKeys = await reader.listAccessKeys(identity!.principalId)
-    return { domain, identity, others, accessKeys, daemonKey: await reader.findDaemonKey('identity') }
+    const daemonKeys = await Promise.all(['identity', 'session', 'session-gate'].map(name => reader.findDaemonKey(name)))
+    return { domain, identity, others, accessKeys, daemonKeys }
   })
   const objects: string[][] = []
   for (const label of labels) objects.push(await asPinHolder(locations[label]!, 'listObjects', {}))
