@@ -1,8 +1,11 @@
 /** `strongroom authz`: decisions explained by the running daemon, and cases judged without one. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { type Finished, runStrongroom, type Sandbox, startSandbox } from '../support/sandbox.ts'
+import { type Finished, run, runStrongroom, type Sandbox, startSandbox } from '../support/sandbox.ts'
+
+const STRONGROOM = fileURLToPath(new URL('../../scripts/strongroom', import.meta.url))
 
 let sandbox: Sandbox
 let keyId: string
@@ -97,8 +100,7 @@ describe('strongroom authz simulate', () => {
     const file = join(sandbox.description.dir, 'cases.jsonl')
     const simulate = async (cases: readonly unknown[]) => {
       writeFileSync(file, cases.map(one => `${JSON.stringify(one)}\n`).join(''))
-      // The command takes no configuration: there is no daemon to ask.
-      return runStrongroom(sandbox, ['authz', 'simulate', file])
+      return run(STRONGROOM, ['authz', 'simulate', file])
     }
     const { code, stdout } = await simulate(lines)
     expect(
