@@ -42,7 +42,6 @@ const grantShape = z.object({
 })
 
 const caseShape = z.object({
-  id: z.unknown(),
   principal: z.object({
     arn: z.string(),
     account: nullable(z.string()),
