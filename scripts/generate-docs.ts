@@ -88,6 +88,8 @@ function typeOf(schema: JsonSchema): string {
   if (schema.properties !== undefined) return 'section'
   if (schema.enum !== undefined) return `one of ${schema.enum.join(', ')}`
   switch (schema.type) {
+    case 'boolean':
+      return 'true or false'
     case 'integer':
       return `integer${range(schema.minimum, schema.maximum, '')}`
     case 'array':
@@ -215,8 +217,7 @@ that is read-only changes no record.`,
 
 A value of the wrong type is a \`SerializationException\`, one out of the bounds below a \`ValidationException\` that says
 where. An operation may be narrower than these bounds, as AWS's are, and says so in its error. A \`Recipient\` is refused
-with \`UnsupportedOperationException\`, \`GrantTokens\` that are not empty with \`InvalidGrantTokenException\`: neither is built
-yet. Blobs are base64 on the wire and measured in bytes. JSON null is an absent member, and unknown members are ignored.`,
+with \`UnsupportedOperationException\`: there is nothing here that attests. Blobs are base64 on the wire and measured in bytes. JSON null is an absent member, and unknown members are ignored.`,
     ...served.map(operation => operationSection(operation, sources.get(operation.name))),
     '## Key specs',
     table(['KeySpec', 'KeyUsage', 'CreateKey makes it'], keySpecRows()),

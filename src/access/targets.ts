@@ -4,21 +4,26 @@
  */
 import { parseCiphertext } from '../formats/ciphertext.ts'
 import { aliasArn, keyArn, parseKmsArn } from '../model/arn.ts'
-import type { Caller } from '../model/caller.ts'
 import { KmsError } from '../model/errors.ts'
 import type { KmsKey } from '../model/key.ts'
 import { isKeyId, keyIdOf } from '../model/key-id.ts'
 import type { HotReader, Scope } from '../store/store.ts'
-import { authorize, requireAllowed } from './authorize.ts'
-
-/** Who asks, and for which region. */
-export interface Asker {
-  readonly caller: Caller
-  readonly region: string
-}
+import type { Asker } from './request-context.ts'
 
 /** Whether an operation takes aliases: only cryptographic ones, DescribeKey and GetPublicKey do. */
 export type NameForms = 'ids' | 'ids-and-aliases'
+
+/** What a KeyId member means. */
+export interface Named {
+  /** Undefined when there is no such key. */
+  readonly key: KmsKey | undefined
+  /** The alias that the request used. */
+  readonly alias: string | undefined
+  /** The account that would have the key. */
+  readonly account: string
+  /** What is said, to those who may know, of a key that is not there. */
+  readonly absent: () => KmsError
+}
 
 export class Targets {
   readonly #hot: HotReader
@@ -27,46 +32,49 @@ export class Targets {
     this.#hot = hot
   }
 
-  /** The key that a KeyId member names. Throws KmsError: NotFound, InvalidArn, or AccessDenied for another account's. */
-  async named(asker: Asker, keyId: string, action: string, forms: NameForms): Promise<KmsKey> {
-    const { scope, resource } = locate(asker, keyId, action)
-    const alias = resource.startsWith('alias/')
-    if (alias && forms === 'ids') throw aliasRefused(keyId)
-    const id = alias ? await this.#targetOf(scope, resource) : resource
-    if (!isKeyId(id)) throw new KmsError('NotFoundException', `Invalid keyId '${keyId}'`)
+  /**
+   * What a KeyId member names. That a key is not there is an answer here, not an error: to callers of other accounts an
+   * absent key is one that they may not use. Throws KmsError NotFound or InvalidArn for what names no key at all.
+   */
+  async named(asker: Asker, keyId: string, forms: NameForms): Promise<Named> {
+    const { scope, resource } = locate(asker, keyId)
+    const { account } = scope
+    const alias = resource.startsWith('alias/') ? resource : undefined
+    if (alias !== undefined && forms === 'ids') throw aliasRefused(keyId)
+    const id = alias === undefined ? resource : await this.#targetOf(scope, alias)
+    if (id === undefined) return { key: undefined, alias, account, absent: () => aliasNotFound(scope, alias ?? '') }
+    if (!isKeyId(id)) {
+      return {
+        key: undefined,
+        alias,
+        account,
+        absent: () => new KmsError('NotFoundException', `Invalid keyId '${keyId}'`),
+      }
+    }
     const found = this.#hot.key(scope, id)
     const key = found instanceof Promise ? await found : found
-    if (key === undefined) {
-      throw new KmsError('NotFoundException', `Key '${keyArn(scope.region, scope.account, id)}' does not exist`)
-    }
-    return key
+    return { key, alias, account, absent: () => keyNotFound(scope, id) }
   }
 
-  /**
-   * The key that made a ciphertext, by its header, which nothing has proven yet; the caller may use it. An unknown key,
-   * another account's and one that the caller may not use give one answer. Throws KmsError: InvalidCiphertext,
-   * AccessDenied.
-   */
-  async ofCiphertext({ caller, region }: Asker, blob: Buffer, action: string): Promise<KmsKey> {
+  /** The key that made a ciphertext, by its header, which nothing has proven yet. Throws KmsError InvalidCiphertext. */
+  async ofCiphertext({ caller: { account }, region }: Asker, blob: Buffer): Promise<KmsKey | undefined> {
     const id = keyIdOf(ciphertextKid(blob))
-    const key = id === undefined ? undefined : await this.#hot.key({ region, account: caller.account }, id)
-    const decision = key === undefined ? undefined : authorize(caller, action, key)
-    if (key !== undefined && decision?.allowed === true) return key
-    throw new KmsError(
-      'AccessDeniedException',
-      'The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.',
-      { detail: decision?.reason ?? 'there is no such key in the account and region' },
-    )
+    if (id === undefined) return undefined
+    const own = this.#hot.key({ region, account }, id)
+    const key = own instanceof Promise ? await own : own
+    if (key !== undefined) return key
+    const owner = await this.#hot.keyOwner(region, id)
+    return owner === undefined ? undefined : this.#hot.key({ region, account: owner }, id)
   }
 
-  async #targetOf(scope: Scope, name: string): Promise<string> {
-    const alias = await this.#hot.alias(scope, name)
-    if (alias !== undefined) return alias.keyId
-    throw new KmsError('NotFoundException', `Alias ${aliasArn(scope.region, scope.account, name)} is not found.`)
+  async #targetOf(scope: Scope, name: string): Promise<string | undefined> {
+    const found = this.#hot.alias(scope, name)
+    const alias = found instanceof Promise ? await found : found
+    return alias?.keyId
   }
 }
 
-/** The 17 bytes that name the key of a ciphertext. Throws KmsError InvalidCiphertextException. */
+/** The kid in a ciphertext's header. Throws KmsError InvalidCiphertextException. */
 export function ciphertextKid(blob: Buffer): Buffer {
   try {
     return parseCiphertext(blob).kid
@@ -75,13 +83,19 @@ export function ciphertextKid(blob: Buffer): Buffer {
   }
 }
 
-function locate({ caller, region }: Asker, keyId: string, action: string): { scope: Scope; resource: string } {
+export function aliasNotFound({ region, account }: Scope, name: string): KmsError {
+  return new KmsError('NotFoundException', `Alias ${aliasArn(region, account, name)} is not found.`)
+}
+
+function keyNotFound({ region, account }: Scope, id: string): KmsError {
+  return new KmsError('NotFoundException', `Key '${keyArn(region, account, id)}' does not exist`)
+}
+
+function locate({ caller, region }: Asker, keyId: string): { scope: Scope; resource: string } {
   if (!keyId.startsWith('arn:')) return { scope: { region, account: caller.account }, resource: keyId }
   const arn = parseKmsArn(keyId)
   if (arn === undefined) throw new KmsError('InvalidArnException', `Invalid arn ${keyId}`)
   if (arn.region !== region) throw new KmsError('NotFoundException', `Invalid arn ${arn.region}`)
-  // Whether another account's key exists is not told: without key policies nobody outside an account has a right to it.
-  if (arn.account !== caller.account) requireAllowed(caller, action, { arn: keyId, account: arn.account })
   const resource = arn.resource.startsWith('key/') ? arn.resource.slice('key/'.length) : arn.resource
   return { scope: arn, resource }
 }

@@ -5,90 +5,68 @@
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
 import { z } from 'zod'
 import type { HsmPool } from '../hsm/pool/pool.ts'
-import { type Identities, IdentityRefused } from '../keyring/identities.ts'
-import type { ResidentReport } from '../keyring/resident-report.ts'
+import type { AccessKeyUses } from '../identities/access-key-uses.ts'
+import type { AccessKeys } from '../identities/access-keys.ts'
+import type { Accounts } from '../identities/accounts.ts'
+import type { Applying } from '../identities/apply.ts'
+import type { Identities } from '../identities/identities.ts'
+import type { ManagedPolicies } from '../identities/managed-policies.ts'
+import { IdentityRefused } from '../identities/refused.ts'
 import { KmsError } from '../model/errors.ts'
-import { type AccessKey, FULL_ACCESS_POLICY_NAME, type Identity } from '../model/identity.ts'
+import type { Explanations } from '../operations/explanations.ts'
+import { AlreadyStored, ChangedMeanwhile } from '../store/faults.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import { statusOf } from './health.ts'
+import { accessKeyRequests } from './requests/access-keys.ts'
+import { accountRequests } from './requests/accounts.ts'
+import { authzRequests } from './requests/authz.ts'
+import { declarationRequests } from './requests/declaration.ts'
+import { identityRequests } from './requests/identities.ts'
+import { policyRequests } from './requests/policies.ts'
+import { type AdminRequestDefinition, RequestRefused } from './requests/request.ts'
+import { type Residents, statusRequests } from './requests/status.ts'
 
-const BODY_MAX = '64kb'
-const account = z.string().regex(/^\d{12}$/, 'must have 12 digits')
-const name = z.string().min(1).max(64)
-const ofIdentity = z.strictObject({ account, name })
-const ofAccessKey = ofIdentity.extend({ accessKeyId: z.string().max(64) })
+/** A declaration of a large account is the largest request. */
+const BODY_MAX = '4mb'
 
-/** The requests that the socket answers, each with the shape of its body. */
-const shapes = {
-  'identity/create': ofIdentity.extend({ path: z.string().max(512).optional(), fullAccess: z.boolean() }),
-  'identity/list': z.strictObject({ account }),
-  'identity/delete': ofIdentity,
-  'access-key/create': ofIdentity,
-  'access-key/list': ofIdentity,
-  'access-key/disable': ofAccessKey,
-  'access-key/enable': ofAccessKey,
-  'access-key/delete': ofAccessKey,
-  status: z.strictObject({}),
-  'resident-keys': z.strictObject({}),
-  'hsm/unlock': z.strictObject({ region: z.string().max(64), hsm: z.string().max(64) }),
-} as const
+export interface AdminSocketParts {
+  readonly accounts: Accounts
+  readonly identities: Identities
+  readonly policies: ManagedPolicies
+  readonly accessKeys: AccessKeys
+  readonly accessKeyUses: AccessKeyUses
+  readonly applying: Applying
+  readonly explanations: Explanations
+  readonly pools: ReadonlyMap<string, HsmPool>
+  readonly residents: Residents
+  readonly logger: Logger
+}
 
-/** Requests that change nothing, and leave no line in the log. */
-const READ_ONLY: ReadonlySet<keyof typeof shapes> = new Set(['status', 'resident-keys'])
-
-/** What the operator asked for cannot be done; the message says why. */
-class RequestRefused extends Error {}
-
-export type AdminRequestName = keyof typeof shapes
-export type AdminRequest<N extends AdminRequestName> = z.infer<(typeof shapes)[N]>
-
-export function createAdminSocket({
-  identities,
-  pools,
-  residents,
-  logger,
-}: {
-  identities: Identities
-  pools: ReadonlyMap<string, HsmPool>
-  /** Looks into the tokens whose HBKs reside there. */
-  residents: { report(): Promise<ResidentReport[]> }
-  logger: Logger
-}): Express {
-  const answers: { readonly [N in AdminRequestName]: (request: AdminRequest<N>) => Promise<unknown> } = {
-    'identity/create': async request => describeIdentity(await identities.create(request)),
-    'identity/list': async request => (await identities.list(request.account)).map(describeIdentity),
-    'identity/delete': async request => describeIdentity(await identities.remove(request.account, request.name)),
-    'access-key/create': request => identities.createAccessKey(request.account, request.name),
-    'access-key/list': async request =>
-      (await identities.listAccessKeys(request.account, request.name)).map(describeAccessKey),
-    'access-key/disable': async request => {
-      await identities.setAccessKeyActive(request.account, request.name, request.accessKeyId, false)
-      return {}
-    },
-    'access-key/enable': async request => {
-      await identities.setAccessKeyActive(request.account, request.name, request.accessKeyId, true)
-      return {}
-    },
-    'access-key/delete': async request => {
-      await identities.removeAccessKey(request.account, request.name, request.accessKeyId)
-      return {}
-    },
-    'resident-keys': async () => (await residents.report()).map(({ unmade: _, ...report }) => report),
-    status: async () => ({ pid: process.pid, ...statusOf(pools.values()) }),
-    'hsm/unlock': async ({ region, hsm }) => {
-      const pool = pools.get(region)
-      if (pool === undefined) throw new RequestRefused(`no region ${region} is served`)
-      if (!pool.unlock(hsm)) throw new RequestRefused(`region ${region} has no HSM ${hsm} whose PIN was refused`)
-      return { region, hsm }
-    },
+function requestsOf(parts: AdminSocketParts) {
+  const { accounts, identities, policies, accessKeys, accessKeyUses, applying, explanations, pools, residents } = parts
+  return {
+    ...accountRequests(accounts),
+    ...identityRequests(identities),
+    ...policyRequests(policies),
+    ...accessKeyRequests(accessKeys, accessKeyUses),
+    ...declarationRequests(applying),
+    ...authzRequests(explanations),
+    ...statusRequests(pools, residents),
   }
+}
 
+type AdminRequests = ReturnType<typeof requestsOf>
+export type AdminRequestName = keyof AdminRequests
+/** The body as it is sent: what has a default may be left out. */
+export type AdminRequest<N extends AdminRequestName> = z.input<AdminRequests[N]['shape']>
+
+export function createAdminSocket(parts: AdminSocketParts): Express {
+  const { logger } = parts
   const handler =
-    (requestName: AdminRequestName): RequestHandler =>
+    (name: string, { shape, readOnly, answer }: AdminRequestDefinition): RequestHandler =>
     async (request, response) => {
-      const parsed = shapes[requestName].parse(request.body)
-      response.json(await (answers[requestName] as (request: unknown) => Promise<unknown>)(parsed))
-      if (!READ_ONLY.has(requestName)) logger.info('admin request', { request: requestName, ...parsed })
+      const body = shape.parse(request.body)
+      response.json(await answer(body))
+      if (!readOnly) logger.info('admin request', { request: name, ...subjectOf(body) })
     }
 
   const fail: ErrorRequestHandler = (error: unknown, request, response, _next) => {
@@ -102,7 +80,8 @@ export function createAdminSocket({
   const app = express()
   app.disable('x-powered-by')
   app.use(express.json({ limit: BODY_MAX, strict: true }))
-  for (const requestName of Object.keys(shapes) as AdminRequestName[]) app.post(`/${requestName}`, handler(requestName))
+  for (const [name, definition] of Object.entries(requestsOf(parts)))
+    app.post(`/${name}`, handler(name, definition as AdminRequestDefinition))
   app.use((_request, response) => {
     response.status(404).json({ error: 'unknown request: is the command of the same version as the daemon?' })
   })
@@ -110,27 +89,19 @@ export function createAdminSocket({
   return app
 }
 
+/** The short members of a body: who and what, without the documents. */
+function subjectOf(body: unknown): Record<string, unknown> {
+  const short = (value: unknown) => typeof value !== 'object' && !(typeof value === 'string' && value.length > 128)
+  return Object.fromEntries(Object.entries(body as object).filter(([, value]) => short(value)))
+}
+
 /** What an operator may be told of an error; undefined for faults of our own. */
 function refusalOf(error: unknown): string | undefined {
   if (error instanceof IdentityRefused || error instanceof RequestRefused) return error.message
+  if (error instanceof AlreadyStored) return error.message
+  if (error instanceof ChangedMeanwhile) return `${error.message}: try again`
   if (error instanceof KmsError && error.code !== 'KMSInternalException') return error.message
   if (error instanceof z.ZodError)
     return error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ')
   return undefined
-}
-
-function describeIdentity({ principalId, kind, arn, name: identityName, path, policies, createdAtMs }: Identity) {
-  return {
-    name: identityName,
-    kind,
-    arn,
-    path,
-    principalId,
-    fullAccess: policies.has(FULL_ACCESS_POLICY_NAME),
-    created: new Date(createdAtMs).toISOString(),
-  }
-}
-
-function describeAccessKey({ id, active, createdAtMs }: AccessKey) {
-  return { accessKeyId: id, status: active ? 'active' : 'inactive', created: new Date(createdAtMs).toISOString() }
 }

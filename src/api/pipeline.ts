@@ -13,6 +13,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Origin } from '../access/request-context.ts'
 import { wipe } from '../base/bytes.ts'
 import { type Infer, parseInput, type Structure } from '../base/schema.ts'
 import { type ErrorCode, errorKind, KmsError } from '../model/errors.ts'
@@ -90,7 +91,7 @@ export class Road {
       journey.authenticated = await authenticator.authenticate({ method, url, rawHeaders, body })
       const operation = lookUp(operationOf(request.headers), journey)
       input = readInput(operation.input, body)
-      const output = await operation.perform(services, journey.authenticated, input)
+      const output = await operation.perform(services, { ...journey.authenticated, origin: originOf(request) }, input)
       if (input.DryRun !== true) return output
       wipePlaintext(output)
       throw new KmsError('DryRunOperationException', 'The request would have succeeded, but the DryRun option is set.')
@@ -123,7 +124,7 @@ export class Road {
       outcome: error?.code ?? OK,
       milliseconds: Math.round(seconds * MS_PER_SECOND * 1_000) / 1_000,
       principal: authenticated?.caller.arn,
-      accessKeyId: authenticated?.caller.accessKeyId,
+      accessKeyId: authenticated?.accessKeyId,
       region: authenticated?.region,
       source: request.socket.remoteAddress,
       ...(error === undefined ? {} : { reason: error.message, detail: error.detail }),
@@ -141,6 +142,15 @@ export class Road {
       this.#observers.set(operation, observer)
     }
     return observer
+  }
+}
+
+/** What conditions may ask of the connection: its peer, for nobody else says who is calling. */
+export function originOf({ socket, headers }: IncomingMessage): Origin {
+  return {
+    sourceIp: socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, ''),
+    userAgent: headers['user-agent'],
+    secureTransport: 'encrypted' in socket,
   }
 }
 

@@ -4,14 +4,16 @@
  */
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
+import { CertificateUnusable } from '../api/certificate.ts'
 import { NotReady } from '../compose-pools.ts'
 import { ConfigurationError } from '../config/load.ts'
 import { HsmFault } from '../hsm/contract/fault.ts'
 import { PoolUnavailable } from '../hsm/pool/pool.ts'
-import { IdentityRefused } from '../keyring/identities.ts'
+import { IdentityRefused } from '../identities/refused.ts'
 import { KmsError } from '../model/errors.ts'
 import { StoreUnusable } from '../store/faults.ts'
 import { CommandFailed } from './admin-client.ts'
+import { addAuthz } from './commands/authz.ts'
 import { addCeremony } from './commands/ceremony.ts'
 import { addDomain } from './commands/domain.ts'
 import { addHsm } from './commands/hsm.ts'
@@ -22,6 +24,7 @@ import { addServe } from './commands/serve.ts'
 
 /** Errors whose message is meant for the operator; any other is a bug and shows its stack. */
 const EXPECTED = [
+  CertificateUnusable,
   CommandFailed,
   ConfigurationError,
   IdentityRefused,
@@ -52,6 +55,7 @@ addServe(program)
 addInit(program)
 addIdentity(program)
 addHsm(program)
+addAuthz(program)
 addDomain(program)
 addOfficer(program)
 addCeremony(program)

@@ -1,7 +1,14 @@
-/** Answers for people (aligned columns) or for programs (JSON), on standard output. */
+/** Answers for people (aligned columns, or YAML for what has parts) or for programs (JSON), on standard output. */
+import { stringify } from 'yaml'
 
 export function printRecords(output: 'text' | 'json', answer: unknown): void {
   process.stdout.write(output === 'json' ? `${JSON.stringify(answer, null, 2)}\n` : table([answer].flat()))
+}
+
+/** One record with lists and documents in it. */
+export function printDetails(output: 'text' | 'json', answer: unknown): void {
+  if (output === 'json') printRecords(output, answer)
+  else process.stdout.write(stringify(answer))
 }
 
 function table(records: readonly unknown[]): string {

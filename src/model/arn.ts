@@ -12,13 +12,58 @@ export function aliasArn(region: string, account: string, name: string): string 
   return `arn:${PARTITION}:kms:${region}:${account}:${name}`
 }
 
-/** `path` begins and ends with `/`. */
-export function userArn(account: string, path: string, name: string): string {
-  return `arn:${PARTITION}:iam::${account}:user${path}${name}`
+export function rootArn(account: string): string {
+  return iamArn(account, 'root')
 }
 
-export function rootArn(account: string): string {
-  return `arn:${PARTITION}:iam::${account}:root`
+/** `path` begins and ends with `/`, here and below. */
+export function userArn(account: string, path: string, name: string): string {
+  return iamArn(account, `user${path}${name}`)
+}
+
+export function roleArn(account: string, path: string, name: string): string {
+  return iamArn(account, `role${path}${name}`)
+}
+
+export function groupArn(account: string, path: string, name: string): string {
+  return iamArn(account, `group${path}${name}`)
+}
+
+export function policyArn(account: string, path: string, name: string): string {
+  return iamArn(account, `policy${path}${name}`)
+}
+
+/** Of a session of a role: the role's path is not in it. */
+export function assumedRoleArn(account: string, role: string, session: string): string {
+  return `arn:${PARTITION}:sts::${account}:assumed-role/${role}/${session}`
+}
+
+/** A service is a principal by its name, which is no ARN. */
+export function servicePrincipal(name: string): string {
+  return `${name}.amazonaws.com`
+}
+
+function iamArn(account: string, resource: string): string {
+  return `arn:${PARTITION}:iam::${account}:${resource}`
+}
+
+export interface IamArn {
+  readonly account: string
+  /** `user`, `role`, `policy`, … */
+  readonly kind: string
+  readonly path: string
+  readonly name: string
+}
+
+/** The parts of an ARN of service iam that names something in an account; undefined when it is not one. */
+export function parseIamArn(text: string): IamArn | undefined {
+  const [, account, kind, path, name] = /^arn:aws:iam::(\d{12}):([a-z-]+)(\/(?:[^:]+\/)?)([^/:]+)$/.exec(text) ?? []
+  return account === undefined ? undefined : { account, kind: kind!, path: path!, name: name! }
+}
+
+/** All that an account has in a region: the resource of actions that are about no key in particular. */
+export function accountArn(region: string, account: string): string {
+  return `arn:${PARTITION}:kms:${region}:${account}:*`
 }
 
 export interface KmsArn {

@@ -1,19 +1,81 @@
-/** Who can call: accounts and the identities in them, with their access keys. */
+/** Who can call: accounts and the identities in them, with their policies and access keys. */
+import type { PolicySource } from './caller.ts'
 
-export const IDENTITY_KINDS = ['user'] as const
+export interface Account {
+  /** 12 digits. */
+  readonly id: string
+  /** For people; may be empty. */
+  readonly name: string
+  readonly createdAtMs: number
+}
+
+/** `group` is no principal: it lends its policies to its users. `root` is the account itself, one for each. */
+export const IDENTITY_KINDS = ['root', 'user', 'role', 'group', 'service'] as const
 export type IdentityKind = (typeof IDENTITY_KINDS)[number]
 
 export interface Identity {
-  /** Immutable and never used again: `AIDA` and 17 characters. Names may be. */
+  /** Immutable and never used again, a prefix that tells the kind and 17 characters; of the root its account's id. */
   readonly principalId: string
   readonly account: string
   readonly kind: IdentityKind
   /** Begins and ends with `/`. */
   readonly path: string
+  /** Unique among those of its kind in the account; of a service among all accounts. */
   readonly name: string
   readonly arn: string
+  readonly createdAtMs: number
+  /** Grows by one with every change. */
+  readonly generation: number
+  readonly tags: ReadonlyMap<string, string>
   /** Inline identity policies: name -> JSON text. */
-  readonly policies: ReadonlyMap<string, string>
+  readonly inlinePolicies: ReadonlyMap<string, string>
+  /** Names of managed policies of the account, in ascending order. */
+  readonly attachedPolicies: readonly string[]
+  /** Name of the managed policy that is its permissions boundary. */
+  readonly boundary: string | undefined
+  /** Of a user: names of its groups, in ascending order. */
+  readonly groups: readonly string[]
+  /** Of a role, and of no other kind. */
+  readonly role: RoleTerms | undefined
+}
+
+/** On what terms a role is assumed. */
+export interface RoleTerms {
+  /** JSON text: who may assume it. */
+  readonly trustPolicy: string
+  readonly sessionSecondsMax: number
+  /** Sessions issued before this moment are no longer valid; 0 when none was ever revoked. */
+  readonly revokedBeforeMs: number
+}
+
+/** An identity with every document that speaks for or against it, read at one moment. */
+export interface Principal {
+  readonly identity: Identity
+  /** Its inline and managed policies, and those of its groups. */
+  readonly policies: readonly PolicySource[]
+  readonly boundary: PolicySource | undefined
+}
+
+export interface ManagedPolicy {
+  /** `ANPA` and 17 characters. */
+  readonly id: string
+  readonly account: string
+  readonly path: string
+  /** Unique in the account, whatever the path. */
+  readonly name: string
+  readonly arn: string
+  readonly description: string
+  readonly createdAtMs: number
+  readonly generation: number
+  /** By number, in ascending order. */
+  readonly versions: ReadonlyMap<number, PolicyVersion>
+  /** The version that is in force. */
+  readonly defaultVersion: number
+}
+
+export interface PolicyVersion {
+  /** JSON text. */
+  readonly document: string
   readonly createdAtMs: number
 }
 
@@ -25,6 +87,14 @@ export interface AccessKey {
   /** The secret, sealed under the daemon's own HBK: formats/sealed-secret.ts. */
   readonly sealedSecret: Buffer
   readonly createdAtMs: number
+}
+
+/** The last request that was signed with an access key; written down some time after it. */
+export interface AccessKeyUse {
+  readonly accessKeyId: string
+  readonly atMs: number
+  readonly region: string
+  readonly service: string
 }
 
 /** AWS's own bound, so that one key can be rotated without an interruption. */

@@ -1,6 +1,7 @@
 /** A KMS key: a record that names key material, with its states. It encrypts nothing itself. */
 import { keyArn } from './arn.ts'
 import { KmsError } from './errors.ts'
+import type { Grant } from './grant.ts'
 import type { KeySpec, KeyUsage } from './key-specs.ts'
 
 export const KEY_STATES = ['Enabled', 'Disabled', 'PendingDeletion'] as const
@@ -39,6 +40,7 @@ export interface KmsKey {
   readonly origin: KeyOrigin
   readonly state: KeyState
   readonly description: string
+  /** The key policy, as it was given. */
   readonly policy: string
   readonly createdAtMs: number
   /** When a key that is pending deletion is deleted; undefined in every other state. */
@@ -48,6 +50,11 @@ export interface KmsKey {
   /** By id; one of them is CURRENT. */
   readonly materials: ReadonlyMap<string, KeyMaterial>
   readonly current: KeyMaterial
+  /** What decisions ask of a key besides its policy: read with it, changed through the store's own writes. */
+  readonly tags: readonly Tag[]
+  /** Names, in ascending order. */
+  readonly aliases: readonly string[]
+  readonly grants: readonly Grant[]
 }
 
 export interface Alias {

@@ -2,15 +2,21 @@
  * The ways an operation lets callers in. Each resolves what the input names, asks for the decision, and only then looks at
  * state and usage, so that a caller without rights learns nothing about a key.
  */
-
-import { requireAllowed } from '../access/authorize.ts'
-import { type Asker, ciphertextKid, type NameForms, type Targets } from '../access/targets.ts'
-import { aliasArn } from '../model/arn.ts'
+import { type AccessRequest, authorize, type Resource, requireAllowed } from '../access/authorize.ts'
+import { type KeySide, policiesOf, sideOf } from '../access/compiled.ts'
+import { deniedInvisibly } from '../access/decision.ts'
+import { indexGrants } from '../access/grants.ts'
+import { type Asker, type KeyFacts, RequestContext, type RequestFacts } from '../access/request-context.ts'
+import { aliasNotFound, ciphertextKid, type Named, type NameForms, type Targets } from '../access/targets.ts'
+import type { Clock } from '../base/clock.ts'
+import { readGrantToken } from '../formats/grant-token.ts'
+import { accountArn, aliasArn } from '../model/arn.ts'
 import { KmsError } from '../model/errors.ts'
+import type { Grant } from '../model/grant.ts'
 import { type Alias, type KeyState, type KmsKey, requireState } from '../model/key.ts'
 import type { KeyUsage } from '../model/key-specs.ts'
 import type { OperationName } from '../model/operations.ts'
-import type { HotReader } from '../store/store.ts'
+import type { HotReader, KeyGrant, Reader } from '../store/store.ts'
 
 export interface KeyRequirement {
   /** The permission, `kms:` included. */
@@ -19,44 +25,66 @@ export interface KeyRequirement {
   /** States in which the operation works; all of them when absent. */
   readonly states?: readonly KeyState[]
   readonly usage?: KeyUsage
+  /** What conditions may ask of the input. */
+  readonly facts?: RequestFacts
+  readonly grantTokens?: readonly string[] | undefined
 }
 
 export class Access {
   readonly #targets: Targets
   readonly #hot: HotReader
+  readonly #reader: Reader
+  readonly #clock: Clock
 
-  constructor(parts: { targets: Targets; hot: HotReader }) {
+  constructor(parts: { targets: Targets; hot: HotReader; reader: Reader; clock: Clock }) {
     this.#targets = parts.targets
     this.#hot = parts.hot
+    this.#reader = parts.reader
+    this.#clock = parts.clock
   }
 
   /** For operations on no key: the identity's own policies decide. */
-  account({ caller }: Asker, action: string): void {
-    requireAllowed(caller, action, { arn: '*', account: caller.account })
+  account(asker: Asker, action: string, facts: RequestFacts = {}): void {
+    const { caller, region } = asker
+    requireAllowed(
+      this.#request(asker, action, { arn: accountArn(region, caller.account), account: caller.account }, facts),
+    )
   }
 
   /** The key that a member names, authorised, in a fit state and of a fit usage. */
-  async key(request: Asker, operation: OperationName, keyId: string, need: KeyRequirement): Promise<KmsKey> {
-    const key = await this.#targets.named(request, keyId, need.action, need.names ?? 'ids')
-    requireAllowed(request.caller, need.action, key)
+  async key(asker: Asker, operation: OperationName, keyId: string, need: KeyRequirement): Promise<KmsKey> {
+    const named = await this.#targets.named(asker, keyId, need.names ?? 'ids')
+    // Before the decision, and whatever it will be: a bad token gives one answer, of keys that are there and that are not.
+    if (need.grantTokens !== undefined) await this.#checkGrantTokens(need.grantTokens, named.key)
+    const key = requireThere(asker, named, need.action)
+    requireAllowed(this.onKey(asker, key, need.action, factsOf(need, named.alias), sideOf(key)))
     return requireFit(operation, key, need)
   }
 
   /**
    * The key of a ciphertext. When the request names a key too, that one is authorised, and must be the one that made the
-   * ciphertext. Throws KmsError IncorrectKeyException when it is not.
+   * ciphertext. Throws KmsError IncorrectKeyException when it is not. An unknown key and one that the caller may not use
+   * give one answer.
    */
   async keyOfCiphertext(
-    request: Asker,
+    asker: Asker,
     operation: OperationName,
     blob: Buffer,
     keyId: string | undefined,
     need: KeyRequirement,
   ): Promise<KmsKey> {
     if (keyId === undefined) {
-      return requireFit(operation, await this.#targets.ofCiphertext(request, blob, need.action), need)
+      const key = await this.#targets.ofCiphertext(asker, blob)
+      if (need.grantTokens !== undefined) await this.#checkGrantTokens(need.grantTokens, key)
+      const decision = key && authorize(this.onKey(asker, key, need.action, need.facts ?? {}, sideOf(key)))
+      if (key !== undefined && decision?.allowed === true) return requireFit(operation, key, need)
+      throw new KmsError(
+        'AccessDeniedException',
+        'The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.',
+        { detail: decision?.reason ?? 'there is no such key in the region' },
+      )
     }
-    const key = await this.key(request, operation, keyId, need)
+    const key = await this.key(asker, operation, keyId, need)
     if (ciphertextKid(blob).equals(key.kid)) return key
     throw new KmsError(
       'IncorrectKeyException',
@@ -64,21 +92,155 @@ export class Access {
     )
   }
 
+  /**
+   * Whether a KeyId member means the key of a ciphertext, or the key that another KeyId means. Tells nothing to the caller
+   * by itself: what is wrong with a name is said when its key is asked for.
+   */
+  async isKeyOf(asker: Asker, keyId: string, other: Buffer | string): Promise<boolean> {
+    const idOf = async (name: string) => {
+      try {
+        return (await this.#targets.named(asker, name, 'ids-and-aliases')).key?.kid
+      } catch (error) {
+        if (error instanceof KmsError) return undefined
+        throw error
+      }
+    }
+    const kid = typeof other === 'string' ? await idOf(other) : ciphertextKid(other)
+    return kid !== undefined && (await idOf(keyId))?.equals(kid) === true
+  }
+
   /** An alias that exists, authorised as a resource of its own. Throws KmsError NotFoundException. */
-  async alias(request: Asker, action: string, name: string): Promise<Alias> {
-    const { region, caller } = request
-    const arn = this.aliasAction(request, action, name)
-    const alias = await this.#hot.alias({ region, account: caller.account }, name)
-    if (alias === undefined) throw new KmsError('NotFoundException', `Alias ${arn} is not found.`)
+  async alias(asker: Asker, action: string, name: string): Promise<Alias> {
+    const { region, caller } = asker
+    this.aliasAction(asker, action, name)
+    const scope = { region, account: caller.account }
+    const alias = await this.#hot.alias(scope, name)
+    if (alias === undefined) throw aliasNotFound(scope, name)
     return alias
   }
 
   /** Authorises an action on an alias name, whether the alias exists or not. Returns its ARN. */
-  aliasAction({ caller, region }: Asker, action: string, name: string): string {
+  aliasAction(asker: Asker, action: string, name: string): string {
+    const { caller, region } = asker
     const arn = aliasArn(region, caller.account, name)
-    requireAllowed(caller, action, { arn, account: caller.account })
+    requireAllowed(this.#request(asker, action, { arn, account: caller.account }, {}))
     return arn
   }
+
+  /** What a caller would ask, with nothing done about it. Throws KmsError for what names no key. */
+  async question(asker: Asker, action: string, keyId: string | undefined, facts: RequestFacts): Promise<AccessRequest> {
+    const { caller, region } = asker
+    const account = { arn: accountArn(region, caller.account), account: caller.account }
+    if (keyId === undefined) return this.#request(asker, action, account, facts)
+    const { key, alias, absent } = await this.#targets.named(asker, keyId, 'ids-and-aliases')
+    if (key === undefined) throw absent()
+    return this.onKey(asker, key, action, factsOf({ action, facts }, alias), sideOf(key))
+  }
+
+  /** What is asked about an action on a key, which `side` speaks for: its own, or one that is to be tried. */
+  onKey(asker: Asker, key: KeyFacts, action: string, facts: RequestFacts, side: KeySide): AccessRequest {
+    return { ...this.#request(asker, action, key, facts, key), key: side }
+  }
+
+  /**
+   * A grant of a key, found by its token or by what the caller says of it, with an action that the grant itself decides.
+   * Throws KmsError InvalidGrantToken, or what `grantOf` throws; AccessDenied for grants of other accounts' keys that are
+   * not there.
+   */
+  async grant(
+    asker: Asker,
+    action: string,
+    which: { token: string } | { keyId: string; grantOf: (key: KmsKey) => Grant },
+    factsOfGrant: (grant: Grant) => RequestFacts,
+  ): Promise<KeyGrant> {
+    const { key, grant } =
+      'token' in which ? await this.#byToken(which.token) : await this.#byName(asker, action, which)
+    const side = { policy: sideOf(key).policy, grants: indexGrants([grant]) }
+    requireAllowed(this.onKey(asker, key, action, factsOfGrant(grant), side))
+    return { region: key.region, account: key.account, keyId: key.id, grant }
+  }
+
+  async #byToken(token: string): Promise<{ key: KmsKey; grant: Grant }> {
+    const found = await this.#grantOfToken(token)
+    const key = await this.#hot.key(found, found.keyId)
+    if (key === undefined) throw invalidGrantToken()
+    return { key, grant: found.grant }
+  }
+
+  async #byName(
+    asker: Asker,
+    action: string,
+    { keyId, grantOf }: { keyId: string; grantOf: (key: KmsKey) => Grant },
+  ): Promise<{ key: KmsKey; grant: Grant }> {
+    const named = await this.#targets.named(asker, keyId, 'ids')
+    const key = requireThere(asker, named, action)
+    try {
+      return { key, grant: grantOf(key) }
+    } catch (error) {
+      throw key.account === asker.caller.account ? error : invisible(asker, action)
+    }
+  }
+
+  /** The grant that a token was made for. Throws KmsError InvalidGrantTokenException for any that is not valid (any more). */
+  async #grantOfToken(token: string): Promise<KeyGrant> {
+    const read = readGrantToken(token)
+    const found = read && (await this.#reader.findGrant(read.grantId))
+    if (read === undefined || found === undefined || !read.isOf(found.grant.tokenSeed)) throw invalidGrantToken()
+    return found
+  }
+
+  #request(
+    asker: Asker,
+    action: string,
+    { arn, account }: Resource,
+    facts: RequestFacts,
+    key?: KeyFacts,
+  ): AccessRequest {
+    const context = new RequestContext(asker, this.#clock, facts, key)
+    return {
+      caller: asker.caller,
+      action,
+      resource: { arn, account },
+      context,
+      policies: policiesOf(asker.caller),
+      key: undefined,
+    }
+  }
+
+  /**
+   * Grants act at once, so tokens have nothing to add: they must be valid, that is all. Those of the key's own grants are
+   * known to memory.
+   */
+  async #checkGrantTokens(tokens: readonly string[], key: KmsKey | undefined): Promise<void> {
+    for (const token of tokens) {
+      const read = readGrantToken(token)
+      const held: Grant | undefined = read && key?.grants.find(({ id }) => id === read.grantId)
+      if (held === undefined) await this.#grantOfToken(token)
+      else if (!read?.isOf(held.tokenSeed)) throw invalidGrantToken()
+    }
+  }
+}
+
+/** To callers of its account, an absent key is not found; to others it is one that they may not use. */
+function requireThere(asker: Asker, { key, account, absent }: Named, action: string): KmsKey {
+  if (key !== undefined) return key
+  if (asker.caller.account === account) throw absent()
+  throw invisible(asker, action)
+}
+
+function invisible({ caller }: Asker, action: string): KmsError {
+  const message = deniedInvisibly({ arn: caller.arn, action, resource: undefined })
+  return new KmsError('AccessDeniedException', message, {
+    detail: 'there is no such key or grant in the other account',
+  })
+}
+
+function factsOf({ facts = {} }: KeyRequirement, alias: string | undefined): RequestFacts {
+  return alias === undefined ? facts : { ...facts, keys: { ...facts.keys, 'kms:RequestAlias': alias } }
+}
+
+function invalidGrantToken(): KmsError {
+  return new KmsError('InvalidGrantTokenException', 'The grant token is not valid.')
 }
 
 /** State and usage, for a caller who is let in already. */

@@ -2,7 +2,7 @@
  * What an operation is: its name, its input, whom it lets in, and what it does. It declares; the road (api/pipeline.ts)
  * enforces. `run` gets a key only through `access`, so an operation cannot forget to authorise.
  */
-import type { Asker } from '../access/targets.ts'
+import type { Asker } from '../access/request-context.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Infer, Structure } from '../base/schema.ts'
 import type { Keyring } from '../keyring/keyring.ts'

@@ -2,12 +2,14 @@
 import type { OperationName } from '../model/operations.ts'
 import * as aliases from './aliases/index.ts'
 import * as cryptographic from './cryptographic/index.ts'
+import * as grants from './grants/index.ts'
 import * as keys from './keys/index.ts'
 import type { Operation } from './operation.ts'
+import * as policies from './policies/index.ts'
 import * as tags from './tags/index.ts'
 
 export const registry: ReadonlyMap<OperationName, Operation> = new Map(
-  [cryptographic, keys, aliases, tags]
+  [cryptographic, keys, aliases, tags, policies, grants]
     .flatMap(group => Object.values<Operation>(group))
     .map(operation => [operation.name, operation]),
 )

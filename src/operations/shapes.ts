@@ -19,7 +19,13 @@ import { ENCRYPTION_ALGORITHMS } from '../model/key-specs.ts'
 export const keyId = text({ min: 1, max: 2_048 })
 export const description = text({ min: 0, max: 8_192 })
 export const aliasName = text({ min: 1, max: 256, pattern: /^[a-zA-Z0-9:/_-]+$/ })
-export const grantTokens = optional(list(text({ min: 1, max: 8_192 }), { min: 0, max: 10 }))
+/** Tab, line feed, carriage return and Latin-1, as AWS's model has it. */
+export const policy = text({ min: 1, max: 131_072, pattern: /^[\u0009\u000A\u000D\u0020-\u00FF]+$/ })
+export const policyName = text({ min: 1, max: 128, pattern: /^[\w]+$/ })
+export const principalId = text({ min: 1, max: 256, pattern: /^[\w+=,.@:/-]+$/ })
+export const grantId = text({ min: 1, max: 128 })
+export const grantToken = text({ min: 1, max: 8_192 })
+export const grantTokens = optional(list(grantToken, { min: 0, max: 10 }))
 export const dryRun = optional(boolean())
 export const dryRunModifiers = optional(list(oneOf(['IGNORE_CIPHERTEXT']), { min: 0, max: 1 }))
 export const limit = optional(integer({ min: 1, max: 1_000 }))
@@ -52,15 +58,15 @@ export const recipient = optional(
 )
 
 /** Refuses what needs parts that are not built. Throws KmsError. */
-export function refuseUnsupported(input: {
-  GrantTokens?: readonly string[] | undefined
-  Recipient?: object | undefined
-}): void {
+export function refuseUnsupported(input: { Recipient?: object | undefined }): void {
   if (input.Recipient !== undefined) {
     throw new KmsError('UnsupportedOperationException', 'Recipient is not supported: there is no attestation here.')
   }
-  if ((input.GrantTokens?.length ?? 0) > 0)
-    throw new KmsError('InvalidGrantTokenException', 'The grant token is not valid.')
+}
+
+/** Of a key that was there a moment ago. */
+export function keyNotFound(arn: string): KmsError {
+  return new KmsError('NotFoundException', `Key '${arn}' does not exist`)
 }
 
 /** Throws KmsError ValidationException. */

@@ -8,8 +8,11 @@ export class RecordCache<V extends object> {
   /** Grows whenever records are forgotten, so that a read knows whether one happened while it was under way. */
   #epoch = 0
 
-  constructor(capacity: number) {
-    this.#records = new LRUCache({ max: capacity })
+  /** `weigh` says how many places a record takes, when not each takes one. */
+  constructor(capacity: number, weigh?: (record: V) => number) {
+    this.#records = new LRUCache(
+      weigh === undefined ? { max: capacity } : { max: capacity, maxSize: capacity, sizeCalculation: weigh },
+    )
   }
 
   get size(): number {

@@ -2,10 +2,18 @@
  * The key store as everybody else sees it: a Reader, a Transaction that also writes, and the hot reads that memory
  * answers. An acknowledged transaction is on disk. No SQL and no row type leaves this folder.
  */
-
 import type { Schemes } from '../hsm/contract/token-profile.ts'
 import type { Approval, ApprovalRequest, DualControl } from '../model/dual-control.ts'
-import type { AccessKey, Identity } from '../model/identity.ts'
+import type { Grant } from '../model/grant.ts'
+import type {
+  AccessKey,
+  AccessKeyUse,
+  Account,
+  Identity,
+  IdentityKind,
+  ManagedPolicy,
+  Principal,
+} from '../model/identity.ts'
 import type { Alias, Ekt, KeyMaterial, KmsKey, Tag } from '../model/key.ts'
 
 /** Names a key or alias space: every record belongs to one account in one region. */
@@ -105,10 +113,10 @@ export interface StoredEkt {
   readonly record: Buffer
 }
 
-/** An access key with the identity it belongs to, as request authentication wants it. */
-export interface AccessKeyOwner {
-  readonly accessKey: AccessKey
-  readonly identity: Identity
+/** A grant with the key that it lends. */
+export interface KeyGrant extends Scope {
+  readonly keyId: string
+  readonly grant: Grant
 }
 
 export interface Reader {
@@ -118,6 +126,8 @@ export interface Reader {
   /** Keys of every account and region whose deletion is due, the longest overdue first. */
   listKeysDueForDeletion(nowMs: number, limit: number): Promise<KmsKey[]>
   countKeys(scope: Scope): Promise<number>
+  /** The account that a key of this id belongs to. */
+  findKeyOwner(region: string, keyId: string): Promise<string | undefined>
 
   findAlias(scope: Scope, name: string): Promise<Alias | undefined>
   /** By name in ascending order; of one key when `keyId` is given. */
@@ -127,11 +137,32 @@ export interface Reader {
   /** By tag key in ascending order. */
   listTags(scope: Scope, keyId: string, page: Page): Promise<Tag[]>
 
-  accountExists(account: string): Promise<boolean>
-  findIdentity(account: string, name: string): Promise<Identity | undefined>
-  listIdentities(account: string): Promise<Identity[]>
-  findAccessKey(accessKeyId: string): Promise<AccessKeyOwner | undefined>
+  findGrant(grantId: string): Promise<KeyGrant | undefined>
+  /** Grants of this retiring principal on keys of every account in the region, by id in ascending order. */
+  listGrantsToRetire(region: string, retiring: string, page: Page): Promise<KeyGrant[]>
+
+  findAccount(id: string): Promise<Account | undefined>
+  /** By id. */
+  listAccounts(): Promise<Account[]>
+  /** In any region. */
+  accountHasKeys(id: string): Promise<boolean>
+  findIdentity(account: string, kind: IdentityKind, name: string): Promise<Identity | undefined>
+  /** Of one kind, by name. */
+  listIdentities(account: string, kind: IdentityKind): Promise<Identity[]>
+  /** An identity with the documents that speak for or against it. */
+  findPrincipal(principalId: string): Promise<Principal | undefined>
+  /** Names of a group's users, in ascending order. */
+  listGroupMembers(group: Identity): Promise<string[]>
+  findManagedPolicy(account: string, name: string): Promise<ManagedPolicy | undefined>
+  /** By name. */
+  listManagedPolicies(account: string): Promise<ManagedPolicy[]>
+  /** Identities that it is attached to or that it is the boundary of, as `<kind> <name>`. */
+  listPolicyHolders(policy: ManagedPolicy): Promise<string[]>
+  findAccessKey(accessKeyId: string): Promise<AccessKey | undefined>
+  /** The oldest first. */
   listAccessKeys(principalId: string): Promise<AccessKey[]>
+  /** Of the access keys of one identity, those that were ever used. */
+  listAccessKeyUses(principalId: string): Promise<AccessKeyUse[]>
 
   findDomain(region: string): Promise<Domain | undefined>
   /** The EKT record of the daemon's own HBK of a purpose, such as `identity`. */
@@ -184,17 +215,22 @@ export interface DaemonKey {
   readonly region: string
   readonly kid: Buffer
   readonly ekt: KeyMaterial['ekt']
+  /** A data key for the service's own memory, encrypted under this HBK, where the purpose wants one. */
+  readonly dataKey?: Buffer
 }
 
 export interface Transaction extends Reader {
   /**
-   * Throws {@link VersionSwept} when a material is under a domain key version that a rotation has left behind. Resident HBKs
-   * become `ready` with it; their objects must have been inserted as `creating`.
+   * Its tags, aliases and grants are written by themselves. Throws {@link VersionSwept} when a material is under a domain key
+   * version that a rotation has left behind. Resident HBKs become `ready` with it; their objects must have been inserted as
+   * `creating`.
    */
   insertKey(key: KmsKey): Promise<void>
   /** Writes state, description, policy and deletion date; `generation` must be one above the stored one, or it throws. */
   updateKey(key: KmsKey): Promise<void>
-  /** Removes the key, its EKT records, aliases and tags, and leaves a tombstone; resident HBKs are then to be destroyed. */
+  /**
+   * Removes the key, its EKT records, aliases, tags and grants, and leaves a tombstone; resident HBKs are then to be destroyed.
+   */
   deleteKey(key: KmsKey, nowMs: number): Promise<void>
 
   insertAlias(alias: Alias): Promise<void>
@@ -205,15 +241,26 @@ export interface Transaction extends Reader {
   putTags(key: KmsKey, tags: readonly Tag[]): Promise<void>
   deleteTags(key: KmsKey, tagKeys: readonly string[]): Promise<void>
 
-  insertAccount(account: string, nowMs: number): Promise<void>
+  insertGrant(key: KmsKey, grant: Grant): Promise<void>
+  deleteGrant(found: KeyGrant): Promise<void>
+
+  insertAccount(account: Account): Promise<void>
+  /** The account must be empty. */
+  deleteAccount(id: string): Promise<void>
   insertIdentity(identity: Identity): Promise<void>
+  /** Writes all of it but kind, name and account; `generation` must be one above the stored one, or it throws. */
+  updateIdentity(identity: Identity): Promise<void>
   /** Removes an identity with its policies and access keys. */
   deleteIdentity(identity: Identity): Promise<void>
-  putIdentityPolicy(identity: Identity, name: string, document: string): Promise<void>
-  deleteIdentityPolicy(identity: Identity, name: string): Promise<void>
+  insertManagedPolicy(policy: ManagedPolicy): Promise<void>
+  /** Writes description and versions; `generation` must be one above the stored one, or it throws. */
+  updateManagedPolicy(policy: ManagedPolicy): Promise<void>
+  /** Nothing may be attached to it. */
+  deleteManagedPolicy(policy: ManagedPolicy): Promise<void>
   insertAccessKey(accessKey: AccessKey): Promise<void>
   updateAccessKey(accessKey: AccessKey): Promise<void>
   deleteAccessKey(accessKey: AccessKey): Promise<void>
+  putAccessKeyUse(use: AccessKeyUse): Promise<void>
 
   /** Writes a domain with its versions and tokens; `generation` must be one above the stored one, or it throws. */
   putDomain(domain: Domain): Promise<void>
@@ -242,8 +289,12 @@ export interface Transaction extends Reader {
  */
 export interface HotReader {
   key(scope: Scope, keyId: string): KmsKey | undefined | Promise<KmsKey | undefined>
+  /** The account that a key of this id belongs to. */
+  keyOwner(region: string, keyId: string): string | undefined | Promise<string | undefined>
   alias(scope: Scope, name: string): Alias | undefined | Promise<Alias | undefined>
-  accessKey(accessKeyId: string): AccessKeyOwner | undefined | Promise<AccessKeyOwner | undefined>
+  accessKey(accessKeyId: string): AccessKey | undefined | Promise<AccessKey | undefined>
+  principal(principalId: string): Principal | undefined | Promise<Principal | undefined>
+  managedPolicy(account: string, name: string): ManagedPolicy | undefined | Promise<ManagedPolicy | undefined>
   /** Database reads made so far, for the metric that shows the hot path makes none. */
   readonly databaseReads: number
   readonly size: number

@@ -5,8 +5,10 @@ export class Touched {
   readonly keys = new Set<string>()
   readonly aliases = new Set<string>()
   readonly accessKeys = new Set<string>()
-  /** Principal ids: their access keys are held together with the identity and its policies. */
+  /** Principal ids: identity, policies and access keys are forgotten together. */
   readonly principals = new Set<string>()
+  /** A policy or a group that principals share has changed. */
+  everyPrincipal = false
 }
 
 /** One text for a key id or an alias name of an account in a region: none of the first two holds a slash. */

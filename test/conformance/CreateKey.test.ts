@@ -1,6 +1,6 @@
 import { type CreateKeyRequest, CustomerMasterKeySpec, KeySpec, KeyUsageType } from '@aws-sdk/client-kms'
 import { describe, expect, test } from '@jest/globals'
-import { accountId, answer, invalid, kms, MATERIAL_ID, refusal, region } from './kms.ts'
+import { accountId, answer, callerArn, invalid, kms, MATERIAL_ID, refusal, region } from './kms.ts'
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
@@ -33,6 +33,7 @@ const defaultPolicy = (principal: unknown, more: object = {}) =>
     Statement: [{ Effect: 'Allow', Principal: principal, Action: 'kms:*', Resource: '*', ...more }],
   })
 const ROOT = { AWS: `arn:aws:iam::${accountId}:root` }
+const VIA = { StringEquals: { 'kms:ViaService': 's3.on-prem-1.amazonaws.com' } }
 const tags = (count: number) => Array.from({ length: count }, (_, at) => ({ TagKey: `k${at}`, TagValue: '' }))
 
 describe('CreateKey', () => {
@@ -76,6 +77,13 @@ describe('CreateKey', () => {
     ['MultiRegion false', { MultiRegion: false }, { MultiRegion: false }],
     ['the default policy', { Policy: defaultPolicy(ROOT), BypassPolicyLockoutSafetyCheck: true }, {}],
     ['the default policy for the account by its number', { Policy: defaultPolicy({ AWS: accountId }) }, {}],
+    ['a policy for the caller', { Policy: defaultPolicy({ AWS: callerArn }) }, {}],
+    ['a policy for everybody', { Policy: defaultPolicy('*') }, {}],
+    [
+      'a policy that lets nobody in, when told to',
+      { Policy: defaultPolicy(ROOT, { Effect: 'Deny' }), BypassPolicyLockoutSafetyCheck: true },
+      {},
+    ],
     ['no tags', { Tags: [] }, {}],
     ['50 tags', { Tags: tags(50) }, {}],
   ])('takes %s', async (_, members, expected) => {
@@ -114,8 +122,8 @@ describe('CreateKey', () => {
 
   const long = 'a'.repeat(8_193)
   const unsupported = (what: string) => `UnsupportedOperationException: ${what} is not supported yet.`
-  const onlyDefault =
-    'UnsupportedOperationException: Key policies are not enforced yet: only the default policy, which allows kms:* to the account root, is accepted.'
+  const lockout =
+    'MalformedPolicyDocumentException: The new key policy will not allow you to update the key policy in the future.'
   const malformed = (why: string) => `MalformedPolicyDocumentException: The policy is not valid: ${why}.`
 
   test.each<[what: string, members: object, expected: string]>([
@@ -151,11 +159,19 @@ describe('CreateKey', () => {
     ['a policy that is a list', { Policy: '[]' }, malformed('it is not a JSON object')],
     ['a policy without statement', { Policy: '{"Version":"2012-10-17"}' }, malformed('it has no statement')],
     ['a statement that is none', { Policy: '{"Statement":["Allow"]}' }, malformed('a statement is not an object')],
-    ['a policy for a user', { Policy: defaultPolicy({ AWS: `arn:aws:iam::${accountId}:user/admin` }) }, onlyDefault],
-    ['a policy for everybody', { Policy: defaultPolicy('*') }, onlyDefault],
-    ['a policy that denies', { Policy: defaultPolicy(ROOT, { Effect: 'Deny' }) }, onlyDefault],
-    ['a policy with less', { Policy: defaultPolicy(ROOT, { Action: 'kms:Encrypt' }) }, onlyDefault],
-    ['a policy with a condition', { Policy: defaultPolicy(ROOT, { Condition: {} }) }, onlyDefault],
+    ['a policy that denies', { Policy: defaultPolicy(ROOT, { Effect: 'Deny' }) }, lockout],
+    ['a policy with less', { Policy: defaultPolicy(ROOT, { Action: 'kms:Encrypt' }) }, lockout],
+    ['a policy with a condition that is not met', { Policy: defaultPolicy(ROOT, { Condition: VIA }) }, lockout],
+    [
+      'a condition element that is misspelt',
+      { Policy: defaultPolicy(ROOT, { Conditions: {} }) },
+      malformed('a statement has no element "Conditions"'),
+    ],
+    [
+      'a policy for a user who is not there',
+      { Policy: defaultPolicy({ AWS: [accountId, `arn:aws:iam::${accountId}:user/nobody`] }) },
+      'MalformedPolicyDocumentException: Policy contains a statement with one or more invalid principals.',
+    ],
     [
       'a policy of 32,769 bytes',
       { Policy: defaultPolicy(ROOT).padEnd(32_769) },

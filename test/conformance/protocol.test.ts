@@ -14,6 +14,8 @@ const SERVED = [
   ...['UpdateKeyDescription', 'CreateAlias', 'UpdateAlias', 'DeleteAlias', 'ListAliases'],
   ...['TagResource', 'UntagResource', 'ListResourceTags'],
   ...['Encrypt', 'Decrypt', 'ReEncrypt', 'GenerateDataKey', 'GenerateDataKeyWithoutPlaintext', 'GenerateRandom'],
+  ...['PutKeyPolicy', 'GetKeyPolicy', 'ListKeyPolicies'],
+  ...['CreateGrant', 'ListGrants', 'ListRetirableGrants', 'RetireGrant', 'RevokeGrant'],
 ]
 const OPERATIONS = Object.keys(sdk).flatMap(name => /^(\w+)Command$/.exec(name)?.[1] ?? [])
 

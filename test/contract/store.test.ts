@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
+import { groupArn, roleArn } from '../../src/model/arn.ts'
 import { AlreadyStored, ChangedMeanwhile } from '../../src/store/faults.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import type { Domain, Page, Store } from '../../src/store/store.ts'
@@ -17,8 +18,10 @@ import {
   makeDaemonKey,
   makeDomain,
   makeEkt,
+  makeGrant,
   makeIdentity,
   makeKey,
+  makeManagedPolicy,
   makeMaterial,
   makeOfficer,
   makeResident,
@@ -61,10 +64,14 @@ describe.each(BACKENDS)('key store on $name', backend => {
   }
 
   async function insertAlice() {
-    const alice = makeIdentity('alice', { FullAccess: '{}', Other: '{"a":1}' })
+    const inlinePolicies = new Map([
+      ['FullAccess', '{}'],
+      ['Other', '{"a":1}'],
+    ])
+    const alice = makeIdentity('alice', { inlinePolicies, tags: new Map([['team', 'billing']]) })
     const accessKey = makeAccessKey(alice)
     await store.transaction(async tx => {
-      await tx.insertAccount(SCOPE.account, 1)
+      await tx.insertAccount({ id: SCOPE.account, name: 'tenant', createdAtMs: 1 })
       await tx.insertIdentity(alice)
       await tx.insertAccessKey(accessKey)
     })
@@ -239,7 +246,7 @@ describe.each(BACKENDS)('key store on $name', backend => {
       expect(await store.reader.findKey(SCOPE, key.id)).toBeUndefined()
       expect(await store.reader.findAlias(SCOPE, 'alias/one')).toBeUndefined()
       expect(await store.reader.listTags(SCOPE, key.id, FIRST_PAGE)).toEqual([])
-      expect(await store.reader.findKey(SCOPE, other.id)).toEqual(other)
+      expect(await store.reader.findKey(SCOPE, other.id)).toEqual({ ...other, aliases: ['alias/other'] })
       expect((await store.reader.findAlias(SCOPE, 'alias/other'))?.keyId).toBe(other.id)
       await expect(store.transaction(tx => tx.deleteKey(key, 50))).rejects.toBeInstanceOf(ChangedMeanwhile)
     })
@@ -251,6 +258,48 @@ describe.each(BACKENDS)('key store on $name', backend => {
         await store.transaction(tx => tx.deleteKey(key, nowMs))
       }
       expect(await store.reader.countKeys(SCOPE)).toBe(0)
+    })
+  })
+
+  describe('grants', () => {
+    it('come with their key and by their id, and go with it', async () => {
+      const key = makeKey()
+      const [first, second] = [makeGrant(), makeGrant({ encryptionContextEquals: new Map([['__proto__', 'x']]) })]
+      await store.transaction(async tx => {
+        await tx.insertKey(key)
+        await tx.insertGrant(key, first)
+      })
+      expect((await store.hot.key(SCOPE, key.id))?.grants).toEqual([first])
+      await store.transaction(tx => tx.insertGrant(key, second))
+      const both = [first, second].sort((a, b) => (a.id < b.id ? -1 : 1))
+      expect((await store.hot.key(SCOPE, key.id))?.grants).toEqual(both)
+      const found = { ...SCOPE, keyId: key.id, grant: first }
+      expect(await store.reader.findGrant(first.id)).toEqual(found)
+      await store.transaction(tx => tx.deleteGrant(found))
+      expect((await store.hot.key(SCOPE, key.id))?.grants).toEqual([second])
+      await expect(store.transaction(tx => tx.deleteGrant(found))).rejects.toBeInstanceOf(ChangedMeanwhile)
+      await store.transaction(tx => tx.deleteKey(key, 1))
+      expect(await store.reader.findGrant(second.id)).toBeUndefined()
+    })
+
+    it('are listed by their retiring principal, page by page, whosever keys they are on', async () => {
+      const keys = [makeKey(), makeKey({ account: '000000000002' }), makeKey({ region: 'on-prem-2' })]
+      const grants = keys.map(() => makeGrant())
+      await store.transaction(async tx => {
+        for (const [at, key] of keys.entries()) {
+          await tx.insertKey(key)
+          await tx.insertGrant(key, grants[at]!)
+        }
+        await tx.insertGrant(keys[0]!, { ...makeGrant(), retiring: undefined })
+      })
+      const ids = grants
+        .slice(0, 2)
+        .map(({ id }) => id)
+        .sort()
+      const list = async (page: Page) =>
+        (await store.reader.listGrantsToRetire('on-prem-1', grants[0]!.retiring!, page)).map(({ grant }) => grant.id)
+      expect(await list(FIRST_PAGE)).toEqual(ids)
+      expect(await list({ after: ids[0], limit: 1 })).toEqual(ids.slice(1))
     })
   })
 
@@ -319,44 +368,99 @@ describe.each(BACKENDS)('key store on $name', backend => {
   })
 
   describe('identities', () => {
+    const find = (name: string) => store.reader.findIdentity(SCOPE.account, 'user', name)
+
     it('come back with their policies, by name', async () => {
       const { alice } = await insertAlice()
       const bob = makeIdentity('Bob')
       await store.transaction(tx => tx.insertIdentity(bob))
-      expect(await store.reader.accountExists(SCOPE.account)).toBe(true)
-      expect(await store.reader.accountExists('000000000002')).toBe(false)
-      expect(await store.reader.findIdentity(SCOPE.account, 'alice')).toEqual(alice)
-      expect(await store.reader.findIdentity(SCOPE.account, 'nobody')).toBeUndefined()
-      expect(await store.reader.listIdentities(SCOPE.account)).toEqual([bob, alice])
+      expect(await store.reader.findAccount(SCOPE.account)).toEqual({
+        id: SCOPE.account,
+        name: 'tenant',
+        createdAtMs: 1,
+      })
+      expect(await store.reader.findAccount('000000000002')).toBeUndefined()
+      expect(await find('alice')).toEqual(alice)
+      expect(await find('nobody')).toBeUndefined()
+      expect(await store.reader.listIdentities(SCOPE.account, 'user')).toEqual([bob, alice])
+      expect(await store.reader.listIdentities(SCOPE.account, 'role')).toEqual([])
     })
 
-    it('and accounts are never stored twice', async () => {
+    it('and accounts are never stored twice, but a role may be called like a user', async () => {
       const { alice, accessKey } = await insertAlice()
       const namesake = { ...alice, principalId: 'AIDA00000000000000000' }
       for (const work of [
-        store.transaction(tx => tx.insertAccount(SCOPE.account, 2)),
+        store.transaction(tx => tx.insertAccount({ id: SCOPE.account, name: '', createdAtMs: 2 })),
         store.transaction(tx => tx.insertIdentity(alice)),
         store.transaction(tx => tx.insertIdentity(namesake)),
         store.transaction(tx => tx.insertAccessKey(accessKey)),
       ]) {
         await expect(work).rejects.toBeInstanceOf(AlreadyStored)
       }
+      const role = makeIdentity('alice', {
+        ...{ principalId: 'AROA0', kind: 'role', arn: roleArn(SCOPE.account, '/team/', 'alice') },
+        role: { trustPolicy: '{"trust":1}', sessionSecondsMax: 3_600, revokedBeforeMs: 9 },
+      })
+      await store.transaction(tx => tx.insertIdentity(role))
+      expect(await store.reader.findIdentity(SCOPE.account, 'role', 'alice')).toEqual(role)
+      expect(await find('alice')).toEqual(alice)
     })
 
-    it('gain, change and lose policies', async () => {
+    it('are changed as a whole, one generation at a time', async () => {
+      const { alice, accessKey } = await insertAlice()
+      const changed = {
+        ...{ ...alice, generation: 2, tags: new Map([['a', '']]) },
+        inlinePolicies: new Map([
+          ['Added', '{}'],
+          ['FullAccess', '{"b":2}'],
+        ]),
+      }
+      await store.transaction(tx => tx.updateIdentity(changed))
+      expect(await find('alice')).toEqual(changed)
+      for (const generation of [1, 2, 4]) {
+        const again = store.transaction(tx => tx.updateIdentity({ ...alice, generation }))
+        await expect(again).rejects.toBeInstanceOf(ChangedMeanwhile)
+      }
+      expect(await find('alice')).toEqual(changed)
+      expect(await store.reader.listAccessKeys(alice.principalId)).toEqual([accessKey])
+    })
+
+    it('have the documents of their own policies, of managed ones and of their groups', async () => {
       const { alice } = await insertAlice()
-      await store.transaction(async tx => {
-        await tx.putIdentityPolicy(alice, 'FullAccess', '{"b":2}')
-        await tx.putIdentityPolicy(alice, 'Added', '{}')
-        await tx.deleteIdentityPolicy(alice, 'Other')
+      const [readers, writers, ceiling] = ['Readers', 'Writers', 'Ceiling'].map(name =>
+        makeManagedPolicy(name, JSON.stringify({ name })),
+      )
+      const group = makeIdentity('ops', {
+        ...{ principalId: 'AGPA0', kind: 'group', arn: groupArn(SCOPE.account, '/team/', 'ops') },
+        ...{ inlinePolicies: new Map([['Ops', '{"ops":1}']]), attachedPolicies: ['Readers'] },
       })
-      const policies = (await store.reader.findIdentity(SCOPE.account, 'alice'))?.policies
-      expect([...policies!]).toEqual([
-        ['Added', '{}'],
-        ['FullAccess', '{"b":2}'],
-      ])
-      const again = store.transaction(tx => tx.deleteIdentityPolicy(alice, 'Other'))
-      await expect(again).rejects.toBeInstanceOf(ChangedMeanwhile)
+      const member = {
+        ...{ ...alice, generation: 2, groups: ['ops'], attachedPolicies: ['Writers'], boundary: 'Ceiling' },
+      }
+      await store.transaction(async tx => {
+        for (const policy of [readers, writers, ceiling]) await tx.insertManagedPolicy(policy!)
+        await tx.insertIdentity(group)
+        await tx.updateIdentity(member)
+      })
+      expect(await find('alice')).toEqual(member)
+      expect(await store.reader.findPrincipal(alice.principalId)).toEqual({
+        identity: member,
+        policies: [
+          { name: 'inline policy FullAccess of user alice', document: '{}' },
+          { name: 'inline policy Other of user alice', document: '{"a":1}' },
+          { name: 'inline policy Ops of group ops', document: '{"ops":1}' },
+          { name: writers!.arn, document: '{"name":"Writers"}' },
+          { name: readers!.arn, document: '{"name":"Readers"}' },
+        ],
+        boundary: { name: ceiling!.arn, document: '{"name":"Ceiling"}' },
+      })
+      expect(await store.reader.listGroupMembers(group)).toEqual(['alice'])
+      expect(await store.reader.listPolicyHolders(readers!)).toEqual(['group ops'])
+      expect(await store.reader.listPolicyHolders(ceiling!)).toEqual(['user alice'])
+      const absent = store.transaction(tx => tx.updateIdentity({ ...member, generation: 3, boundary: 'Absent' }))
+      await expect(absent).rejects.toBeInstanceOf(ChangedMeanwhile)
+      const held = store.transaction(tx => tx.deleteManagedPolicy(readers!))
+      await expect(held).rejects.toBeInstanceOf(ChangedMeanwhile)
     })
 
     it('own access keys', async () => {
@@ -364,27 +468,75 @@ describe.each(BACKENDS)('key store on $name', backend => {
       const second = makeAccessKey(alice, 6)
       await store.transaction(tx => tx.insertAccessKey(second))
       expect(await store.reader.listAccessKeys(alice.principalId)).toEqual([second, accessKey])
-      expect(await store.reader.findAccessKey(accessKey.id)).toEqual({ accessKey, identity: alice })
+      expect(await store.reader.findAccessKey(accessKey.id)).toEqual(accessKey)
       const changed = { ...accessKey, active: false, sealedSecret: Buffer.from('sealed anew') }
       await store.transaction(tx => tx.updateAccessKey(changed))
-      expect((await store.reader.findAccessKey(accessKey.id))?.accessKey).toEqual(changed)
+      expect(await store.reader.findAccessKey(accessKey.id)).toEqual(changed)
       await store.transaction(tx => tx.deleteAccessKey(accessKey))
       expect(await store.reader.findAccessKey(accessKey.id)).toBeUndefined()
       await expect(store.transaction(tx => tx.updateAccessKey(accessKey))).rejects.toBeInstanceOf(ChangedMeanwhile)
       await expect(store.transaction(tx => tx.deleteAccessKey(accessKey))).rejects.toBeInstanceOf(ChangedMeanwhile)
     })
 
+    it('know the newest use of an access key, and none of one that is gone', async () => {
+      const { alice, accessKey } = await insertAlice()
+      const use = { accessKeyId: accessKey.id, atMs: 20, region: 'on-prem-1', service: 'kms' }
+      expect(await store.reader.listAccessKeyUses(alice.principalId)).toEqual([])
+      await store.transaction(tx => tx.putAccessKeyUse(use))
+      await store.transaction(tx => tx.putAccessKeyUse({ ...use, atMs: 10, service: 'sts' }))
+      expect(await store.reader.listAccessKeyUses(alice.principalId)).toEqual([use])
+      await store.transaction(tx => tx.putAccessKeyUse({ ...use, atMs: 30, service: 'sts' }))
+      expect(await store.reader.listAccessKeyUses(alice.principalId)).toEqual([{ ...use, atMs: 30, service: 'sts' }])
+      await store.transaction(async tx => {
+        await tx.deleteAccessKey(accessKey)
+        await tx.putAccessKeyUse(use)
+      })
+      expect(await store.reader.listAccessKeyUses(alice.principalId)).toEqual([])
+    })
+
     it('take policies and access keys along when they are deleted', async () => {
       const { alice, accessKey } = await insertAlice()
       await store.transaction(tx => tx.deleteIdentity(alice))
-      expect(await store.reader.findIdentity(SCOPE.account, 'alice')).toBeUndefined()
+      expect(await find('alice')).toBeUndefined()
       expect(await store.reader.findAccessKey(accessKey.id)).toBeUndefined()
       expect(await store.reader.listAccessKeys(alice.principalId)).toEqual([])
       await expect(store.transaction(tx => tx.deleteIdentity(alice))).rejects.toBeInstanceOf(ChangedMeanwhile)
       const successor = makeIdentity('alice')
       await store.transaction(tx => tx.insertIdentity(successor))
-      expect(await store.reader.findIdentity(SCOPE.account, 'alice')).toEqual(successor)
+      expect(await find('alice')).toEqual(successor)
     })
+  })
+
+  it('managed policies change one generation at a time, with their versions', async () => {
+    await insertAlice()
+    const policy = makeManagedPolicy()
+    await store.transaction(tx => tx.insertManagedPolicy(policy))
+    expect(await store.reader.findManagedPolicy(SCOPE.account, 'Readers')).toEqual(policy)
+    const twice = store.transaction(tx => tx.insertManagedPolicy(makeManagedPolicy()))
+    await expect(twice).rejects.toBeInstanceOf(AlreadyStored)
+    const changed = {
+      ...{ ...policy, generation: 2, description: 'who reads', defaultVersion: 2 },
+      versions: new Map([...policy.versions, [2, { document: '{}', createdAtMs: 6 }]]),
+    }
+    await store.transaction(tx => tx.updateManagedPolicy(changed))
+    expect(await store.reader.listManagedPolicies(SCOPE.account)).toEqual([changed])
+    await expect(store.transaction(tx => tx.updateManagedPolicy(changed))).rejects.toBeInstanceOf(ChangedMeanwhile)
+    await expect(store.transaction(tx => tx.deleteManagedPolicy(policy))).rejects.toBeInstanceOf(ChangedMeanwhile)
+    await store.transaction(tx => tx.deleteManagedPolicy(changed))
+    expect(await store.reader.listManagedPolicies(SCOPE.account)).toEqual([])
+  })
+
+  it('accounts are listed by id, know whether they have keys, and are deleted when empty', async () => {
+    await insertAlice()
+    await store.transaction(tx => tx.insertAccount({ id: '000000000000', name: '', createdAtMs: 3 }))
+    expect((await store.reader.listAccounts()).map(({ id }) => id)).toEqual(['000000000000', SCOPE.account])
+    expect(await store.reader.accountHasKeys(SCOPE.account)).toBe(false)
+    await store.transaction(tx => tx.insertKey(makeKey()))
+    expect(await store.reader.accountHasKeys(SCOPE.account)).toBe(true)
+    const full = store.transaction(tx => tx.deleteAccount(SCOPE.account))
+    await expect(full).rejects.toBeInstanceOf(ChangedMeanwhile)
+    await store.transaction(tx => tx.deleteAccount('000000000000'))
+    expect(await store.reader.findAccount('000000000000')).toBeUndefined()
   })
 
   it('a domain is written whole, and the daemon keys once', async () => {
@@ -412,6 +564,9 @@ describe.each(BACKENDS)('key store on $name', backend => {
     await store.transaction(tx => tx.insertDaemonKey(daemonKey))
     expect(await store.reader.findDaemonKey('identity')).toEqual(daemonKey)
     expect(await store.reader.findDaemonKey('session')).toBeUndefined()
+    const withDataKey = { ...daemonKey, purpose: 'session', dataKey: Buffer.from('encrypted') }
+    await store.transaction(tx => tx.insertDaemonKey(withDataKey))
+    expect(await store.reader.findDaemonKey('session')).toEqual(withDataKey)
     await expect(store.transaction(tx => tx.insertDaemonKey(daemonKey))).rejects.toBeInstanceOf(AlreadyStored)
   })
 
@@ -531,10 +686,12 @@ describe.each(BACKENDS)('key store on $name', backend => {
       })
       await store.close()
       const again = await open()
-      expect(await again.reader.findKey(SCOPE, key.id)).toEqual(key)
+      const found = await again.reader.findKey(SCOPE, key.id)
+      expect(found).toEqual({ ...key, aliases: ['alias/one'], tags: [{ key: 'a', value: 'b' }] })
       expect(await again.reader.findAlias(SCOPE, 'alias/one')).toEqual(makeAlias(key))
       expect(await again.reader.listTags(SCOPE, key.id, FIRST_PAGE)).toEqual([{ key: 'a', value: 'b' }])
-      expect(await again.reader.findAccessKey(accessKey.id)).toEqual({ accessKey, identity: alice })
+      expect(await again.reader.findAccessKey(accessKey.id)).toEqual(accessKey)
+      expect(await again.reader.findIdentity(SCOPE.account, 'user', 'alice')).toEqual(alice)
     })
   })
 
@@ -550,12 +707,17 @@ describe.each(BACKENDS)('key store on $name', backend => {
         store.hot.key(SCOPE, key.id),
         store.hot.alias(SCOPE, 'alias/one'),
         store.hot.accessKey(accessKey.id),
+        store.hot.principal(alice.principalId),
+        store.hot.managedPolicy(SCOPE.account, 'Readers'),
       ]
-      expect(await Promise.all([...reads(), ...reads()])).toHaveLength(6)
-      expect(store.hot.databaseReads).toBe(3)
-      expect(store.hot.size).toBe(3)
-      expect(reads()).toEqual([key, makeAlias(key), { accessKey, identity: alice }])
-      expect(store.hot.databaseReads).toBe(3)
+      const policy = makeManagedPolicy()
+      await store.transaction(tx => tx.insertManagedPolicy(policy))
+      expect(await Promise.all([...reads(), ...reads()])).toHaveLength(10)
+      expect(store.hot.databaseReads).toBe(5)
+      expect(store.hot.size).toBe(5)
+      const principal = await store.reader.findPrincipal(alice.principalId)
+      expect(reads()).toEqual([{ ...key, aliases: ['alias/one'] }, makeAlias(key), accessKey, principal, policy])
+      expect(store.hot.databaseReads).toBe(5)
     })
 
     it('do not remember what does not exist', async () => {
@@ -576,27 +738,49 @@ describe.each(BACKENDS)('key store on $name', backend => {
       const hot = async () => ({
         key: await store.hot.key(SCOPE, key.id),
         alias: await store.hot.alias(SCOPE, 'alias/one'),
-        owner: await store.hot.accessKey(accessKey.id),
+        accessKey: await store.hot.accessKey(accessKey.id),
+        principal: await store.hot.principal(alice.principalId),
+        policy: await store.hot.managedPolicy(SCOPE.account, 'Readers'),
       })
+      const documents = async () => (await hot()).principal?.policies.map(({ document }) => document)
       await hot()
       await store.hot.key(SCOPE, other.id)
 
       const disabled = { ...key, state: 'Disabled' as const, generation: 2 }
       await store.transaction(tx => tx.updateKey(disabled))
-      expect((await hot()).key).toEqual(disabled)
+      expect((await hot()).key).toEqual({ ...disabled, aliases: ['alias/one'] })
       expect(store.hot.key(SCOPE, other.id)).toEqual(other)
       await store.transaction(tx => tx.updateAlias({ ...makeAlias(key), keyId: other.id }))
       expect((await hot()).alias?.keyId).toBe(other.id)
+      expect((await hot()).key?.aliases).toEqual([])
+      expect((await store.hot.key(SCOPE, other.id))?.aliases).toEqual(['alias/one'])
+      await store.transaction(tx => tx.putTags(key, [{ key: 'a', value: 'b' }]))
+      expect((await hot()).key?.tags).toEqual([{ key: 'a', value: 'b' }])
+      await store.transaction(tx => tx.deleteTags(key, ['a']))
+      expect((await hot()).key?.tags).toEqual([])
       await store.transaction(tx => tx.deleteKey(other, 1))
       expect((await hot()).alias).toBeUndefined()
       await store.transaction(tx => tx.updateAccessKey({ ...accessKey, active: false }))
-      expect((await hot()).owner?.accessKey.active).toBe(false)
-      await store.transaction(tx => tx.putIdentityPolicy(alice, 'FullAccess', 'changed'))
-      expect((await hot()).owner?.identity.policies.get('FullAccess')).toBe('changed')
-      await store.transaction(tx => tx.deleteIdentityPolicy(alice, 'FullAccess'))
-      expect((await hot()).owner?.identity.policies.has('FullAccess')).toBe(false)
-      await store.transaction(tx => tx.deleteIdentity(alice))
-      expect((await hot()).owner).toBeUndefined()
+      expect((await hot()).accessKey?.active).toBe(false)
+
+      const group = makeIdentity('ops', { principalId: 'AGPA0', kind: 'group', attachedPolicies: ['Readers'] })
+      const member = { ...alice, generation: 2, groups: ['ops'], inlinePolicies: new Map([['Own', '{"own":1}']]) }
+      const policy = makeManagedPolicy()
+      await store.transaction(async tx => {
+        await tx.insertManagedPolicy(policy)
+        await tx.insertIdentity(group)
+        await tx.updateIdentity(member)
+      })
+      expect(await documents()).toEqual(['{"own":1}', '{"managed":1}'])
+      expect((await hot()).policy).toEqual(policy)
+      const versions = new Map([[1, { document: '{"managed":2}', createdAtMs: 5 }]])
+      await store.transaction(tx => tx.updateManagedPolicy({ ...policy, generation: 2, versions }))
+      expect(await documents()).toEqual(['{"own":1}', '{"managed":2}'])
+      expect((await hot()).policy?.versions).toEqual(versions)
+      await store.transaction(tx => tx.updateIdentity({ ...group, generation: 2, attachedPolicies: [] }))
+      expect(await documents()).toEqual(['{"own":1}'])
+      await store.transaction(tx => tx.deleteIdentity(member))
+      expect(await hot()).toMatchObject({ accessKey: undefined, principal: undefined })
       await store.transaction(tx => tx.deleteKey(disabled, 1))
       expect((await hot()).key).toBeUndefined()
     })

@@ -89,7 +89,10 @@ describe('strongroom identity', () => {
       stderr: 'strongroom: user alice has 2 access keys, as many as a user can have\n',
     })
     const listed = await runStrongroom(sandbox, ['identity', 'access-key', 'list', 'alice', '-o', 'json'])
-    const active = (id: string) => ({ accessKeyId: id, status: 'active', created: expect.any(String) })
+    const active = (id: string) => ({
+      ...{ accessKeyId: id, status: 'active', created: expect.any(String), lastUsed: expect.stringMatching(/^\d{4}-/) },
+      ...{ lastUsedRegion: sandbox.description.region, lastUsedService: 'kms' },
+    })
     expect(JSON.parse(listed.stdout)).toEqual(
       expect.arrayContaining([active(first.accessKeyId), active(second.accessKeyId)]),
     )
@@ -116,6 +119,17 @@ describe('strongroom identity', () => {
     await expect(kms.listKeys({})).rejects.toMatchObject(UNRECOGNIZED)
     const again = askSocket('access-key/enable', { name: 'dave', accessKeyId: made.accessKeyId })
     await expect(again).rejects.toThrow(`user dave has no access key ${made.accessKeyId}`)
+  })
+
+  it('rotates an access key: the one that is replaced is disabled, and can come back', async () => {
+    await askSocket('identity/create', { name: 'erin', fullAccess: true })
+    const old = (await askSocket('access-key/create', { name: 'erin' })) as Credentials
+    await expect(clientOf(old).listKeys({})).resolves.toBeDefined()
+    const made = await ask<Credentials>('identity', 'access-key', 'rotate', 'erin', old.accessKeyId)
+    await expect(clientOf(made).listKeys({})).resolves.toBeDefined()
+    await expect(clientOf(old).listKeys({})).rejects.toMatchObject(UNRECOGNIZED)
+    await askSocket('access-key/enable', { name: 'erin', accessKeyId: old.accessKeyId })
+    await expect(clientOf(old).listKeys({})).resolves.toBeDefined()
   })
 
   it('lets a user without a policy do nothing', async () => {

@@ -1,16 +1,15 @@
-/** What a deployment needs besides its domains: the HBK that seals access keys, the account, its user `admin`, a first access key. */
-import { randomUUID } from 'node:crypto'
+/** What a deployment needs besides its domains: the HBKs of its own, the account, its user `admin`, a first access key. */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import type { Clock } from '../../base/clock.ts'
 import type { HsmPool } from '../../hsm/pool/pool.ts'
-import { createBackingKey } from '../../keyring/backing-keys.ts'
-import { Identities } from '../../keyring/identities.ts'
+import { AccessKeys } from '../../identities/access-keys.ts'
+import { Accounts } from '../../identities/accounts.ts'
+import { Identities } from '../../identities/identities.ts'
+import { ensureDaemonKeys } from '../../keyring/daemon-keys.ts'
 import { Secrets } from '../../keyring/secrets.ts'
-import { kidOf } from '../../model/key-id.ts'
-import type { DaemonKey, Store } from '../../store/store.ts'
+import type { Store } from '../../store/store.ts'
 
 export const FIRST_USER = 'admin'
-export const IDENTITY_PURPOSE = 'identity'
 
 export interface FirstIdentityParts {
   readonly store: Store
@@ -25,20 +24,22 @@ export interface FirstIdentityParts {
 
 export async function ensureFirstIdentity(parts: FirstIdentityParts): Promise<void> {
   const { store, clock, account, pool, credentialsPath, say } = parts
-  const daemonKey = await ensureDaemonKey(store, clock, pool)
-  const identities = new Identities({ store, secrets: new Secrets(pool, daemonKey), clock })
-  if (!(await store.reader.accountExists(account))) await store.transaction(tx => tx.insertAccount(account, clock()))
-  const known = await identities.list(account)
+  const daemonKeys = await ensureDaemonKeys({ store, clock }, pool)
+  const identities = new Identities({ store, clock })
+  const accessKeys = new AccessKeys({ store, secrets: new Secrets(pool, daemonKeys.identity), clock })
+  if ((await store.reader.findAccount(account)) === undefined) await new Accounts({ store, clock }).create(account)
+  const first = { account, kind: 'user', name: FIRST_USER } as const
+  const known = await identities.list(account, 'user')
   if (known.length === 0) {
-    await identities.create({ account, name: FIRST_USER, fullAccess: true })
+    await identities.create({ ...first, fullAccess: true })
     say(`account ${account}: made user ${FIRST_USER}`)
   }
   // Once there is another user, an operator decides: what was taken away does not come back by itself.
   if (known.some(({ name }) => name !== FIRST_USER)) return
   await forgetUnfinishedCredentials(store, credentialsPath)
-  if ((await identities.listAccessKeys(account, FIRST_USER)).length > 0) return
+  if ((await accessKeys.list(first)).length > 0) return
   // The file comes before the row: a crash between them leaves a key that nobody accepts, not one that nobody knows.
-  const { accessKeyId } = await identities.createAccessKey(account, FIRST_USER, created => {
+  const { accessKeyId } = await accessKeys.create(first, created => {
     const lines = [
       '[default]',
       `aws_access_key_id = ${created.accessKeyId}`,
@@ -47,17 +48,6 @@ export async function ensureFirstIdentity(parts: FirstIdentityParts): Promise<vo
     writeFileSync(credentialsPath, `${lines.join('\n')}\n`, { mode: 0o600, flag: 'wx' })
   })
   say(`account ${account}: made access key ${accessKeyId} of ${FIRST_USER}, its secret is in ${credentialsPath}`)
-}
-
-async function ensureDaemonKey(store: Store, clock: Clock, pool: HsmPool): Promise<DaemonKey> {
-  const known = await store.reader.findDaemonKey(IDENTITY_PURPOSE)
-  if (known !== undefined) return known
-  const kid = kidOf(randomUUID())
-  const request = { account: 'strongroom', kid, keySpec: 'SYMMETRIC_DEFAULT', keyUsage: 'IDENTITY' }
-  const { ekt } = await createBackingKey({ store, clock }, pool, request)
-  const made: DaemonKey = { purpose: IDENTITY_PURPOSE, region: pool.region, kid, ekt }
-  await store.transaction(tx => tx.insertDaemonKey(made))
-  return made
 }
 
 async function forgetUnfinishedCredentials(store: Store, path: string): Promise<void> {

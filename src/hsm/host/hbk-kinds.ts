@@ -41,6 +41,7 @@ const hmacKind = (bits: number): HbkKind => ({
 const KINDS: readonly HbkKind[] = [
   { keySpec: 'SYMMETRIC_DEFAULT', keyUsage: 'ENCRYPT_DECRYPT', lengthBytes: 32, purpose: 'data' },
   { keySpec: 'SYMMETRIC_DEFAULT', keyUsage: 'IDENTITY', lengthBytes: 32, purpose: 'identity' },
+  { keySpec: 'SYMMETRIC_DEFAULT', keyUsage: 'SESSION', lengthBytes: 32, purpose: 'session' },
   ...[224, 256, 384, 512].map(hmacKind),
 ]
 

@@ -13,7 +13,7 @@ import {
   refuseUnsupported,
 } from '../shapes.ts'
 import { checkCiphertextInput, ciphertextOf } from './ciphertext-input.ts'
-import { encryptionAlgorithmOf } from './encryption-algorithm.ts'
+import { encryptionAlgorithmOf, encryptionFacts } from './encryption-algorithm.ts'
 
 const need = {
   action: 'kms:Decrypt',
@@ -42,11 +42,13 @@ export const Decrypt = defineOperation({
   },
   async access(access, request, input) {
     const { KeyId } = input
+    const facts = encryptionFacts(input.EncryptionContext, input.EncryptionAlgorithm)
+    const needed = { ...need, facts, grantTokens: input.GrantTokens }
     const blob = ciphertextOf(input)
     const key =
       blob === undefined
-        ? await access.key(request, 'Decrypt', KeyId ?? '', need)
-        : await access.keyOfCiphertext(request, 'Decrypt', blob, KeyId, need)
+        ? await access.key(request, 'Decrypt', KeyId ?? '', needed)
+        : await access.keyOfCiphertext(request, 'Decrypt', blob, KeyId, needed)
     return { key, blob }
   },
 

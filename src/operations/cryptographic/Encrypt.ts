@@ -1,16 +1,8 @@
 import { structure } from '../../base/schema.ts'
 import { EMPTY_CONTEXT } from '../../model/encryption-context.ts'
 import { defineOperation } from '../operation.ts'
-import {
-  dryRun,
-  encryptionAlgorithm,
-  encryptionContext,
-  grantTokens,
-  keyId,
-  plaintext,
-  refuseUnsupported,
-} from '../shapes.ts'
-import { encryptionAlgorithmOf } from './encryption-algorithm.ts'
+import { dryRun, encryptionAlgorithm, encryptionContext, grantTokens, keyId, plaintext } from '../shapes.ts'
+import { encryptionAlgorithmOf, encryptionFacts } from './encryption-algorithm.ts'
 
 /** Encrypt encrypts up to 4,096 bytes directly under a KMS key. */
 export const Encrypt = defineOperation({
@@ -24,13 +16,14 @@ export const Encrypt = defineOperation({
     DryRun: dryRun,
   }),
   readOnly: true,
-  check: refuseUnsupported,
-  access: async (access, request, { KeyId }) => ({
-    key: await access.key(request, 'Encrypt', KeyId, {
+  access: async (access, request, input) => ({
+    key: await access.key(request, 'Encrypt', input.KeyId, {
       action: 'kms:Encrypt',
       names: 'ids-and-aliases',
       states: ['Enabled'],
       usage: 'ENCRYPT_DECRYPT',
+      facts: encryptionFacts(input.EncryptionContext, input.EncryptionAlgorithm),
+      grantTokens: input.GrantTokens,
     }),
   }),
 

@@ -13,8 +13,8 @@ export const GenerateDataKey = defineOperation({
   input: structure({ ...dataKeyInput, Recipient: recipient }),
   readOnly: true,
   check: checkDataKeyInput,
-  access: async (access, request, { KeyId }) => ({
-    key: await access.key(request, 'GenerateDataKey', KeyId, generatesDataKeys('kms:GenerateDataKey')),
+  access: async (access, request, input) => ({
+    key: await access.key(request, 'GenerateDataKey', input.KeyId, generatesDataKeys('kms:GenerateDataKey', input)),
   }),
 
   async run({ key, input, keyring }) {

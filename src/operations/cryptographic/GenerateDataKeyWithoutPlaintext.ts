@@ -9,12 +9,12 @@ export const GenerateDataKeyWithoutPlaintext = defineOperation({
   input: structure(dataKeyInput),
   readOnly: true,
   check: checkDataKeyInput,
-  access: async (access, request, { KeyId }) => ({
+  access: async (access, request, input) => ({
     key: await access.key(
       request,
       'GenerateDataKeyWithoutPlaintext',
-      KeyId,
-      generatesDataKeys('kms:GenerateDataKeyWithoutPlaintext'),
+      input.KeyId,
+      generatesDataKeys('kms:GenerateDataKeyWithoutPlaintext', input),
     ),
   }),
 

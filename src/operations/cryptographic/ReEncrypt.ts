@@ -1,3 +1,4 @@
+import type { RequestFacts } from '../../access/request-context.ts'
 import { optional, structure } from '../../base/schema.ts'
 import { EMPTY_CONTEXT } from '../../model/encryption-context.ts'
 import type { KeyRequirement } from '../access.ts'
@@ -10,13 +11,14 @@ import {
   encryptionContext,
   grantTokens,
   keyId,
-  refuseUnsupported,
 } from '../shapes.ts'
 import { checkCiphertextInput, ciphertextOf } from './ciphertext-input.ts'
-import { encryptionAlgorithmOf } from './encryption-algorithm.ts'
+import { encryptionAlgorithmOf, encryptionFacts } from './encryption-algorithm.ts'
 
-const needed = (action: string): KeyRequirement => ({
+const needed = (action: string, facts: RequestFacts, grantTokens: KeyRequirement['grantTokens']): KeyRequirement => ({
   action,
+  facts,
+  grantTokens,
   names: 'ids-and-aliases',
   states: ['Enabled'],
   usage: 'ENCRYPT_DECRYPT',
@@ -38,19 +40,30 @@ export const ReEncrypt = defineOperation({
     DryRunModifiers: dryRunModifiers,
   }),
   readOnly: true,
-  check(input) {
-    checkCiphertextInput(input, input.SourceKeyId, 'sourceKeyId')
-    refuseUnsupported(input)
-  },
+  check: input => checkCiphertextInput(input, input.SourceKeyId, 'sourceKeyId'),
   async access(access, request, input) {
     const { SourceKeyId, DestinationKeyId } = input
     const blob = ciphertextOf(input)
-    const from = needed('kms:ReEncryptFrom')
+    const onSameKey = await access.isKeyOf(request, DestinationKeyId, blob ?? SourceKeyId ?? '')
+    const factsOf = (...input: Parameters<typeof encryptionFacts>): RequestFacts => {
+      const { keys, ...facts } = encryptionFacts(...input)
+      return { ...facts, keys: { ...keys, 'kms:ReEncryptOnSameKey': onSameKey } }
+    }
+    const from = needed(
+      'kms:ReEncryptFrom',
+      factsOf(input.SourceEncryptionContext, input.SourceEncryptionAlgorithm),
+      input.GrantTokens,
+    )
+    const to = needed(
+      'kms:ReEncryptTo',
+      factsOf(input.DestinationEncryptionContext, input.DestinationEncryptionAlgorithm),
+      input.GrantTokens,
+    )
     const source =
       blob === undefined
         ? await access.key(request, 'ReEncrypt', SourceKeyId ?? '', from)
         : await access.keyOfCiphertext(request, 'ReEncrypt', blob, SourceKeyId, from)
-    const destination = await access.key(request, 'ReEncrypt', DestinationKeyId, needed('kms:ReEncryptTo'))
+    const destination = await access.key(request, 'ReEncrypt', DestinationKeyId, to)
     return { source, destination, blob }
   },
 

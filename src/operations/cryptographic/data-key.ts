@@ -1,7 +1,9 @@
 /** What the operations that make data keys share: their input, its rules, and the key they need. */
 import { oneOf, optional } from '../../base/schema.ts'
+import type { EncryptionContext } from '../../model/encryption-context.ts'
 import type { KeyRequirement } from '../access.ts'
 import { dryRun, encryptionContext, grantTokens, invalid, keyId, numberOfBytes, refuseUnsupported } from '../shapes.ts'
+import { encryptionFacts } from './encryption-algorithm.ts'
 
 const LENGTHS = { AES_128: 16, AES_256: 32 } as const
 
@@ -30,6 +32,18 @@ export function dataKeyLengthBytes({ KeySpec, NumberOfBytes }: DataKeySize): num
   return KeySpec === undefined ? (NumberOfBytes ?? 0) : LENGTHS[KeySpec]
 }
 
-export function generatesDataKeys(action: string): KeyRequirement {
-  return { action, names: 'ids-and-aliases', states: ['Enabled'], usage: 'ENCRYPT_DECRYPT' }
+interface DataKeyTerms {
+  readonly EncryptionContext?: EncryptionContext | undefined
+  readonly GrantTokens?: readonly string[] | undefined
+}
+
+export function generatesDataKeys(action: string, input: DataKeyTerms): KeyRequirement {
+  return {
+    action,
+    names: 'ids-and-aliases',
+    states: ['Enabled'],
+    usage: 'ENCRYPT_DECRYPT',
+    facts: encryptionFacts(input.EncryptionContext, undefined),
+    grantTokens: input.GrantTokens,
+  }
 }

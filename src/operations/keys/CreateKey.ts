@@ -1,18 +1,30 @@
-import { boolean, oneOf, optional, structure, text } from '../../base/schema.ts'
+import type { KeyFacts, RequestFacts } from '../../access/request-context.ts'
+import { boolean, type Infer, oneOf, optional, structure, text } from '../../base/schema.ts'
 import { KmsError } from '../../model/errors.ts'
-import { arnOf, KEY_ORIGINS, type KeyMaterial, type KmsKey } from '../../model/key.ts'
+import { arnOf, defaultKeyPolicy, KEY_ORIGINS, type KeyMaterial, type KmsKey } from '../../model/key.ts'
 import { kidOf, newKeyId } from '../../model/key-id.ts'
 import { KEY_SPECS, KEY_USAGES, LEGACY_KEY_SPECS } from '../../model/key-specs.ts'
 import { VersionSwept } from '../../store/faults.ts'
 import { defineOperation } from '../operation.ts'
-import { description, tags } from '../shapes.ts'
-import { requireTags } from '../tags/tag-rules.ts'
+import { bypassFacts, requireKeyPolicy, requireNoLockout } from '../policies/key-policy-rules.ts'
+import { description, policy, tags } from '../shapes.ts'
+import { requireTags, tagFacts } from '../tags/tag-rules.ts'
 import { keyMetadata } from './key-metadata.ts'
-import { keyPolicyOf } from './key-policy-input.ts'
 import { keySpecOf } from './key-spec-input.ts'
 
-/** Tab, line feed, carriage return and Latin-1, as AWS's model has it. */
-const POLICY_CHARACTERS = /^[\u0009\u000A\u000D\u0020-\u00FF]+$/
+const input = structure({
+  Policy: optional(policy),
+  Description: optional(description),
+  KeyUsage: optional(oneOf(KEY_USAGES)),
+  CustomerMasterKeySpec: optional(oneOf(LEGACY_KEY_SPECS)),
+  KeySpec: optional(oneOf(KEY_SPECS)),
+  Origin: optional(oneOf(KEY_ORIGINS)),
+  CustomKeyStoreId: optional(text({ min: 1, max: 64 })),
+  XksKeyId: optional(text({ min: 1, max: 128, pattern: /^[a-zA-Z0-9-_.]+$/ })),
+  BypassPolicyLockoutSafetyCheck: optional(boolean()),
+  Tags: optional(tags),
+  MultiRegion: optional(boolean()),
+})
 
 const ATTEMPTS_MAX = 2
 
@@ -22,28 +34,18 @@ const ATTEMPTS_MAX = 2
  */
 export const CreateKey = defineOperation({
   name: 'CreateKey',
-  input: structure({
-    Policy: optional(text({ min: 1, max: 131_072, pattern: POLICY_CHARACTERS })),
-    Description: optional(description),
-    KeyUsage: optional(oneOf(KEY_USAGES)),
-    CustomerMasterKeySpec: optional(oneOf(LEGACY_KEY_SPECS)),
-    KeySpec: optional(oneOf(KEY_SPECS)),
-    Origin: optional(oneOf(KEY_ORIGINS)),
-    CustomKeyStoreId: optional(text({ min: 1, max: 64 })),
-    XksKeyId: optional(text({ min: 1, max: 128, pattern: /^[a-zA-Z0-9-_.]+$/ })),
-    BypassPolicyLockoutSafetyCheck: optional(boolean()),
-    Tags: optional(tags),
-    MultiRegion: optional(boolean()),
-  }),
+  input,
   readOnly: false,
-  async access(access, request, { Tags }) {
-    access.account(request, 'kms:CreateKey')
-    if ((Tags?.length ?? 0) > 0) access.account(request, 'kms:TagResource')
+  async access(access, request, input) {
+    const facts = factsOf(input)
+    access.account(request, 'kms:CreateKey', facts)
+    if ((input.Tags?.length ?? 0) > 0) access.account(request, 'kms:TagResource', facts)
     return {}
   },
 
-  async run({ caller, region, input, keyring, store, clock }) {
-    const { account } = caller
+  async run({ input, keyring, store, clock, access, ...asker }) {
+    const { region } = asker
+    const { account } = asker.caller
     const { spec, usage } = keySpecOf(input)
     const unsupported =
       (input.Origin !== undefined && input.Origin !== 'AWS_KMS' && `Origin ${input.Origin}`) ||
@@ -52,27 +54,28 @@ export const CreateKey = defineOperation({
       (input.MultiRegion === true && 'MultiRegion')
     if (unsupported) throw new KmsError('UnsupportedOperationException', `${unsupported} is not supported yet.`)
     const tagList = requireTags(input.Tags ?? [])
-    const policy = keyPolicyOf(account, input.Policy)
     const id = newKeyId()
     const kid = kidOf(id)
+    const arn = arnOf({ region, account, id })
+    const facts: KeyFacts = { arn, account, id, spec, usage, origin: 'AWS_KMS', tags: tagList, aliases: [] }
+    if (input.Policy !== undefined) {
+      const compiled = await requireKeyPolicy(store.reader, input.Policy)
+      requireNoLockout(access, asker, facts, compiled, input.BypassPolicyLockoutSafetyCheck)
+    }
     const now = clock()
     const makeKey = (current: KeyMaterial): KmsKey => ({
+      ...facts,
       region,
-      account,
-      id,
-      arn: arnOf({ region, account, id }),
       kid,
-      spec,
-      usage,
-      origin: 'AWS_KMS',
       state: 'Enabled',
       description: input.Description ?? '',
-      policy,
+      policy: input.Policy ?? defaultKeyPolicy(account),
       createdAtMs: now,
       deletionAtMs: undefined,
       generation: 1,
       materials: new Map([[current.id, current]]),
       current,
+      grants: [],
     })
     const request = { account, kid, keySpec: spec, keyUsage: usage }
     for (let attempt = 1; ; attempt += 1) {
@@ -90,3 +93,24 @@ export const CreateKey = defineOperation({
     }
   },
 })
+
+/** What conditions may ask of a key that is to be made. */
+function factsOf({ KeySpec, CustomerMasterKeySpec, KeyUsage, ...more }: Infer<typeof input>): RequestFacts {
+  const spec = KeySpec ?? CustomerMasterKeySpec ?? 'SYMMETRIC_DEFAULT'
+  const usage = KeyUsage ?? (spec === 'SYMMETRIC_DEFAULT' ? 'ENCRYPT_DECRYPT' : undefined)
+  const { requestTags, keys } = tagFacts(more.Tags ?? [])
+  return {
+    requestTags,
+    keys: {
+      ...keys,
+      ...bypassFacts(more.BypassPolicyLockoutSafetyCheck).keys,
+      'kms:CustomerMasterKeySpec': spec,
+      'kms:CustomerMasterKeyUsage': usage,
+      'kms:KeyOrigin': more.Origin ?? 'AWS_KMS',
+      'kms:KeySpec': spec,
+      'kms:KeyUsage': usage,
+      'kms:MultiRegion': more.MultiRegion ?? false,
+      'kms:MultiRegionKeyType': more.MultiRegion === true ? 'PRIMARY' : undefined,
+    },
+  }
+}

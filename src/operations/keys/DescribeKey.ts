@@ -1,6 +1,6 @@
 import { structure } from '../../base/schema.ts'
 import { defineOperation } from '../operation.ts'
-import { grantTokens, keyId, refuseUnsupported } from '../shapes.ts'
+import { grantTokens, keyId } from '../shapes.ts'
 import { keyMetadata } from './key-metadata.ts'
 
 /** DescribeKey tells what a key is and in which state: no aliases, tags or policy. */
@@ -8,9 +8,12 @@ export const DescribeKey = defineOperation({
   name: 'DescribeKey',
   input: structure({ KeyId: keyId, GrantTokens: grantTokens }),
   readOnly: true,
-  check: refuseUnsupported,
-  access: async (access, request, { KeyId }) => ({
-    key: await access.key(request, 'DescribeKey', KeyId, { action: 'kms:DescribeKey', names: 'ids-and-aliases' }),
+  access: async (access, request, { KeyId, GrantTokens }) => ({
+    key: await access.key(request, 'DescribeKey', KeyId, {
+      action: 'kms:DescribeKey',
+      names: 'ids-and-aliases',
+      grantTokens: GrantTokens,
+    }),
   }),
 
   async run({ key }) {

@@ -17,10 +17,11 @@ export const ScheduleKeyDeletion = defineOperation({
     if (days !== undefined && (days < min || days > max))
       invalid(`PendingWindowInDays must be between ${min} and ${max} (inclusive).`)
   },
-  access: async (access, request, { KeyId }) => ({
+  access: async (access, request, { KeyId, PendingWindowInDays: days = defaultDays }) => ({
     key: await access.key(request, 'ScheduleKeyDeletion', KeyId, {
       action: 'kms:ScheduleKeyDeletion',
       states: ['Enabled', 'Disabled'],
+      facts: { keys: { 'kms:ScheduleKeyDeletionPendingWindowInDays': days } },
     }),
   }),
 

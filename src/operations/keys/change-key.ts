@@ -1,21 +1,21 @@
 /** A change of one key's record: read again inside the transaction, so that two changes at once do not undo each other. */
-import { KmsError } from '../../model/errors.ts'
 import { type KeyState, type KmsKey, requireState } from '../../model/key.ts'
 import type { Store } from '../../store/store.ts'
+import { keyNotFound } from '../shapes.ts'
 
-type Change = Partial<Pick<KmsKey, 'state' | 'description' | 'deletionAtMs'>>
+type Change = Partial<Pick<KmsKey, 'state' | 'description' | 'deletionAtMs' | 'policy'>>
 
-/** Throws KmsError when the key has gone or has left the allowed states meanwhile. */
+/** Throws KmsError when the key has gone or has left the allowed states meanwhile; any state will do when undefined. */
 export async function changeKey(
   store: Store,
   key: KmsKey,
-  states: readonly KeyState[],
+  states: readonly KeyState[] | undefined,
   change: Change,
 ): Promise<KmsKey> {
   return store.transaction(async tx => {
     const current = await tx.findKey(key, key.id)
-    if (current === undefined) throw new KmsError('NotFoundException', `Key '${key.arn}' does not exist`)
-    requireState(current, states)
+    if (current === undefined) throw keyNotFound(key.arn)
+    if (states !== undefined) requireState(current, states)
     const changed = { ...current, ...change, generation: current.generation + 1 }
     await tx.updateKey(changed)
     return changed

@@ -1,17 +1,18 @@
 import { structure } from '../../base/schema.ts'
 import { defineOperation } from '../operation.ts'
 import { keyId, tags } from '../shapes.ts'
-import { requireTagCount, requireTags, TAGS_PER_KEY } from './tag-rules.ts'
+import { requireTagCount, requireTags, TAGS_PER_KEY, tagFacts } from './tag-rules.ts'
 
 /** TagResource adds tags to a key; a tag whose key is there already gets the new value. */
 export const TagResource = defineOperation({
   name: 'TagResource',
   input: structure({ KeyId: keyId, Tags: tags }),
   readOnly: false,
-  access: async (access, request, { KeyId }) => ({
+  access: async (access, request, { KeyId, Tags }) => ({
     key: await access.key(request, 'TagResource', KeyId, {
       action: 'kms:TagResource',
       states: ['Enabled', 'Disabled'],
+      facts: tagFacts(Tags),
     }),
   }),
 

@@ -7,10 +7,11 @@ export const UntagResource = defineOperation({
   name: 'UntagResource',
   input: structure({ KeyId: keyId, TagKeys: list(tagKey, { min: 0, max: 200 }) }),
   readOnly: false,
-  access: async (access, request, { KeyId }) => ({
+  access: async (access, request, { KeyId, TagKeys }) => ({
     key: await access.key(request, 'UntagResource', KeyId, {
       action: 'kms:UntagResource',
       states: ['Enabled', 'Disabled'],
+      facts: { keys: { 'aws:TagKeys': TagKeys } },
     }),
   }),
 

@@ -1,8 +1,17 @@
 /** What tags a key may carry. */
+import type { RequestFacts } from '../../access/request-context.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { Tag } from '../../model/key.ts'
 
 export const TAGS_PER_KEY = 50
+
+/** What conditions may ask of the tags that a request sets. */
+export function tagFacts(tags: readonly { TagKey: string; TagValue: string }[]): RequestFacts {
+  return {
+    requestTags: tags.map(({ TagKey, TagValue }) => ({ key: TagKey, value: TagValue })),
+    keys: { 'aws:TagKeys': tags.map(({ TagKey }) => TagKey) },
+  }
+}
 
 /** The tags of a request. Throws KmsError TagException for a reserved key, a key given twice, or too many. */
 export function requireTags(tags: readonly { TagKey: string; TagValue: string }[]): Tag[] {

@@ -9,6 +9,8 @@ import { addDomainCeremonies } from './0002-domain-ceremonies.ts'
 import { addDomainSchemes } from './0003-domain-schemes.ts'
 import { createOfficerTables } from './0004-officers.ts'
 import { createResidentObjects } from './0005-resident-objects.ts'
+import { createGrants } from './0006-grants.ts'
+import { completeIdentities } from './0007-identities.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
@@ -16,6 +18,8 @@ const MIGRATIONS = {
   '0003-domain-schemes': addDomainSchemes,
   '0004-officers': createOfficerTables,
   '0005-resident-objects': createResidentObjects,
+  '0006-grants': createGrants,
+  '0007-identities': completeIdentities,
 } as const
 
 const MIGRATION_TABLE = 'migrations'

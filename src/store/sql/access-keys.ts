@@ -1,17 +1,13 @@
-/** Access keys of identities, with their secrets sealed. */
+/** Access keys of identities, with their secrets sealed; and when each was used last. */
 import type { Selectable } from 'kysely'
-import type { AccessKey } from '../../model/identity.ts'
-import type { AccessKeyOwner } from '../store.ts'
+import type { AccessKey, AccessKeyUse } from '../../model/identity.ts'
 import { buildOnce } from './build-once.ts'
-import { IDENTITY_COLUMNS, identitiesOf } from './identities.ts'
 import { bufferOf, requireDeleted, requireInserted, requireUpdated } from './outcomes.ts'
 import type { Handle, Tables } from './tables.ts'
 
-export async function findAccessKey(db: Handle, accessKeyId: string): Promise<AccessKeyOwner | undefined> {
-  const rows = await selectAccessKey(db, accessKeyId)
-  const [row] = rows
-  const [identity] = identitiesOf(rows)
-  return row === undefined || identity === undefined ? undefined : { accessKey: accessKeyOf(row), identity }
+export async function findAccessKey(db: Handle, accessKeyId: string): Promise<AccessKey | undefined> {
+  const [row] = await selectAccessKey(db, accessKeyId)
+  return row === undefined ? undefined : accessKeyOf(row)
 }
 
 /** The oldest first. */
@@ -54,15 +50,36 @@ export async function deleteAccessKey(db: Handle, accessKey: AccessKey): Promise
   requireDeleted(deleted, `access key ${accessKey.id}`)
 }
 
+/** Of the access keys of one identity, those that were ever used. */
+export async function listAccessKeyUses(db: Handle, principalId: string): Promise<AccessKeyUse[]> {
+  const rows = await db
+    .selectFrom('access_key_uses as uses')
+    .innerJoin('access_keys', 'access_keys.id', 'uses.access_key_id')
+    .selectAll('uses')
+    .where('access_keys.principal_id', '=', principalId)
+    .execute()
+  return rows.map(row => ({
+    ...{ accessKeyId: row.access_key_id, atMs: row.at_ms, region: row.region, service: row.service },
+  }))
+}
+
+/** The newest use counts, whoever writes last; one of an access key that is gone leaves nothing. */
+export async function putAccessKeyUse(db: Handle, { accessKeyId, atMs, region, service }: AccessKeyUse): Promise<void> {
+  if ((await findAccessKey(db, accessKeyId)) === undefined) return
+  await db
+    .insertInto('access_key_uses')
+    .values({ access_key_id: accessKeyId, at_ms: atMs, region, service })
+    .onConflict(conflict =>
+      conflict
+        .column('access_key_id')
+        .doUpdateSet({ at_ms: atMs, region, service })
+        .where('access_key_uses.at_ms', '<', atMs),
+    )
+    .execute()
+}
+
 const selectAccessKey = buildOnce((db, accessKeyId: string) =>
-  db
-    .selectFrom('access_keys')
-    .innerJoin('identities', 'identities.principal_id', 'access_keys.principal_id')
-    .leftJoin('identity_policies', 'identity_policies.principal_id', 'identities.principal_id')
-    .select(['access_keys.id', 'access_keys.active', 'access_keys.sealed_secret', 'access_keys.created_at_ms'])
-    .select(IDENTITY_COLUMNS)
-    .where('access_keys.id', '=', accessKeyId)
-    .orderBy('identity_policies.name'),
+  db.selectFrom('access_keys').selectAll().where('id', '=', accessKeyId),
 )
 
 function accessKeyOf(row: Selectable<Tables['access_keys']>): AccessKey {

@@ -116,15 +116,17 @@ export async function putDomain(db: Handle, domain: Domain): Promise<void> {
 
 export async function findDaemonKey(db: Handle, purpose: string): Promise<DaemonKey | undefined> {
   const row = await db.selectFrom('daemon_keys').selectAll().where('purpose', '=', purpose).executeTakeFirst()
-  return row === undefined ? undefined : { purpose, region: row.region, kid: bufferOf(row.kid), ekt: ektOf(row.ekt) }
+  if (row === undefined) return undefined
+  const key = { purpose, region: row.region, kid: bufferOf(row.kid), ekt: ektOf(row.ekt) }
+  return row.data_key === null ? key : { ...key, dataKey: bufferOf(row.data_key) }
 }
 
-export async function insertDaemonKey(db: Handle, { purpose, region, kid, ekt }: DaemonKey): Promise<void> {
+export async function insertDaemonKey(db: Handle, { purpose, region, kid, ekt, dataKey }: DaemonKey): Promise<void> {
   const dkVersion = dkVersionOf(ekt.record)
   await requireWritableVersion(db, region, dkVersion)
   const inserted = await db
     .insertInto('daemon_keys')
-    .values({ purpose, region, kid, ekt: ekt.record, dk_version: dkVersion })
+    .values({ purpose, region, kid, ekt: ekt.record, dk_version: dkVersion, data_key: dataKey ?? null })
     .onConflict(conflict => conflict.doNothing())
     .executeTakeFirstOrThrow()
   requireInserted(inserted, `the daemon's key for ${purpose}`)

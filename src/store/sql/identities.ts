@@ -1,121 +1,115 @@
-/** Accounts and the identities in them, with their policies. */
-import type { Insertable } from 'kysely'
-import { userArn } from '../../model/arn.ts'
+/** Identities as they are written: always whole, so that a row and what hangs on it are of one generation. */
 import type { Identity, IdentityKind } from '../../model/identity.ts'
-import { requireDeleted, requireInserted } from './outcomes.ts'
-import type { Handle, Tables } from './tables.ts'
-
-/** ARNs are made, not stored: two columns could disagree. */
-const ARN_OF: Record<IdentityKind, (account: string, path: string, name: string) => string> = { user: userArn }
-
-export async function accountExists(db: Handle, account: string): Promise<boolean> {
-  const row = await db.selectFrom('accounts').select('id').where('id', '=', account).executeTakeFirst()
-  return row !== undefined
-}
-
-export async function insertAccount(db: Handle, account: string, nowMs: number): Promise<void> {
-  const inserted = await db
-    .insertInto('accounts')
-    .values({ id: account, created_at_ms: nowMs })
-    .onConflict(conflict => conflict.doNothing())
-    .executeTakeFirstOrThrow()
-  requireInserted(inserted, `account ${account}`)
-}
-
-export async function findIdentity(db: Handle, account: string, name: string): Promise<Identity | undefined> {
-  const rows = await selectIdentities(db)
-    .where('identities.account', '=', account)
-    .where('identities.name', '=', name)
-    .execute()
-  return identitiesOf(rows)[0]
-}
-
-/** By name. */
-export async function listIdentities(db: Handle, account: string): Promise<Identity[]> {
-  return identitiesOf(await selectIdentities(db).where('identities.account', '=', account).execute())
-}
+import { ChangedMeanwhile } from '../faults.ts'
+import { requireDeleted, requireInserted, requireUpdated } from './outcomes.ts'
+import type { Handle } from './tables.ts'
 
 export async function insertIdentity(db: Handle, identity: Identity): Promise<void> {
-  const { principalId, account, kind, path, name, createdAtMs } = identity
+  const { principalId, account, kind, name, createdAtMs, generation } = identity
   const inserted = await db
     .insertInto('identities')
-    .values({ principal_id: principalId, account, kind, path, name, created_at_ms: createdAtMs })
+    .values({
+      ...{ principal_id: principalId, account, kind, name, created_at_ms: createdAtMs, generation },
+      ...(await changeableColumns(db, identity)),
+    })
     .onConflict(conflict => conflict.doNothing())
     .executeTakeFirstOrThrow()
   requireInserted(inserted, `${kind} ${name}`)
-  for (const [policy, document] of identity.policies) await putIdentityPolicy(db, identity, policy, document)
+  await insertFacts(db, identity)
 }
 
-/** The foreign keys take its policies and access keys along. */
+/** `generation` must be one above the stored one. Kind, name and account stay. */
+export async function updateIdentity(db: Handle, identity: Identity): Promise<void> {
+  const { principalId, kind, name, generation } = identity
+  const updated = await db
+    .updateTable('identities')
+    .set({ generation, ...(await changeableColumns(db, identity)) })
+    .where('principal_id', '=', principalId)
+    .where('generation', '=', generation - 1)
+    .executeTakeFirstOrThrow()
+  requireUpdated(updated, `${kind} ${name}`)
+  for (const table of ['identity_policies', 'attached_policies', 'group_members', 'identity_tags'] as const)
+    await db.deleteFrom(table).where('principal_id', '=', principalId).execute()
+  await insertFacts(db, identity)
+}
+
+/** The foreign keys take its policies, tags, memberships and access keys along. */
 export async function deleteIdentity(db: Handle, identity: Identity): Promise<void> {
   const deleted = await db
     .deleteFrom('identities')
     .where('principal_id', '=', identity.principalId)
+    .where('generation', '=', identity.generation)
     .executeTakeFirstOrThrow()
   requireDeleted(deleted, `${identity.kind} ${identity.name}`)
 }
 
-export async function putIdentityPolicy(db: Handle, identity: Identity, name: string, document: string): Promise<void> {
-  const row: Insertable<Tables['identity_policies']> = { principal_id: identity.principalId, name, document }
-  await db
-    .insertInto('identity_policies')
-    .values(row)
-    .onConflict(conflict => conflict.columns(['principal_id', 'name']).doUpdateSet({ document }))
-    .execute()
-}
-
-export async function deleteIdentityPolicy(db: Handle, identity: Identity, name: string): Promise<void> {
-  const deleted = await db
-    .deleteFrom('identity_policies')
-    .where('principal_id', '=', identity.principalId)
-    .where('name', '=', name)
-    .executeTakeFirstOrThrow()
-  requireDeleted(deleted, `policy ${name} of ${identity.kind} ${identity.name}`)
-}
-
-/** One row for each policy, and one for an identity that has none: in one statement, so that they are of one moment. */
-export interface IdentityRow {
-  readonly principal_id: string
-  readonly account: string
-  readonly kind: IdentityKind
-  readonly path: string
-  readonly identity_name: string
-  readonly identity_created_at_ms: number
-  readonly policy_name: string | null
-  readonly document: string | null
-}
-
-/** Identities from rows, in the order of the rows. */
-export function identitiesOf(rows: readonly IdentityRow[]): Identity[] {
-  const byPrincipal = Map.groupBy(rows, row => row.principal_id)
-  return [...byPrincipal.values()].map(([row, ...others]) => {
-    const { principal_id: principalId, account, kind, path, identity_name: name } = row!
-    const policies = new Map<string, string>()
-    for (const { policy_name: policy, document } of [row!, ...others]) {
-      if (policy !== null && document !== null) policies.set(policy, document)
-    }
-    const arn = ARN_OF[kind](account, path, name)
-    return { principalId, account, kind, path, name, arn, policies, createdAtMs: row!.identity_created_at_ms }
-  })
-}
-
-/** The columns of an IdentityRow. */
-export const IDENTITY_COLUMNS = [
-  'identities.principal_id',
-  'identities.account',
-  'identities.kind',
-  'identities.path',
-  'identities.name as identity_name',
-  'identities.created_at_ms as identity_created_at_ms',
-  'identity_policies.name as policy_name',
-  'identity_policies.document',
-] as const
-
-function selectIdentities(db: Handle) {
-  return db
-    .selectFrom('identities')
-    .leftJoin('identity_policies', 'identity_policies.principal_id', 'identities.principal_id')
-    .select(IDENTITY_COLUMNS)
+/** Names of a group's users, in ascending order. */
+export async function listGroupMembers(db: Handle, groupId: string): Promise<string[]> {
+  const rows = await db
+    .selectFrom('group_members')
+    .innerJoin('identities', 'identities.principal_id', 'group_members.principal_id')
+    .select('identities.name')
+    .where('group_members.group_id', '=', groupId)
     .orderBy('identities.name')
-    .orderBy('identity_policies.name')
+    .execute()
+  return rows.map(({ name }) => name)
+}
+
+async function changeableColumns(db: Handle, { account, path, boundary, role }: Identity) {
+  const boundaryId = boundary === undefined ? null : (await managedPolicyIds(db, account, [boundary]))[0]!
+  return {
+    path,
+    boundary_id: boundaryId,
+    trust_policy: role?.trustPolicy ?? null,
+    session_seconds_max: role?.sessionSecondsMax ?? null,
+    revoked_before_ms: role?.revokedBeforeMs ?? null,
+  }
+}
+
+async function insertFacts(db: Handle, identity: Identity): Promise<void> {
+  const { principalId: principal_id, account, inlinePolicies, attachedPolicies, groups, tags } = identity
+  const rows = {
+    identity_policies: [...inlinePolicies].map(([name, document]) => ({ principal_id, name, document })),
+    identity_tags: [...tags].map(([tag_key, tag_value]) => ({ principal_id, tag_key, tag_value })),
+    attached_policies: (await managedPolicyIds(db, account, attachedPolicies)).map(policy_id => ({
+      principal_id,
+      policy_id,
+    })),
+    group_members: (await groupIds(db, account, groups)).map(group_id => ({ principal_id, group_id })),
+  }
+  if (rows.identity_policies.length > 0)
+    await db.insertInto('identity_policies').values(rows.identity_policies).execute()
+  if (rows.identity_tags.length > 0) await db.insertInto('identity_tags').values(rows.identity_tags).execute()
+  if (rows.attached_policies.length > 0)
+    await db.insertInto('attached_policies').values(rows.attached_policies).execute()
+  if (rows.group_members.length > 0) await db.insertInto('group_members').values(rows.group_members).execute()
+}
+
+async function managedPolicyIds(db: Handle, account: string, names: readonly string[]): Promise<string[]> {
+  if (names.length === 0) return []
+  const rows = await db
+    .selectFrom('managed_policies')
+    .select('id')
+    .where('account', '=', account)
+    .where('name', 'in', names)
+    .execute()
+  return requireAll(rows, names, 'policy').map(({ id }) => id)
+}
+
+async function groupIds(db: Handle, account: string, names: readonly string[]): Promise<string[]> {
+  if (names.length === 0) return []
+  const group: IdentityKind = 'group'
+  const rows = await db
+    .selectFrom('identities')
+    .select('principal_id')
+    .where('account', '=', account)
+    .where('kind', '=', group)
+    .where('name', 'in', names)
+    .execute()
+  return requireAll(rows, names, group).map(({ principal_id }) => principal_id)
+}
+
+function requireAll<R>(rows: R[], names: readonly string[], what: string): R[] {
+  if (rows.length === names.length) return rows
+  throw new ChangedMeanwhile(`a ${what} is gone: one of ${names.join(', ')}`)
 }

@@ -1,12 +1,18 @@
-/** Keys with their materials. A key is read in one statement, so that its record is of one moment. */
+/**
+ * Keys with their materials, tags, aliases and grants. A key is read in one statement, so that its record is of one
+ * moment; the grants of one that has any follow in a second, and a change of them makes memory forget what was read.
+ */
 import assert from 'node:assert/strict'
+import { sql } from 'kysely'
 import { dkVersionOf } from '../../formats/ekt.ts'
 import { keyArn } from '../../model/arn.ts'
 import type { KeyMaterial, KmsKey } from '../../model/key.ts'
 import { kidOf } from '../../model/key-id.ts'
+import { listInJson } from '../dialects/json.ts'
 import type { Page, Scope } from '../store.ts'
 import { buildOnce } from './build-once.ts'
 import { requireWritableVersion } from './ekts.ts'
+import { grantsOfKey } from './grants.ts'
 import { ektOf, requireDeleted, requireInserted, requireUpdated } from './outcomes.ts'
 import type { Handle } from './tables.ts'
 
@@ -24,7 +30,15 @@ export async function findKey(db: Handle, { region, account }: Scope, keyId: str
     deletionAtMs: row.deletion_at_ms ?? undefined,
     materials: new Map(materials.map(material => [material.id, material])),
     current: currentOf(materials, id),
+    tags: (JSON.parse(row.tags) as [string, string][]).map(([key, value]) => ({ key, value })),
+    aliases: (JSON.parse(row.aliases) as [string][]).map(([name]) => name).sort(),
+    grants: row.granted === 1 ? await grantsOfKey(db, { region, account }, id) : [],
   }
+}
+
+export async function findKeyOwner(db: Handle, region: string, keyId: string): Promise<string | undefined> {
+  const [row] = await selectOwner(db, region, keyId)
+  return row?.account
 }
 
 export async function listKeyIds(db: Handle, { region, account }: Scope, page: Page): Promise<string[]> {
@@ -133,6 +147,12 @@ export async function deleteKey(db: Handle, key: KmsKey, nowMs: number): Promise
     .execute()
 }
 
+/** Rows that belong to the key of the enclosing query. */
+const OF_KEY = (table: string) => {
+  const of = (column: string) => sql.ref(`${table}.${column}`)
+  return sql<boolean>`${of('region')} = keys.region and ${of('account')} = keys.account and ${of('key_id')} = keys.id`
+}
+
 const selectKey = buildOnce((db, region: string, account: string, keyId: string) =>
   db
     .selectFrom('keys')
@@ -146,11 +166,18 @@ const selectKey = buildOnce((db, region: string, account: string, keyId: string)
     .select(['keys.created_at_ms', 'keys.deletion_at_ms', 'keys.generation'])
     .select(['materials.id as material_id', 'materials.state as material_state', 'materials.ekt'])
     .select('materials.created_at_ms as material_created_at_ms')
+    .select(listInJson('tags', ['tag_key', 'tag_value'], OF_KEY).as('tags'))
+    .select(listInJson('aliases', ['name'], OF_KEY).as('aliases'))
+    .select(sql<number>`exists (select 1 from grants where ${OF_KEY('grants')})`.as('granted'))
     .where('keys.region', '=', region)
     .where('keys.account', '=', account)
     .where('keys.id', '=', keyId)
     .orderBy('materials.created_at_ms')
     .orderBy('materials.id'),
+)
+
+const selectOwner = buildOnce((db, region: string, keyId: string) =>
+  db.selectFrom('keys').select('account').where('region', '=', region).where('id', '=', keyId),
 )
 
 interface MaterialRow {

@@ -1,13 +1,21 @@
 /** The reads of all aggregates over one handle. */
 import type { ApprovalRequest, DualControl } from '../../model/dual-control.ts'
-import type { AccessKey, Identity } from '../../model/identity.ts'
+import type {
+  AccessKey,
+  AccessKeyUse,
+  Account,
+  Identity,
+  IdentityKind,
+  ManagedPolicy,
+  Principal,
+} from '../../model/identity.ts'
 import type { Alias, KmsKey, Tag } from '../../model/key.ts'
 import type {
-  AccessKeyOwner,
   CeremonyRecord,
   DaemonKey,
   Domain,
   DoomedObject,
+  KeyGrant,
   Page,
   Reader,
   ResidentObject,
@@ -15,14 +23,18 @@ import type {
   StoredEkt,
 } from '../store.ts'
 import * as accessKeys from './access-keys.ts'
+import * as accounts from './accounts.ts'
 import * as aliases from './aliases.ts'
 import * as approvalRequests from './approval-requests.ts'
 import * as ceremonies from './ceremonies.ts'
 import * as domains from './domains.ts'
 import * as ekts from './ekts.ts'
+import * as grants from './grants.ts'
 import * as identities from './identities.ts'
 import * as keys from './keys.ts'
+import * as policies from './managed-policies.ts'
 import * as officers from './officers.ts'
+import * as principals from './principals.ts'
 import * as residents from './resident-objects.ts'
 import type { Handle } from './tables.ts'
 import * as tags from './tags.ts'
@@ -50,6 +62,10 @@ export class SqlReader implements Reader {
     return keys.countKeys(this.db, scope)
   }
 
+  findKeyOwner(region: string, keyId: string): Promise<string | undefined> {
+    return keys.findKeyOwner(this.db, region, keyId)
+  }
+
   findAlias(scope: Scope, name: string): Promise<Alias | undefined> {
     return aliases.findAlias(this.db, scope, name)
   }
@@ -66,24 +82,64 @@ export class SqlReader implements Reader {
     return tags.listTags(this.db, scope, keyId, page)
   }
 
-  accountExists(account: string): Promise<boolean> {
-    return identities.accountExists(this.db, account)
+  findGrant(grantId: string): Promise<KeyGrant | undefined> {
+    return grants.findGrant(this.db, grantId)
   }
 
-  findIdentity(account: string, name: string): Promise<Identity | undefined> {
-    return identities.findIdentity(this.db, account, name)
+  listGrantsToRetire(region: string, retiring: string, page: Page): Promise<KeyGrant[]> {
+    return grants.listGrantsToRetire(this.db, region, retiring, page)
   }
 
-  listIdentities(account: string): Promise<Identity[]> {
-    return identities.listIdentities(this.db, account)
+  findAccount(id: string): Promise<Account | undefined> {
+    return accounts.findAccount(this.db, id)
   }
 
-  findAccessKey(accessKeyId: string): Promise<AccessKeyOwner | undefined> {
+  listAccounts(): Promise<Account[]> {
+    return accounts.listAccounts(this.db)
+  }
+
+  accountHasKeys(id: string): Promise<boolean> {
+    return accounts.accountHasKeys(this.db, id)
+  }
+
+  findIdentity(account: string, kind: IdentityKind, name: string): Promise<Identity | undefined> {
+    return principals.findIdentity(this.db, account, kind, name)
+  }
+
+  listIdentities(account: string, kind: IdentityKind): Promise<Identity[]> {
+    return principals.listIdentities(this.db, account, kind)
+  }
+
+  findPrincipal(principalId: string): Promise<Principal | undefined> {
+    return principals.findPrincipal(this.db, principalId)
+  }
+
+  listGroupMembers(group: Identity): Promise<string[]> {
+    return identities.listGroupMembers(this.db, group.principalId)
+  }
+
+  findManagedPolicy(account: string, name: string): Promise<ManagedPolicy | undefined> {
+    return policies.findManagedPolicy(this.db, account, name)
+  }
+
+  listManagedPolicies(account: string): Promise<ManagedPolicy[]> {
+    return policies.listManagedPolicies(this.db, account)
+  }
+
+  listPolicyHolders(policy: ManagedPolicy): Promise<string[]> {
+    return policies.listPolicyHolders(this.db, policy)
+  }
+
+  findAccessKey(accessKeyId: string): Promise<AccessKey | undefined> {
     return accessKeys.findAccessKey(this.db, accessKeyId)
   }
 
   listAccessKeys(principalId: string): Promise<AccessKey[]> {
     return accessKeys.listAccessKeys(this.db, principalId)
+  }
+
+  listAccessKeyUses(principalId: string): Promise<AccessKeyUse[]> {
+    return accessKeys.listAccessKeyUses(this.db, principalId)
   }
 
   findDomain(region: string): Promise<Domain | undefined> {

@@ -8,10 +8,11 @@ import type { CeremonyRecord, Domain, DomainKeyVersion, EnrolledToken, ResidentO
 
 /** SQLite hands bytes out as Uint8Array; PostgreSQL's driver as Buffer, which is one. */
 type Bytes = ColumnType<Uint8Array, Buffer, Buffer>
+type NullableBytes = ColumnType<Uint8Array | null, Buffer | null, Buffer | null>
 type Flag = 0 | 1
 
 export interface Tables {
-  accounts: { id: string; created_at_ms: number }
+  accounts: { id: string; name: string; created_at_ms: number }
   identities: {
     principal_id: string
     account: string
@@ -19,9 +20,29 @@ export interface Tables {
     path: string
     name: string
     created_at_ms: number
+    generation: number
+    boundary_id: string | null
+    trust_policy: string | null
+    session_seconds_max: number | null
+    revoked_before_ms: number | null
   }
   identity_policies: { principal_id: string; name: string; document: string }
+  attached_policies: { principal_id: string; policy_id: string }
+  group_members: { principal_id: string; group_id: string }
+  identity_tags: { principal_id: string; tag_key: string; tag_value: string }
+  managed_policies: {
+    id: string
+    account: string
+    path: string
+    name: string
+    description: string
+    default_version: number
+    created_at_ms: number
+    generation: number
+  }
+  managed_policy_versions: { policy_id: string; version: number; document: string; created_at_ms: number }
   access_keys: { id: string; principal_id: string; active: Flag; sealed_secret: Bytes; created_at_ms: number }
+  access_key_uses: { access_key_id: string; at_ms: number; region: string; service: string }
 
   domains: {
     region: string
@@ -55,7 +76,7 @@ export interface Tables {
     sealed: Flag
   }
   domain_token_versions: { region: string; serial: string; version: number }
-  daemon_keys: { purpose: string; region: string; kid: Bytes; ekt: Bytes; dk_version: number }
+  daemon_keys: { purpose: string; region: string; kid: Bytes; ekt: Bytes; dk_version: number; data_key: NullableBytes }
   ceremonies: {
     id: string
     region: string
@@ -129,6 +150,23 @@ export interface Tables {
     created_at_ms: number
     /** The record of an object that is to be destroyed. */
     ekt: ColumnType<Uint8Array | null, Buffer | null, Buffer>
+  }
+  grants: {
+    id: string
+    region: string
+    account: string
+    key_id: string
+    name: string
+    grantee: string
+    retiring: string | null
+    /** JSON. */
+    operations: string
+    /** JSON. */
+    constraints: string
+    issuing_account: string
+    /** Hex. */
+    token_seed: string
+    created_at_ms: number
   }
 
   tombstones: { table_name: string; primary_key: string; deleted_at_ms: number }

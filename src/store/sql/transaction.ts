@@ -1,17 +1,21 @@
 /** The writes of all aggregates in one transaction, which also notes what memory must forget afterwards. */
 import type { Approval, ApprovalRequest, DualControl } from '../../model/dual-control.ts'
-import type { AccessKey, Identity } from '../../model/identity.ts'
+import type { Grant } from '../../model/grant.ts'
+import type { AccessKey, AccessKeyUse, Account, Identity, ManagedPolicy } from '../../model/identity.ts'
 import type { Alias, KmsKey, Tag } from '../../model/key.ts'
-import type { CeremonyRecord, DaemonKey, Domain, ResidentObject, StoredEkt, Transaction } from '../store.ts'
+import type { CeremonyRecord, DaemonKey, Domain, KeyGrant, ResidentObject, StoredEkt, Transaction } from '../store.ts'
 import { scopedName, type Touched } from '../touched.ts'
 import * as accessKeys from './access-keys.ts'
+import * as accounts from './accounts.ts'
 import * as aliases from './aliases.ts'
 import * as approvalRequests from './approval-requests.ts'
 import * as ceremonies from './ceremonies.ts'
 import * as domains from './domains.ts'
 import * as ekts from './ekts.ts'
+import * as grants from './grants.ts'
 import * as identities from './identities.ts'
 import * as keys from './keys.ts'
+import * as policies from './managed-policies.ts'
 import * as officers from './officers.ts'
 import { SqlReader } from './reader.ts'
 import * as residents from './resident-objects.ts'
@@ -47,49 +51,77 @@ export class SqlTransaction extends SqlReader implements Transaction {
   }
 
   insertAlias(alias: Alias): Promise<void> {
-    this.#touched.aliases.add(scopedName(alias, alias.name))
+    this.#touchAlias(alias)
     return aliases.insertAlias(this.db, alias)
   }
 
-  updateAlias(alias: Alias): Promise<void> {
-    this.#touched.aliases.add(scopedName(alias, alias.name))
+  async updateAlias(alias: Alias): Promise<void> {
+    const before = await aliases.findAlias(this.db, alias, alias.name)
+    if (before !== undefined) this.#touchAlias(before)
+    this.#touchAlias(alias)
     return aliases.updateAlias(this.db, alias)
   }
 
   deleteAlias(alias: Alias): Promise<void> {
-    this.#touched.aliases.add(scopedName(alias, alias.name))
+    this.#touchAlias(alias)
     return aliases.deleteAlias(this.db, alias)
   }
 
   putTags(key: KmsKey, changed: readonly Tag[]): Promise<void> {
+    this.#touched.keys.add(scopedName(key, key.id))
     return tags.putTags(this.db, key, changed)
   }
 
   deleteTags(key: KmsKey, tagKeys: readonly string[]): Promise<void> {
+    this.#touched.keys.add(scopedName(key, key.id))
     return tags.deleteTags(this.db, key, tagKeys)
   }
 
-  insertAccount(account: string, nowMs: number): Promise<void> {
-    return identities.insertAccount(this.db, account, nowMs)
+  insertGrant(key: KmsKey, grant: Grant): Promise<void> {
+    this.#touched.keys.add(scopedName(key, key.id))
+    return grants.insertGrant(this.db, key, key.id, grant)
+  }
+
+  deleteGrant(found: KeyGrant): Promise<void> {
+    this.#touched.keys.add(scopedName(found, found.keyId))
+    return grants.deleteGrant(this.db, found.grant.id)
+  }
+
+  insertAccount(account: Account): Promise<void> {
+    return accounts.insertAccount(this.db, account)
+  }
+
+  deleteAccount(id: string): Promise<void> {
+    return accounts.deleteAccount(this.db, id)
   }
 
   insertIdentity(identity: Identity): Promise<void> {
+    this.#touched.principals.add(identity.principalId)
     return identities.insertIdentity(this.db, identity)
   }
 
+  updateIdentity(identity: Identity): Promise<void> {
+    this.#touch(identity)
+    return identities.updateIdentity(this.db, identity)
+  }
+
   deleteIdentity(identity: Identity): Promise<void> {
-    this.#touched.principals.add(identity.principalId)
+    this.#touch(identity)
     return identities.deleteIdentity(this.db, identity)
   }
 
-  putIdentityPolicy(identity: Identity, name: string, document: string): Promise<void> {
-    this.#touched.principals.add(identity.principalId)
-    return identities.putIdentityPolicy(this.db, identity, name, document)
+  insertManagedPolicy(policy: ManagedPolicy): Promise<void> {
+    return policies.insertManagedPolicy(this.db, policy)
   }
 
-  deleteIdentityPolicy(identity: Identity, name: string): Promise<void> {
-    this.#touched.principals.add(identity.principalId)
-    return identities.deleteIdentityPolicy(this.db, identity, name)
+  updateManagedPolicy(policy: ManagedPolicy): Promise<void> {
+    this.#touched.everyPrincipal = true
+    return policies.updateManagedPolicy(this.db, policy)
+  }
+
+  deleteManagedPolicy(policy: ManagedPolicy): Promise<void> {
+    this.#touched.everyPrincipal = true
+    return policies.deleteManagedPolicy(this.db, policy)
   }
 
   insertAccessKey(accessKey: AccessKey): Promise<void> {
@@ -105,6 +137,10 @@ export class SqlTransaction extends SqlReader implements Transaction {
   deleteAccessKey(accessKey: AccessKey): Promise<void> {
     this.#touched.accessKeys.add(accessKey.id)
     return accessKeys.deleteAccessKey(this.db, accessKey)
+  }
+
+  putAccessKeyUse(use: AccessKeyUse): Promise<void> {
+    return accessKeys.putAccessKeyUse(this.db, use)
   }
 
   putDomain(domain: Domain): Promise<void> {
@@ -148,5 +184,17 @@ export class SqlTransaction extends SqlReader implements Transaction {
 
   insertApproval(requestId: string, approval: Approval): Promise<void> {
     return approvalRequests.insertApproval(this.db, requestId, approval)
+  }
+
+  /** A key's record names its aliases. */
+  #touchAlias(alias: Alias): void {
+    this.#touched.aliases.add(scopedName(alias, alias.name))
+    this.#touched.keys.add(scopedName(alias, alias.keyId))
+  }
+
+  /** A group's policies are its users' too, whoever they are. */
+  #touch({ kind, principalId }: Identity): void {
+    this.#touched.principals.add(principalId)
+    if (kind === 'group') this.#touched.everyPrincipal = true
   }
 }

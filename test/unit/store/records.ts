@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type EktFields, encodeEkt } from '../../../src/formats/ekt.ts'
 import { residentCkaId } from '../../../src/formats/resident-key.ts'
-import { userArn } from '../../../src/model/arn.ts'
+import { policyArn, userArn } from '../../../src/model/arn.ts'
 import type { Approval, ApprovalRequest, Officer } from '../../../src/model/dual-control.ts'
-import type { AccessKey, Identity } from '../../../src/model/identity.ts'
+import type { Grant, GrantConstraints } from '../../../src/model/grant.ts'
+import type { AccessKey, Identity, ManagedPolicy } from '../../../src/model/identity.ts'
 import { type Alias, arnOf, type KeyMaterial, type KmsKey } from '../../../src/model/key.ts'
 import { kidOf, newKeyId } from '../../../src/model/key-id.ts'
 import type { DaemonKey, Domain, ResidentObject, Scope } from '../../../src/store/store.ts'
@@ -47,7 +48,24 @@ export function makeKey(changes: Partial<KmsKey> = {}, materials: readonly KeyMa
     generation: 1,
     materials: new Map(materials.map(material => [material.id, material])),
     current: materials.find(material => material.state === 'CURRENT')!,
+    tags: [],
+    aliases: [],
+    grants: [],
     ...changes,
+  }
+}
+
+export function makeGrant(constraints: GrantConstraints = {}): Grant {
+  return {
+    id: randomBytes(32).toString('hex'),
+    name: '',
+    grantee: 'arn:aws:iam::000000000001:user/alice',
+    retiring: 'arn:aws:iam::000000000001:user/bob',
+    operations: ['Encrypt', 'Decrypt'],
+    constraints,
+    issuingAccount: SCOPE.account,
+    createdAtMs: 9,
+    tokenSeed: randomBytes(32),
   }
 }
 
@@ -55,7 +73,7 @@ export function makeAlias(key: KmsKey, name = 'alias/one'): Alias {
   return { region: key.region, account: key.account, name, keyId: key.id, createdAtMs: 1, updatedAtMs: 1 }
 }
 
-export function makeIdentity(name = 'alice', policies: Record<string, string> = {}): Identity {
+export function makeIdentity(name = 'alice', changes: Partial<Identity> = {}): Identity {
   const { account } = SCOPE
   return {
     principalId: `AIDA${randomBytes(9).toString('hex').slice(0, 17).toUpperCase()}`,
@@ -64,8 +82,31 @@ export function makeIdentity(name = 'alice', policies: Record<string, string> = 
     path: '/team/',
     name,
     arn: userArn(account, '/team/', name),
-    policies: new Map(Object.entries(policies)),
     createdAtMs: 5,
+    generation: 1,
+    tags: new Map(),
+    inlinePolicies: new Map(),
+    attachedPolicies: [],
+    boundary: undefined,
+    groups: [],
+    role: undefined,
+    ...changes,
+  }
+}
+
+export function makeManagedPolicy(name = 'Readers', document = '{"managed":1}'): ManagedPolicy {
+  const { account } = SCOPE
+  return {
+    id: `ANPA${randomBytes(9).toString('hex').slice(0, 17).toUpperCase()}`,
+    account,
+    path: '/team/',
+    name,
+    arn: policyArn(account, '/team/', name),
+    description: '',
+    createdAtMs: 5,
+    generation: 1,
+    versions: new Map([[1, { document, createdAtMs: 5 }]]),
+    defaultVersion: 1,
   }
 }
 

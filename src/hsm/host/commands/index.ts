@@ -12,8 +12,10 @@ import { generateDataKey } from './generate-data-key.ts'
 import { generateMac } from './generate-mac.ts'
 import { generateRandom } from './generate-random.ts'
 import { listResidentKeys } from './list-resident-keys.ts'
+import { openSession } from './open-session.ts'
 import { openSigningKey } from './open-signing-key.ts'
 import { reEncrypt } from './re-encrypt.ts'
+import { sealSession } from './seal-session.ts'
 import { status } from './status.ts'
 
 export const handlers: { readonly [C in CommandName]: Handler<C> } = {
@@ -31,4 +33,6 @@ export const handlers: { readonly [C in CommandName]: Handler<C> } = {
   createResidentKey,
   destroyResidentKey,
   listResidentKeys,
+  sealSession,
+  openSession,
 }

@@ -1,0 +1,68 @@
+/** A policy document that has been compiled: statements, each with what it is about. Immutable. */
+import type { Caller } from '../../model/caller.ts'
+import type { Condition, Effect } from './conditions.ts'
+import type { Context } from './context.ts'
+import type { Coverage, Principals } from './principals.ts'
+
+export interface Statement {
+  /** How a reason names it: `the key policy, statement 1 ("Enable IAM User Permissions")`. */
+  readonly label: string
+  readonly effect: Effect
+  /** Undefined in identity policies, which are about whoever has them. */
+  readonly principals: Principals | undefined
+  /** `action` is in lower case. */
+  readonly isAboutAction: (action: string) => boolean
+  readonly isAboutResource: (arn: string, context: Context) => boolean
+  readonly conditions: readonly Condition[]
+}
+
+/** The statements about one action, by what they do. */
+export interface Relevant {
+  readonly allow: readonly Statement[]
+  readonly deny: readonly Statement[]
+}
+
+export class Policy {
+  readonly name: string
+  readonly statements: readonly Statement[]
+  readonly #relevant = new Map<string, Relevant>()
+
+  constructor(name: string, statements: readonly Statement[]) {
+    this.name = name
+    this.statements = statements
+  }
+
+  /** `action` as AWS spells it. Worked out once for each action, of which there are as many as operations. */
+  about(action: string): Relevant {
+    let relevant = this.#relevant.get(action)
+    if (relevant === undefined) {
+      const lower = action.toLowerCase()
+      const found = this.statements.filter(statement => statement.isAboutAction(lower))
+      relevant = {
+        allow: found.filter(({ effect }) => effect === 'Allow'),
+        deny: found.filter(({ effect }) => effect === 'Deny'),
+      }
+      this.#relevant.set(action, relevant)
+    }
+    return relevant
+  }
+
+  /** Users, roles and sessions that its statements name. */
+  get principalArns(): readonly string[] {
+    return this.statements.flatMap(({ principals }) => principals?.arns ?? [])
+  }
+}
+
+/** Who asks for what, as a statement sees it. */
+export interface Subject {
+  readonly caller: Caller
+  readonly resource: { readonly arn: string }
+  readonly context: Context
+}
+
+/** How a statement about the action means the caller; undefined when it does not apply. */
+export function coverageOf(statement: Statement, { caller, resource, context }: Subject): Coverage | undefined {
+  const coverage = statement.principals === undefined ? 'named' : statement.principals.coverageOf(caller)
+  if (coverage === undefined || !statement.isAboutResource(resource.arn, context)) return undefined
+  return statement.conditions.every(condition => condition.holds(context, statement.effect)) ? coverage : undefined
+}

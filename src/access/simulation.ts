@@ -1,0 +1,184 @@
+/**
+ * The engine on cases from a file: everything that a decision depends on stands in the case, and nothing comes from a
+ * clock, a store or a network.
+ */
+import { z } from 'zod'
+import type { Caller, CallerKind } from '../model/caller.ts'
+import type { Grant, GrantConstraints, GrantOperation } from '../model/grant.ts'
+import { type AccessRequest, authorize } from './authorize.ts'
+import { KEY_POLICY_NAME } from './compiled.ts'
+import type { Decision } from './decision.ts'
+import { indexGrants } from './grants.ts'
+import { type ConditionKey, type Context, type ContextValue, conditionKey, Variants } from './policy/context.ts'
+import { PolicyFault } from './policy/fault.ts'
+import { compilePolicy } from './policy/parse.ts'
+
+const nullable = <S extends z.ZodType>(shape: S) => shape.nullish().transform(value => value ?? undefined)
+const json = z.custom<object>(
+  found => typeof found === 'object' && found !== null && !Array.isArray(found),
+  'must be an object',
+)
+/** A JSON object as its members stand there: a record of zod would lose one that is named `__proto__`. */
+const members = json.transform(found => Object.entries(found) as [string, unknown][])
+const texts = members.pipe(z.array(z.tuple([z.string(), z.string()])))
+const contextValues = members.pipe(z.array(z.tuple([z.string(), z.union([z.string(), z.array(z.string())])])))
+
+const grantShape = z.object({
+  KeyId: z.string().optional(),
+  GrantId: z.string().default('without an id'),
+  GranteePrincipal: z.string().optional(),
+  GranteeServicePrincipal: z.string().optional(),
+  RetiringPrincipal: z.string().optional(),
+  RetiringServicePrincipal: z.string().optional(),
+  IssuingAccount: z.string().default(''),
+  Operations: z.array(z.string()),
+  Constraints: nullable(
+    z.object({
+      EncryptionContextEquals: nullable(texts),
+      EncryptionContextSubset: nullable(texts),
+      SourceArn: nullable(z.string()),
+    }),
+  ),
+})
+
+const caseShape = z.object({
+  principal: z.object({
+    arn: z.string(),
+    account: nullable(z.string()),
+    type: z.enum(['User', 'AssumedRole', 'Account', 'Service']),
+    tags: nullable(texts),
+    roleArn: nullable(z.string()),
+  }),
+  identityPolicies: nullable(z.array(json)),
+  boundary: nullable(json),
+  sessionPolicies: nullable(z.array(json)),
+  keyPolicy: nullable(json),
+  keyArn: nullable(z.string().regex(/^arn:[^:]*:kms:[^:]*:\d{12}:./, 'must be the ARN of a key')),
+  grants: nullable(z.array(grantShape)),
+  action: z.string(),
+  context: nullable(contextValues),
+})
+type Case = z.infer<typeof caseShape>
+
+const KINDS: Readonly<Record<Case['principal']['type'], CallerKind>> = {
+  User: 'user',
+  AssumedRole: 'assumed-role',
+  Account: 'root',
+  Service: 'service',
+}
+
+/** Judges one case. Throws PolicyFault or z.ZodError for one that is malformed. */
+export function simulate(input: unknown): Decision {
+  return authorize(requestOf(caseShape.parse(input)))
+}
+
+function requestOf(one: Case): AccessRequest {
+  const caller = callerOf(one)
+  const [, , , region = '', account = caller.account] = one.keyArn?.split(':') ?? []
+  if (one.keyPolicy !== undefined && one.keyArn === undefined) throw new PolicyFault('a keyPolicy needs a keyArn')
+  const context = new CaseContext(one, caller)
+  const policies = {
+    identity: (one.identityPolicies ?? []).map((policy, at) =>
+      compilePolicy('identity', `identity policy ${at + 1}`, policy),
+    ),
+    boundary: one.boundary && compilePolicy('identity', 'the permissions boundary', one.boundary),
+    session: one.sessionPolicies?.map((policy, at) => compilePolicy('identity', `session policy ${at + 1}`, policy)),
+  }
+  const key = one.keyPolicy && {
+    policy: compilePolicy('key', KEY_POLICY_NAME, one.keyPolicy),
+    grants: indexGrants((one.grants ?? []).filter(grant => isOfKey(grant, one.keyArn)).map(grantOf)),
+  }
+  const arn = one.keyArn ?? `arn:aws:kms:${textOf(context, 'aws:RequestedRegion') ?? region}:${account}:*`
+  return { caller, action: one.action, resource: { arn, account }, context, policies, key }
+}
+
+function callerOf({ principal, context = [] }: Case): Caller {
+  const { arn, account = '', type, tags = [], roleArn } = principal
+  const told = context.find(([name]) => name.toLowerCase() === 'aws:principalarn')?.[1]
+  const principalArn = type === 'AssumedRole' ? (roleArn ?? (typeof told === 'string' ? told : arn)) : arn
+  return { kind: KINDS[type], arn, account, principalArn, userId: '', policies: [], tags: new Map(tags) }
+}
+
+function isOfKey({ KeyId }: z.infer<typeof grantShape>, keyArn = ''): boolean {
+  return KeyId === undefined || KeyId === keyArn || keyArn.endsWith(`:key/${KeyId}`)
+}
+
+function grantOf(found: z.infer<typeof grantShape>): Grant {
+  const { EncryptionContextEquals: equals, EncryptionContextSubset: subset, SourceArn } = found.Constraints ?? {}
+  const constraints: GrantConstraints = {
+    ...(equals && { encryptionContextEquals: new Map(equals) }),
+    ...(subset && { encryptionContextSubset: new Map(subset) }),
+    ...(SourceArn !== undefined && { sourceArn: SourceArn }),
+  }
+  const [issuingAccount = ''] = /\d{12}/.exec(found.IssuingAccount) ?? []
+  return {
+    id: found.GrantId,
+    name: '',
+    grantee: asArn(found.GranteePrincipal) ?? found.GranteeServicePrincipal ?? '',
+    retiring: asArn(found.RetiringPrincipal) ?? found.RetiringServicePrincipal,
+    operations: found.Operations as GrantOperation[],
+    constraints,
+    issuingAccount,
+    createdAtMs: 0,
+    tokenSeed: Buffer.alloc(0),
+  }
+}
+
+/** An account may be named by its number. */
+function asArn(principal: string | undefined): string | undefined {
+  return principal !== undefined && /^\d{12}$/.test(principal) ? `arn:aws:iam::${principal}:root` : principal
+}
+
+const ENCRYPTION_CONTEXT = 'kms:encryptioncontext:'
+
+/** The context of the case, and of the keys that principal and key give, those that it does not have. */
+class CaseContext implements Context {
+  readonly #values = new Map<string, ContextValue>()
+  readonly encryptionContext: ReadonlyMap<string, string>
+
+  constructor({ context = [], keyArn, keyPolicy, principal }: Case, caller: Caller) {
+    const encryptionContext = new Map<string, string>()
+    for (const [name, value] of context) {
+      this.#add(conditionKey(name), value)
+      if (name.toLowerCase().startsWith(ENCRYPTION_CONTEXT) && typeof value === 'string') {
+        encryptionContext.set(name.slice(ENCRYPTION_CONTEXT.length), value)
+      }
+    }
+    this.encryptionContext = encryptionContext
+    const [, , , region, account] = keyArn?.split(':') ?? []
+    const inAccount = principal.account !== undefined
+    this.#derive('aws:PrincipalArn', inAccount ? caller.principalArn : undefined)
+    this.#derive('aws:PrincipalAccount', principal.account)
+    this.#derive('aws:PrincipalType', principal.type)
+    this.#derive('aws:username', principal.type === 'User' ? caller.arn.split('/').at(-1) : undefined)
+    this.#derive('aws:ResourceAccount', account)
+    this.#derive('aws:RequestedRegion', region)
+    this.#derive('kms:CallerAccount', keyPolicy === undefined ? undefined : principal.account)
+    const told = new Set(this.#values.keys())
+    for (const [key, value] of principal.tags ?? []) {
+      const tag = conditionKey(`aws:PrincipalTag/${key}`)
+      if (!told.has(tag.name)) this.#add(tag, value)
+    }
+  }
+
+  value({ name }: ConditionKey): ContextValue {
+    return this.#values.get(name)
+  }
+
+  #derive(name: string, value: string | undefined): void {
+    const key = conditionKey(name)
+    if (value !== undefined && !this.#values.has(key.name)) this.#values.set(key.name, value)
+  }
+
+  #add({ name, family }: ConditionKey, value: string | string[]): void {
+    const before = this.#values.get(name)
+    const alike = before instanceof Variants ? before.values : typeof before === 'string' ? [before] : undefined
+    const variant = family !== undefined && alike !== undefined && typeof value === 'string'
+    this.#values.set(name, variant ? new Variants([...alike, value]) : value)
+  }
+}
+
+function textOf(context: Context, name: string): string | undefined {
+  const value = context.value(conditionKey(name))
+  return typeof value === 'string' ? value : undefined
+}

@@ -1,0 +1,5 @@
+export { CreateGrant } from './CreateGrant.ts'
+export { ListGrants } from './ListGrants.ts'
+export { ListRetirableGrants } from './ListRetirableGrants.ts'
+export { RetireGrant } from './RetireGrant.ts'
+export { RevokeGrant } from './RevokeGrant.ts'

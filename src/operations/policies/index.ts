@@ -1,0 +1,3 @@
+export { GetKeyPolicy } from './GetKeyPolicy.ts'
+export { ListKeyPolicies } from './ListKeyPolicies.ts'
+export { PutKeyPolicy } from './PutKeyPolicy.ts'

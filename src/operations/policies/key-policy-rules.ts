@@ -1,0 +1,64 @@
+/** What a key policy must be before it is stored (authz.md 2). */
+import { authorize } from '../../access/authorize.ts'
+import { KEY_POLICY_NAME } from '../../access/compiled.ts'
+import { PolicyFault } from '../../access/policy/fault.ts'
+import { parsePolicy } from '../../access/policy/parse.ts'
+import type { Policy } from '../../access/policy/policy.ts'
+import { principalExists } from '../../access/principals.ts'
+import type { Asker, KeyFacts } from '../../access/request-context.ts'
+import { KmsError } from '../../model/errors.ts'
+import type { Reader } from '../../store/store.ts'
+import type { Access } from '../access.ts'
+
+export const POLICY_NAME = 'default'
+const POLICY_MAX_BYTES = 32_768
+
+/** Throws KmsError: LimitExceeded or MalformedPolicyDocument. */
+export async function requireKeyPolicy(reader: Reader, text: string): Promise<Policy> {
+  if (Buffer.byteLength(text) > POLICY_MAX_BYTES) {
+    throw new KmsError('LimitExceededException', `The key policy is longer than ${POLICY_MAX_BYTES} bytes.`)
+  }
+  const policy = parse(text)
+  for (const arn of policy.principalArns) {
+    if (await principalExists(reader, arn)) continue
+    const message = 'Policy contains a statement with one or more invalid principals.'
+    throw new KmsError('MalformedPolicyDocumentException', message, { detail: arn })
+  }
+  return policy
+}
+
+/**
+ * The caller must be able to put another policy in this one's place, or nobody may be. Throws KmsError
+ * MalformedPolicyDocument.
+ */
+export function requireNoLockout(
+  access: Access,
+  asker: Asker,
+  key: KeyFacts,
+  policy: Policy,
+  bypass: boolean | undefined,
+): void {
+  if (bypass === true) return
+  const side = { policy, grants: new Map() }
+  const decision = authorize(access.onKey(asker, key, 'kms:PutKeyPolicy', bypassFacts(bypass), side))
+  if (decision.allowed) return
+  throw new KmsError(
+    'MalformedPolicyDocumentException',
+    'The new key policy will not allow you to update the key policy in the future.',
+    { detail: decision.reason },
+  )
+}
+
+/** The parameter is a condition key, so that administrators can forbid it. */
+export function bypassFacts(bypass: boolean | undefined) {
+  return { keys: { 'kms:BypassPolicyLockoutSafetyCheck': bypass } } as const
+}
+
+function parse(text: string): Policy {
+  try {
+    return parsePolicy('key', KEY_POLICY_NAME, text)
+  } catch (error) {
+    if (error instanceof PolicyFault) throw new KmsError('MalformedPolicyDocumentException', error.message)
+    throw error
+  }
+}

@@ -1,0 +1,59 @@
+/** What a store of an older program holds is there after it has been opened by this one. */
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { afterEach, beforeEach, expect, it } from '@jest/globals'
+import { Kysely } from 'kysely'
+import { NodeSqliteDialect } from '../../../src/store/dialects/sqlite-driver.ts'
+import { createFirstTables } from '../../../src/store/migrations/0001-first-tables.ts'
+import { openStore } from '../../../src/store/open-store.ts'
+import { makeTemporaryFolder } from './records.ts'
+
+let folder: ReturnType<typeof makeTemporaryFolder>
+beforeEach(() => {
+  folder = makeTemporaryFolder()
+})
+afterEach(() => folder.remove())
+
+/** A store as the first release made it, with these rows. */
+async function makeFirstStore(path: string, rows: string): Promise<void> {
+  const database = new DatabaseSync(path)
+  database.exec(`PRAGMA application_id = ${0x53526b73}; PRAGMA foreign_keys = ON`)
+  const dialect = new NodeSqliteDialect(database, { exclusive: true, lockWaitMs: 1_000 })
+  const db = new Kysely<unknown>({ dialect })
+  await createFirstTables(db, 'blob')
+  database.exec(`
+    create table migrations (name varchar(255) primary key not null, timestamp varchar(255) not null);
+    create table migrations_lock (id varchar(255) primary key not null, is_locked integer default 0 not null);
+    insert into migrations values ('0001-first-tables', '2026-01-01T00:00:00Z');
+    insert into migrations_lock values ('migration_lock', 0);
+    ${rows}`)
+  await db.destroy()
+}
+
+it('identities, their policies and access keys come along, and every account gets its root', async () => {
+  const path = join(folder.path, 'store.db')
+  await makeFirstStore(
+    path,
+    `insert into accounts values ('000000000001', 5);
+     insert into identities values ('AIDA1', '000000000001', 'user', '/', 'admin', 6);
+     insert into identity_policies values ('AIDA1', 'FullAccess', '{}');
+     insert into access_keys values ('AKIA1', 'AIDA1', 1, x'0102', 7);`,
+  )
+  const { reader, close } = await openStore({ path })
+  try {
+    expect(await reader.listAccounts()).toEqual([{ id: '000000000001', name: '', createdAtMs: 5 }])
+    expect(await reader.listIdentities('000000000001', 'user')).toEqual([
+      expect.objectContaining({ principalId: 'AIDA1', name: 'admin', generation: 1, createdAtMs: 6 }),
+    ])
+    expect((await reader.findPrincipal('AIDA1'))?.policies.map(({ document }) => document)).toEqual(['{}'])
+    expect(await reader.listAccessKeys('AIDA1')).toEqual([
+      { id: 'AKIA1', principalId: 'AIDA1', active: true, sealedSecret: Buffer.from([1, 2]), createdAtMs: 7 },
+    ])
+    expect(await reader.findIdentity('000000000001', 'root', 'root')).toMatchObject({
+      principalId: '000000000001',
+      arn: 'arn:aws:iam::000000000001:root',
+    })
+  } finally {
+    await close()
+  }
+})
