@@ -5,13 +5,15 @@
  *   ./scripts/node scripts/measure-lanes.ts [HOSTSxTHREADS@MS ...]
  *
  * Prints a line for each, and last one JSON line. `share` is the throughput as a part of sessions ÷ (delay + undelayed
- * command time); `residentMb` is what all hosts of the token hold.
+ * command time); `cpuUs` is what a command takes of the processors, pool and hosts together, which tells a machine that is
+ * too small, or busy otherwise, from lanes that wait; `residentMb` is what all hosts of the token hold.
  */
 import { hash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { contextHash } from '../src/formats/aad.ts'
 import { kidOf, newKeyId } from '../src/model/key-id.ts'
 import { startLoad } from '../test/support/load.ts'
-import { startPool } from '../test/support/pools.ts'
+import { startPool, type WatchedPool } from '../test/support/pools.ts'
 import { waitUntil } from '../test/support/processes.ts'
 import { labelOf, makeTokenDomain, type TokenDomain } from '../test/support/tokens.ts'
 import { buildFaultyModule, callsOf, type FaultyModule, makeFaulty } from './chaos/faulty-module.ts'
@@ -22,6 +24,7 @@ const MEASURE_MS = 5_000
 const READY_MS = 120_000
 /** Callers for each session, so that none waits for a caller. */
 const CALLERS_PER_SESSION = 3
+const MICROSECONDS_PER_TICK = 10_000
 const BYTES_PER_MB = 1_048_576
 
 interface Shape {
@@ -34,6 +37,7 @@ interface Shape {
 interface Measured extends Shape {
   readonly perSecond: number
   readonly share: number
+  readonly cpuUs: number
   readonly residentMb: number
 }
 
@@ -62,20 +66,44 @@ async function measure(
     if (delayMs > 0) module.set('wait', delayMs, callsOf('C_DeriveKey'))
     const load = startLoad(hosts * threads * CALLERS_PER_SESSION, () => pool.call('generateDataKey', args))
     await new Promise(resolve => setTimeout(resolve, WARM_MS))
-    const [before, startedAt] = [load.answered(), performance.now()]
+    const [before, startedAt, cpuBefore] = [load.answered(), performance.now(), cpuMicroseconds(pool)]
     await new Promise(resolve => setTimeout(resolve, MEASURE_MS))
-    const perSecond = ((load.answered() - before) / (performance.now() - startedAt)) * 1_000
+    const answered = load.answered() - before
+    const perSecond = (answered / (performance.now() - startedAt)) * 1_000
+    const cpuUs = Math.round((cpuMicroseconds(pool) - cpuBefore) / answered)
     const { failures } = await load.stop()
     if (failures[0] !== undefined) throw failures[0]
     pool.report()
     const [memory] = (await metrics.hostMemoryBytes.get()).values
     const residentMb = Math.round((memory?.value ?? 0) / BYTES_PER_MB)
     const best = (1_000 * hosts * threads) / (delayMs + undelayedMs)
-    return { ...shape, perSecond: Math.round(perSecond), share: Math.round((100 * perSecond) / best) / 100, residentMb }
+    return {
+      ...shape,
+      perSecond: Math.round(perSecond),
+      share: Math.round((100 * perSecond) / best) / 100,
+      cpuUs,
+      residentMb,
+    }
   } finally {
     module.set('pass')
     await pool.close()
   }
+}
+
+/** What this process and the hosts have taken so far: utime and stime of proc_pid_stat(5), in hundredths of a second. */
+function cpuMicroseconds({ members }: WatchedPool['pool']): number {
+  const { user, system } = process.cpuUsage()
+  const ticks = members.flatMap(({ pids }) =>
+    pids.map(pid => {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+      const [utime, stime] = stat
+        .slice(stat.lastIndexOf(')') + 2)
+        .split(' ')
+        .slice(11, 13)
+      return Number(utime) + Number(stime)
+    }),
+  )
+  return user + system + ticks.reduce((sum, each) => sum + each, 0) * MICROSECONDS_PER_TICK
 }
 
 const tokens = await makeTokenDomain(['lanes'])
@@ -89,7 +117,7 @@ try {
     const result = await measure(tokens, module, shapeOf(name), undelayedMs)
     measured.push(result)
     process.stdout.write(
-      `${name}: ${result.perSecond}/s, ${Math.round(result.share * 100)} %, ${result.residentMb} MB\n`,
+      `${name}: ${result.perSecond}/s, ${Math.round(result.share * 100)} %, ${result.cpuUs} µs, ${result.residentMb} MB\n`,
     )
   }
   process.stdout.write(`${JSON.stringify({ undelayedMs, lanes: measured })}\n`)

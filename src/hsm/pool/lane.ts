@@ -39,6 +39,8 @@ const WINDOW_MS = 50
 const STALL_LEAST_MS = 100
 const STALL_FACTOR = 10
 const WRITER_BYTES = 65_536
+/** How much quicker than the average commands may have been whose answers were kept back when a host ended. */
+const KEPT_BACK_FACTOR = 20
 
 export class Lane {
   readonly #channel: Socket
@@ -153,7 +155,8 @@ export class Lane {
 
   /** Gives up the lane: the commands that it may have been at, and those that only waited. */
   lose(): { suspects: Errand[]; waiting: Errand[] } {
-    const atWork = Math.min(ANSWERS_TOGETHER_MAX, 1 + Math.floor((2 * ANSWER_DELAY_MS) / this.#tokenMs))
+    const keptBack = Math.floor((KEPT_BACK_FACTOR * ANSWER_DELAY_MS) / this.#tokenMs)
+    const atWork = Math.min(ANSWERS_TOGETHER_MAX, 1 + keptBack)
     const suspects: Errand[] = []
     const waiting: Errand[] = []
     let place = 0
