@@ -19,7 +19,7 @@ import {
   requireSameKeys,
   writeVersionOf,
 } from './tokens.ts'
-import { transferKeys } from './transfer.ts'
+import { transferKeys, trustNeedsOfficer } from './transfer.ts'
 
 export interface RotationParts extends CeremonyParts {
   /** How long daemons get to take the new version up before the barrier rises. */
@@ -54,7 +54,7 @@ export async function rotateDomain(parts: RotationParts, region: RegionConfigura
   const [source] = tokens
   if (source === undefined) throw new CommandFailed(`${region.name}: no enrolled token can be reached`)
   // Whoever has no SO PIN learns it before anything has changed.
-  if (source.trusted === 'enforced')
+  if (trustNeedsOfficer(source))
     await source.ceremony.call('proveOfficer', { officerPin: await parts.officerPin(region.name) })
   const rotating: Rotating = { parts, tokens, source }
   if (domain.rotation !== undefined)

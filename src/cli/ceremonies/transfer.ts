@@ -30,6 +30,11 @@ export async function transferKeys(
     })
     if (confirmed === false) throw new CommandFailed('the fingerprints were not confirmed: no key has left its token')
   }
-  const officerPin = from.trusted === 'enforced' ? await parts.officerPin(region) : undefined
+  const officerPin = trustNeedsOfficer(from) ? await parts.officerPin(region) : undefined
   return from.ceremony.call('exportDomain', { domain: keys, transferKey, officerPin })
+}
+
+/** Whether only the SO can mark a transfer key trusted in this token: so it is where nothing showed that others can. */
+export function trustNeedsOfficer({ trusted }: OpenedToken): boolean {
+  return trusted === 'enforced' || trusted === 'untested'
 }
