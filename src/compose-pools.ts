@@ -37,5 +37,7 @@ export async function composePool(
       configuration: { token, domain: describeDomain(domain), cachedHbks, hbkLifetimeMs },
     }
   })
-  return new HsmPool({ region: region.name, hosts, maxCommands, maxWaitMs, healthIntervalMs }, { metrics, logger })
+  const resident = describeDomain(domain).domainKeys.length === 0
+  const bounds = { maxCommands, maxWaitMs, healthIntervalMs }
+  return new HsmPool({ region: region.name, hosts, resident, ...bounds }, { metrics, logger })
 }

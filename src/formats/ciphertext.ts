@@ -60,7 +60,10 @@ export function parseCiphertext(blob: Buffer): CiphertextParts {
   }
 }
 
-/** Writes header, IV and room for `sealedBytes` of ciphertext and tag; the token's output goes to the returned view. */
+/**
+ * Writes header, IV and room for `sealedBytes` of ciphertext and tag. The token's output goes to the returned views: the
+ * IV too, where the token makes it.
+ */
 export function startCiphertext(
   suite: number,
   kid: Buffer,
@@ -68,7 +71,7 @@ export function startCiphertext(
   nonce: Buffer,
   iv: Buffer,
   sealedBytes: number,
-): { blob: Buffer; sealed: Buffer } {
+): { blob: Buffer; iv: Buffer; sealed: Buffer } {
   if (kid.length !== KID_BYTES || mid.length !== MID_BYTES || nonce.length !== NONCE_BYTES || iv.length !== IV_BYTES) {
     throw new RangeError('a header field has the wrong size')
   }
@@ -79,7 +82,8 @@ export function startCiphertext(
   blob.set(mid, MID_OFFSET)
   blob.set(nonce, NONCE_OFFSET)
   blob.set(iv, HEADER_BYTES)
-  return { blob, sealed: blob.subarray(HEADER_BYTES + IV_BYTES) }
+  const sealedAt = HEADER_BYTES + IV_BYTES
+  return { blob, iv: blob.subarray(HEADER_BYTES, sealedAt), sealed: blob.subarray(sealedAt) }
 }
 
 /** Writes the AAD of a blob into `target`, which is {@link AAD_BYTES} long: header, then the hash of the context. */

@@ -18,6 +18,7 @@
  * a label, and parts of different DEKs would be equal.
  */
 import { ByteWriter } from '../base/bytes.ts'
+import { KID_BYTES } from '../model/key-id.ts'
 
 export const KDF_SUITES = { 'AES-CBC-DATA': 1, 'SP800-108-HMAC-SHA256': 2 } as const
 export type Kdf = keyof typeof KDF_SUITES
@@ -27,12 +28,19 @@ export const DEK_BYTES = 32
 export const ZERO_IV = Buffer.alloc(16)
 /** Where N stands in the data of suite 1. */
 export const CBC_NONCE_OFFSET = 4
+const COUNTER_NONCE_BYTES = 16
 
 export const PURPOSES = {
   data: { cbcLabel: 'SRd1', cbcFiller: 'strongroom:1', counterLabel: 'strongroom/dek/1' },
   identity: { cbcLabel: 'SRi1', cbcFiller: 'strongroom:i', counterLabel: 'strongroom/identity/1' },
 } as const
 export type Purpose = keyof typeof PURPOSES
+
+/** A value for each purpose. */
+export function forEachPurpose<T>(make: (purpose: Purpose) => T): Readonly<Record<Purpose, T>> {
+  const names = Object.keys(PURPOSES) as Purpose[]
+  return Object.fromEntries(names.map(purpose => [purpose, make(purpose)])) as Record<Purpose, T>
+}
 
 /** The 32 bytes that suite 1 encrypts. */
 export function cbcDerivationData(purpose: Purpose, nonce: Buffer): Buffer {
@@ -50,4 +58,15 @@ export function counterFixedInput(purpose: Purpose, nonce: Buffer, kid: Buffer, 
     .raw(mid)
     .u32(DEK_BYTES * 8)
     .finish()
+}
+
+/** Where N, kid and mid stand in the fixed input of suite 2. */
+export function counterOffsets(purpose: Purpose): {
+  readonly nonce: number
+  readonly kid: number
+  readonly mid: number
+} {
+  const nonce = PURPOSES[purpose].counterLabel.length + 1
+  const kid = nonce + COUNTER_NONCE_BYTES
+  return { nonce, kid, mid: kid + KID_BYTES }
 }

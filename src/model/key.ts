@@ -9,14 +9,21 @@ export type KeyState = (typeof KEY_STATES)[number]
 export const KEY_ORIGINS = ['AWS_KMS', 'EXTERNAL', 'AWS_CLOUDHSM', 'EXTERNAL_KEY_STORE'] as const
 export type KeyOrigin = (typeof KEY_ORIGINS)[number]
 
+/** An EKT record, and the SHA-256 by which a host knows it. */
+export interface Ekt {
+  readonly digest: Buffer
+  readonly record: Buffer
+  /** Serials of the tokens that hold a resident HBK; absent for a wrapped one, which every token of the domain can use. */
+  readonly holders?: readonly string[] | undefined
+}
+
 /** One version of a key's material: its HBK, as the EKT record that the store holds. */
 export interface KeyMaterial {
   /** 64 hex digits: the mid of every ciphertext made with it. */
   readonly id: string
   readonly state: 'CURRENT' | 'NON_CURRENT'
   readonly createdAtMs: number
-  /** The record, and the SHA-256 by which a host knows it. */
-  readonly ekt: { readonly digest: Buffer; readonly record: Buffer }
+  readonly ekt: Ekt
 }
 
 /** Values, never changed in place: a change is a new object, written through the store. */

@@ -40,10 +40,15 @@ export interface TokenDomain {
   remove(): void
 }
 
-/** Makes tokens and carries one domain to all of them, as `strongroom init` does. */
-export async function makeTokenDomain(labels: readonly string[]): Promise<TokenDomain> {
+/** Makes tokens and carries one domain to all of them, as `strongroom init` does. `seenAs` says how they are reached. */
+export async function makeTokenDomain(
+  labels: readonly string[],
+  seenAs: (location: TokenLocation) => TokenLocation = location => location,
+): Promise<TokenDomain> {
   const folder = makeFolder()
-  const { locations, officerPinFile } = await makeSoftTokens(join(folder.path, 'hsm'), labels)
+  const made = await makeSoftTokens(join(folder.path, 'hsm'), labels)
+  const { officerPinFile } = made
+  const locations = made.locations.map(seenAs)
   const store = await openStore({ path: join(folder.path, 'store.db') })
   const parts = { store, clock: Date.now, logger: silentLogger, say() {} }
   const officerPin = async () => ({ file: officerPinFile })

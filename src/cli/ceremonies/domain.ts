@@ -57,7 +57,9 @@ async function createDomain(
   unfinished: Domain | undefined,
   token: OpenedToken,
 ): Promise<Domain> {
-  const started = unfinished ?? newDomain(region, clock())
+  const wraps = token.wrapScheme !== 'resident'
+  const started =
+    unfinished !== undefined && wrapsKeys(unfinished) === wraps ? unfinished : newDomain(region, wraps, clock())
   await store.transaction(tx => tx.putDomain(started))
   await token.ceremony.call('discardDomain', { domainId: started.id })
   const made = await token.ceremony.call('createDomain', forksOf(started))
@@ -70,11 +72,14 @@ async function createDomain(
   }
   await store.transaction(tx => tx.putDomain(domain))
   say(`${region}: created domain ${domain.id} in token "${token.label}" (${token.serial})`)
+  if (!wraps)
+    say(`${region}: token "${token.label}" cannot wrap keys: each key will reside in one token and nowhere else`)
   return domain
 }
 
 async function enrol(parts: CeremonyParts, domain: Domain, source: OpenedToken, token: OpenedToken): Promise<Domain> {
   const { store, clock, say } = parts
+  requireSameKind(domain, source, token)
   if (isEnrolled(domain, token.serial)) {
     await requireDomain(domain, token)
     return domain
@@ -104,7 +109,8 @@ async function enrol(parts: CeremonyParts, domain: Domain, source: OpenedToken, 
   return enrolled
 }
 
-function newDomain(region: string, nowMs: number): Domain {
+/** A domain without domain keys is one of tokens that cannot wrap: its HBKs reside in them. */
+function newDomain(region: string, wraps: boolean, nowMs: number): Domain {
   const first = (kind: DomainKeyVersion['kind']) => ({
     kind,
     version: 1,
@@ -118,7 +124,7 @@ function newDomain(region: string, nowMs: number): Domain {
     state: 'creating',
     sealed: false,
     createdAtMs: nowMs,
-    versions: [first('dk'), first('mac')],
+    versions: wraps ? [first('dk'), first('mac')] : [first('mac')],
     tokens: [],
   }
 }
@@ -151,6 +157,20 @@ function requireSameKeys(domain: Domain, held: DomainInToken, { label, serial }:
       `token "${label}" (${serial}): ${kind}.${version} has check value ${checkValue}, the domain's is ${expected?.checkValue}`,
     )
   }
+}
+
+/** What one token of a region makes, each other one must be able to use. */
+function requireSameKind(domain: Domain, source: OpenedToken, token: OpenedToken): void {
+  if (wrapsKeys(domain) === (token.wrapScheme !== 'resident')) return
+  const [wrapping, keeping] = wrapsKeys(domain) ? [source, token] : [token, source]
+  throw new CommandFailed(
+    `${domain.region}: token "${wrapping.label}" wraps its keys (${wrapping.wrapScheme}), token "${keeping.label}" cannot and keeps them: ` +
+      'such tokens cannot share a region',
+  )
+}
+
+function wrapsKeys({ versions }: Domain): boolean {
+  return versions.some(({ kind }) => kind === 'dk')
 }
 
 function requireDistinct(tokens: readonly OpenedToken[]): void {

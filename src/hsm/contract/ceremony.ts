@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { ByteReader, ByteWriter } from '../../base/bytes.ts'
 import { DOMAIN_ID_BYTES } from '../../formats/ekt.ts'
 import { FAULT_KINDS, HsmFault } from './fault.ts'
-import { keyVersion, tokenLocation } from './host-configuration.ts'
+import { keyVersion, tokenLocation, tokenProfile } from './host-configuration.ts'
 
 const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`))
 const base64 = z.string().max(8_192)
@@ -17,10 +17,10 @@ export type PinSource = z.infer<typeof pinSource>
 
 const token = z.strictObject({ label: z.string(), serial: z.string(), manufacturer: z.string(), model: z.string() })
 
-/** The versions of a domain's keys, without what only a token can say of them. */
+/** The versions of a domain's keys, without what only a token can say of them. No domain key: its HBKs reside in tokens. */
 const forks = z.strictObject({
   domainId: hex(DOMAIN_ID_BYTES),
-  domainKeys: z.array(keyVersion.omit({ checkValue: true })).min(1),
+  domainKeys: z.array(keyVersion.omit({ checkValue: true })),
   macKeys: z.array(keyVersion.omit({ checkValue: true })).min(1),
 })
 export type DomainForks = z.infer<typeof forks>
@@ -67,7 +67,7 @@ export const ceremonyCommands = {
     token.extend({ initialised: z.boolean() }),
   ),
   /** Opens the token and logs the user in; every command below wants it. */
-  open: command(z.strictObject({ location: tokenLocation }), token),
+  open: command(z.strictObject({ location: tokenLocation }), tokenProfile),
   /** Generates a domain's keys as sealed token objects. */
   createDomain: command(forks, domainInToken),
   /** Check values of the domain in the token; null when an object is missing. */

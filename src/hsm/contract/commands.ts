@@ -4,7 +4,9 @@
  * A command without its handler in host/commands does not compile.
  */
 import { CONTEXT_HASH_BYTES } from '../../formats/aad.ts'
+import { MID_BYTES } from '../../formats/ciphertext.ts'
 import { EKT_RECORD_MAX_BYTES } from '../../formats/ekt.ts'
+import { CKA_ID_BYTES } from '../../formats/resident-key.ts'
 import { SEALED_SECRET_MAX_BYTES } from '../../formats/sealed-secret.ts'
 import { KID_BYTES } from '../../model/key-id.ts'
 import { bytes, ekt, fixed, flag, type Layout, text, u16, u32, type Values } from './fields.ts'
@@ -13,12 +15,16 @@ export const PLAINTEXT_MAX_BYTES = 4_096
 export const CIPHERTEXT_MAX_BYTES = 6_144
 export const DATA_KEY_MAX_BYTES = 1_024
 export const MAC_MESSAGE_MAX_BYTES = 4_096
+/** CKA_IDs in one answer. */
+export const RESIDENT_KEYS_PAGE = 1_000
 
 interface Command<A extends Layout, R extends Layout> {
   /** The number on the wire; never reused. */
   readonly code: number
   /** After this long without an answer the token counts as mute and its host is killed. */
   readonly deadlineMs: number
+  /** Whether the command leaves something behind, so that the pool must not send it twice, whatever became of it. */
+  readonly once: boolean
   readonly args: A
   readonly result: R
 }
@@ -31,6 +37,7 @@ const command = <A extends Layout, R extends Layout>(
 ): Command<A, R> => ({
   code,
   deadlineMs,
+  once: false,
   args,
   result,
 })
@@ -43,21 +50,20 @@ const anyEkt = ekt(EKT_RECORD_MAX_BYTES)
 const contextHash = fixed(CONTEXT_HASH_BYTES)
 const mac = bytes(64)
 const sealed = bytes(SEALED_SECRET_MAX_BYTES)
+const newKey = {
+  account: text(NAME_MAX),
+  kid: fixed(KID_BYTES),
+  keySpec: text(NAME_MAX),
+  keyUsage: text(NAME_MAX),
+}
 const owner = { accessKeyId: text(NAME_MAX), principalId: text(NAME_MAX), account: text(NAME_MAX) }
 
 export const commands = {
   /** Generates an HBK and returns its EKT record; the host decides everything cryptographic about it. */
-  createBackingKey: command(
-    1,
-    KEY_GENERATION_DEADLINE_MS,
-    {
-      account: text(NAME_MAX),
-      kid: fixed(KID_BYTES),
-      keySpec: text(NAME_MAX),
-      keyUsage: text(NAME_MAX),
-    },
-    { record: bytes(EKT_RECORD_MAX_BYTES), mid: fixed(32) },
-  ),
+  createBackingKey: command(1, KEY_GENERATION_DEADLINE_MS, newKey, {
+    record: bytes(EKT_RECORD_MAX_BYTES),
+    mid: fixed(MID_BYTES),
+  }),
   /** Draws a data key and encrypts it. Without `plaintextWanted` the plaintext never leaves the host. */
   generateDataKey: command(
     2,
@@ -105,6 +111,28 @@ export const commands = {
   evict: command(10, HOT_DEADLINE_MS, { digest: fixed(32) }, {}),
   /** A known-answer command: proves that the session works and that the token holds this domain's keys. */
   status: command(11, HOT_DEADLINE_MS, {}, { cachedHbks: u32, openSessions: u32, residentMemoryMb: u32 }),
+  /**
+   * Generates an HBK that stays in the token under `ckaId`, which the store has written down before (security.md 4.2), and
+   * returns its EKT record; `full` and no record when the token has no room.
+   */
+  createResidentKey: {
+    ...command(
+      20,
+      KEY_GENERATION_DEADLINE_MS,
+      { ...newKey, ckaId: fixed(CKA_ID_BYTES) },
+      { full: flag, record: bytes(EKT_RECORD_MAX_BYTES), mid: bytes(MID_BYTES) },
+    ),
+    once: true,
+  },
+  /** Destroys the resident HBK of a record that verifies. For good, and safe to do twice. */
+  destroyResidentKey: command(21, KEY_GENERATION_DEADLINE_MS, { ekt: anyEkt }, {}),
+  /** CKA_IDs of the domain's HBKs that reside in the token, one after the other, in order and after `after`. */
+  listResidentKeys: command(
+    22,
+    KEY_GENERATION_DEADLINE_MS,
+    { after: bytes(CKA_ID_BYTES) },
+    { ckaIds: bytes(RESIDENT_KEYS_PAGE * CKA_ID_BYTES) },
+  ),
 } as const satisfies Record<string, Command<Layout, Layout>>
 
 export type CommandName = keyof typeof commands

@@ -22,6 +22,8 @@ export interface EktReference {
   readonly digest: Buffer
   /** Empty on the reading side when only the digest was sent. */
   readonly record: Buffer
+  /** For the pool's choice, and never sent: serials of the tokens that hold a resident HBK; absent when any token does. */
+  readonly holders?: readonly string[] | undefined
 }
 
 export type Layout = Readonly<Record<string, Field<unknown>>>

@@ -21,11 +21,14 @@ export const keyVersion = z.strictObject({
 })
 export type KeyVersion = z.infer<typeof keyVersion>
 
-/** The domain whose keys the token holds. New EKTs are made under the newest version of each list. */
+/**
+ * The domain whose keys the token holds. New EKTs are made under the newest version of each list. Without domain keys the
+ * tokens cannot wrap, and HBKs reside in them.
+ */
 export const domainDescription = z.strictObject({
   id: hex(DOMAIN_ID_BYTES),
   region: z.string().max(64),
-  domainKeys: z.array(keyVersion).min(1),
+  domainKeys: z.array(keyVersion),
   macKeys: z.array(keyVersion).min(1),
 })
 export type DomainDescription = z.infer<typeof domainDescription>
@@ -46,9 +49,10 @@ export const tokenProfile = z.strictObject({
   serial: z.string(),
   manufacturer: z.string(),
   model: z.string(),
-  wrapScheme: z.enum(['RFC5649', 'RFC3394']),
+  wrapScheme: z.enum(['RFC5649', 'RFC3394', 'resident']),
   kdf: z.enum(['AES-CBC-DATA', 'SP800-108-HMAC-SHA256']),
-  gcm: z.enum(['token']),
+  /** Where AES-256-GCM runs. */
+  gcm: z.enum(['token', 'host']),
 })
 export type TokenProfile = z.infer<typeof tokenProfile>
 

@@ -1,12 +1,13 @@
 /**
- * HBKs: generated, wrapped into EKT records, verified and unwrapped again, and kept as handles in a bounded cache.
+ * HBKs: generated, wrapped into EKT records, verified and unwrapped again, and kept as handles in a bounded cache. Where
+ * the token cannot wrap, an HBK resides in it (resident-keys.ts), and its record says so in place of wrapped bytes.
  *
  * The cache is keyed by the SHA-256 of the whole record, MAC included, which this host computes itself; an entry holds
  * the handle and the fields that the MAC proved. Nothing a command claims of a key is used (security.md 2.5).
  */
 import { hash, randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import pkcs11 from 'pkcs11js'
+import { MID_BYTES } from '../../formats/ciphertext.ts'
 import { KDF_SUITES, type Kdf, type Purpose } from '../../formats/derivation.ts'
 import {
   decodeEkt,
@@ -14,21 +15,17 @@ import {
   ektMacInput,
   encodeEkt,
   SPKI_DIGEST_BYTES,
-  type TokenKeyType,
+  type WrapScheme,
 } from '../../formats/ekt.ts'
 import { HsmFault } from '../contract/fault.ts'
 import type { EktReference } from '../contract/fields.ts'
 import type { Capabilities } from './capabilities.ts'
-import {
-  type Attributes,
-  attributes,
-  type Cryptoki,
-  NO_RIGHTS,
-  type ObjectHandle,
-  type SessionHandle,
-} from './cryptoki.ts'
+import type { BaseKey } from './ciphers/message-cipher.ts'
+import type { MessageCiphers } from './ciphers/message-ciphers.ts'
+import { attributes, type Cryptoki, type ObjectHandle, type SessionHandle } from './cryptoki.ts'
 import type { DomainKeys } from './domain-keys.ts'
-import { AES_KEY_GENERATION, GENERIC_SECRET_GENERATION } from './mechanisms.ts'
+import { generateHbk, type HbkKind, type HbkObject, hbkTemplate, kindOf } from './hbk-kinds.ts'
+import { isResident, type ResidentKeys } from './resident-keys.ts'
 import type { Sessions } from './sessions.ts'
 
 /** The command named an EKT by its digest alone and this host does not hold it: the record is to be sent. */
@@ -36,77 +33,60 @@ export class NeedRecord extends Error {
   override readonly name = 'NeedRecord'
 }
 
-/** What an HBK is for. One HBK, one purpose: a right or a derivation label of one kind is never given to another. */
-interface HbkKind {
-  readonly keySpec: string
-  readonly keyUsage: string
-  readonly tokenKeyType: TokenKeyType
-  readonly lengthBytes: number
-  readonly right: 'DERIVE' | 'SIGN'
-  /** The derivation label, for kinds that DEKs are derived from. */
-  readonly purpose?: Purpose
-}
-
-const hmacKind = (bits: number): HbkKind => ({
-  keySpec: `HMAC_${bits}`,
-  keyUsage: 'GENERATE_VERIFY_MAC',
-  tokenKeyType: 'GENERIC_SECRET',
-  lengthBytes: bits / 8,
-  right: 'SIGN',
-})
-
-const KINDS: readonly HbkKind[] = [
-  {
-    keySpec: 'SYMMETRIC_DEFAULT',
-    keyUsage: 'ENCRYPT_DECRYPT',
-    tokenKeyType: 'AES',
-    lengthBytes: 32,
-    right: 'DERIVE',
-    purpose: 'data',
-  },
-  {
-    keySpec: 'SYMMETRIC_DEFAULT',
-    keyUsage: 'IDENTITY',
-    tokenKeyType: 'AES',
-    lengthBytes: 32,
-    right: 'DERIVE',
-    purpose: 'identity',
-  },
-  ...[224, 256, 384, 512].map(hmacKind),
-]
-
 /** An HBK in the token: its handle, and what its verified EKT says. */
-export interface Hbk {
-  readonly handle: ObjectHandle
-  readonly kid: Buffer
-  readonly mid: Buffer
+export interface Hbk extends BaseKey {
   readonly suite: number
   readonly keySpec: string
+  /** Undefined for keys that make MACs. */
   readonly purpose: Purpose | undefined
-  readonly right: HbkKind['right']
+  /** A token object, which outlives its handle here. */
+  readonly resident: boolean
   readonly importedAt: number
 }
 
+/** Whose HBK is to be made, and for what. */
+export interface HbkRequest {
+  readonly account: string
+  readonly kid: Buffer
+  readonly keySpec: string
+  readonly keyUsage: string
+}
+
 const DIGEST_ENCODING = 'latin1'
+/** Of keys that make no ciphertext. */
+const NO_SUITE = 0
+/** The domain key version of records that none has wrapped. */
+const NO_DOMAIN_KEY = 0
 
 export class BackingKeys {
   readonly #cryptoki: Cryptoki
   readonly #sessions: Sessions
   readonly #domain: DomainKeys
   readonly #capabilities: Capabilities
+  readonly #ciphers: MessageCiphers
+  readonly #resident: ResidentKeys
   readonly #lifetimeMs: number
   readonly #cache: LRUCache<string, Hbk>
 
   constructor(
-    parts: { cryptoki: Cryptoki; sessions: Sessions; domain: DomainKeys; capabilities: Capabilities },
+    parts: {
+      cryptoki: Cryptoki
+      sessions: Sessions
+      domain: DomainKeys
+      capabilities: Capabilities
+      ciphers: MessageCiphers
+      resident: ResidentKeys
+    },
     limits: { cachedHbks: number; hbkLifetimeMs: number },
   ) {
     this.#cryptoki = parts.cryptoki
     this.#sessions = parts.sessions
     this.#domain = parts.domain
     this.#capabilities = parts.capabilities
+    this.#ciphers = parts.ciphers
+    this.#resident = parts.resident
     this.#lifetimeMs = limits.hbkLifetimeMs
-    this.#cache = new LRUCache({ max: limits.cachedHbks, dispose: hbk => this.#destroy(hbk.handle) })
+    this.#cache = new LRUCache({ max: limits.cachedHbks, dispose: hbk => this.#letGo(hbk) })
   }
 
   get cached(): number {
@@ -114,45 +94,40 @@ export class BackingKeys {
   }
 
   /** Generates an HBK and wraps it. The generated object is destroyed: what is used later comes out of the EKT. */
-  create(request: { account: string; kid: Buffer; keySpec: string; keyUsage: string }): {
-    record: Buffer
-    mid: Buffer
-  } {
-    const kind = kindOf(request.keySpec, request.keyUsage)
-    const mid = randomBytes(32)
-    const record = this.#sessions.withSession(session => {
-      const handle = this.#generate(session, kind)
+  create(request: HbkRequest): { record: Buffer; mid: Buffer } {
+    const { wrap } = this.#capabilities
+    if (wrap === undefined) throw new HsmFault('key', 'this token does not wrap keys: they reside in it')
+    return this.#make(request, wrap.scheme, (session, _mid, object) => {
+      const handle = generateHbk(this.#cryptoki, session, object, { inToken: false, extractable: true })
       try {
-        const { mechanism, scheme } = this.#capabilities.wrap
-        const wrapped = this.#cryptoki.C_WrapKey(
-          session,
-          mechanism,
-          this.#domain.wrapKey,
-          handle,
-          Buffer.alloc(kind.lengthBytes + 32),
-        )
-        const fields: EktFields = {
-          domainId: this.#domain.id,
-          dkVersion: this.#domain.dkVersion,
-          macVersion: this.#domain.macVersion,
-          region: this.#domain.region,
-          ...request,
-          mid,
-          origin: 'AWS_KMS',
-          kdf: kind.purpose === undefined ? '' : this.#capabilities.kdf,
-          wrapScheme: scheme,
-          tokenKeyType: kind.tokenKeyType,
-          trueLength: kind.lengthBytes,
-          multiRegion: false,
-          spkiDigest: Buffer.alloc(SPKI_DIGEST_BYTES),
-          body: { kind: 'wrapped', bytes: wrapped },
+        const room = Buffer.alloc(object.lengthBytes + 32)
+        return {
+          kind: 'wrapped',
+          bytes: this.#cryptoki.C_WrapKey(session, wrap.mechanism, this.#domain.wrapKey, handle, room),
         }
-        return encodeEkt(fields, this.#domain.sign(session, ektMacInput(fields)))
       } finally {
         this.#cryptoki.C_DestroyObject(session, handle)
       }
     })
-    return { record, mid }
+  }
+
+  /**
+   * Generates an HBK that stays in this token under `ckaId`. The object is there before the record is: whoever asked has
+   * written the CKA_ID down already. Throws TokenFull.
+   */
+  createResident(request: HbkRequest, ckaId: Buffer): { record: Buffer; mid: Buffer } {
+    const { kid, keySpec } = request
+    return this.#make(request, 'resident', (session, mid, object) =>
+      this.#resident.create(session, { kid, mid, keySpec }, ckaId, object),
+    )
+  }
+
+  /** Destroys the resident HBK of a record that verifies, for good. Throws HsmFault `key` for any other record. */
+  destroyResident({ record }: EktReference): void {
+    const fields = this.#verified(record)
+    if (!isResident(fields)) throw new HsmFault('key', 'the HBK of the EKT does not reside in a token')
+    this.#cache.delete(digestOf(record))
+    this.#sessions.withSession(session => this.#resident.destroy(session, fields))
   }
 
   /** An HBK that DEKs of this purpose may be derived from. Throws HsmFault `key` for an EKT of any other kind. */
@@ -165,7 +140,7 @@ export class BackingKeys {
   /** An HBK that MACs are made with. Throws HsmFault `key` for an EKT of any other kind. */
   forMac(reference: EktReference): Hbk {
     const hbk = this.#get(reference)
-    if (hbk.right !== 'SIGN') throw new HsmFault('key', 'the EKT is not for this purpose')
+    if (hbk.purpose !== undefined) throw new HsmFault('key', 'the EKT is not for this purpose')
     return hbk
   }
 
@@ -184,7 +159,7 @@ export class BackingKeys {
       if (hbk === undefined || performance.now() - hbk.importedAt > this.#lifetimeMs) throw new NeedRecord()
       return hbk
     }
-    const key = hash('sha256', record, 'buffer').toString(DIGEST_ENCODING)
+    const key = digestOf(record)
     const held = this.#cache.get(key)
     if (held !== undefined && performance.now() - held.importedAt <= this.#lifetimeMs) return held
     const hbk = this.#import(record)
@@ -192,8 +167,32 @@ export class BackingKeys {
     return hbk
   }
 
-  /** Verifies the record's MAC, and only then unwraps what it holds. */
+  /** Verifies the record's MAC, and only then takes the HBK that it stands for into use. */
   #import(record: Buffer): Hbk {
+    const fields = this.#verified(record)
+    const kind = kindOf(fields.keySpec, fields.keyUsage)
+    const kdf = kdfOf(fields, kind)
+    const object = this.#objectOf(kind, kdf)
+    if (fields.tokenKeyType !== object.tokenKeyType || fields.trueLength !== kind.lengthBytes) {
+      throw new HsmFault('key', 'the EKT does not describe a key of its spec')
+    }
+    const resident = isResident(fields)
+    return {
+      handle: resident
+        ? this.#sessions.withSession(session => this.#resident.find(session, fields))
+        : this.#unwrap(fields, object),
+      kid: Buffer.from(fields.kid),
+      mid: Buffer.from(fields.mid),
+      suite: kdf === undefined ? NO_SUITE : KDF_SUITES[kdf],
+      keySpec: kind.keySpec,
+      purpose: kind.purpose,
+      resident,
+      importedAt: performance.now(),
+    }
+  }
+
+  /** The fields of a record of this domain whose MAC the token says to be good. Throws HsmFault `key`. */
+  #verified(record: Buffer): EktFields {
     const { fields, mac } = decode(record)
     if (!fields.domainId.equals(this.#domain.id)) throw new HsmFault('key', 'the EKT belongs to another domain')
     const verified = this.#sessions.withSession(session =>
@@ -201,50 +200,70 @@ export class BackingKeys {
     )
     if (!verified) throw new HsmFault('key', 'the MAC of the EKT record does not verify')
     if (fields.region !== this.#domain.region) throw new HsmFault('key', 'the EKT belongs to another region')
-    const kind = kindOf(fields.keySpec, fields.keyUsage)
-    const suite = suiteOf(fields, kind, this.#capabilities.kdf)
-    if (fields.body.kind !== 'wrapped' || fields.wrapScheme !== this.#capabilities.wrap.scheme) {
-      throw new HsmFault('key', `this token does not unwrap ${fields.wrapScheme}`)
-    }
-    const unwrapKey = this.#domain.unwrapKey(fields.dkVersion)
-    if (unwrapKey === undefined) throw new HsmFault('key', `domain key ${fields.dkVersion} is not in use`)
-    return {
-      handle: this.#unwrap(unwrapKey, fields.body.bytes, kind),
-      kid: Buffer.from(fields.kid),
-      mid: Buffer.from(fields.mid),
-      suite,
-      keySpec: kind.keySpec,
-      purpose: kind.purpose,
-      right: kind.right,
-      importedAt: performance.now(),
-    }
+    return fields
   }
 
-  #generate(session: SessionHandle, kind: HbkKind): ObjectHandle {
-    const mechanism = kind.tokenKeyType === 'AES' ? AES_KEY_GENERATION : GENERIC_SECRET_GENERATION
-    return this.#cryptoki.C_GenerateKey(session, mechanism, [
-      ...hbkTemplate(kind, { extractable: true }),
-      ...attributes({ VALUE_LEN: kind.lengthBytes }),
-    ])
+  /** Generates an HBK, puts it where `place` says, and writes its record. */
+  #make(
+    request: HbkRequest,
+    wrapScheme: WrapScheme,
+    place: (session: SessionHandle, mid: Buffer, object: HbkObject) => EktFields['body'],
+  ): { record: Buffer; mid: Buffer } {
+    const kind = kindOf(request.keySpec, request.keyUsage)
+    const kdf = kind.purpose === undefined ? undefined : this.#capabilities.kdf
+    const object = this.#objectOf(kind, kdf)
+    const mid = randomBytes(MID_BYTES)
+    const { account, kid, keySpec, keyUsage } = request
+    const record = this.#sessions.withSession(session => {
+      const fields: EktFields = {
+        domainId: this.#domain.id,
+        dkVersion: wrapScheme === 'resident' ? NO_DOMAIN_KEY : this.#domain.dkVersion,
+        macVersion: this.#domain.macVersion,
+        region: this.#domain.region,
+        ...{ account, kid, mid, keySpec, keyUsage, wrapScheme },
+        origin: 'AWS_KMS',
+        kdf: kdf ?? '',
+        tokenKeyType: object.tokenKeyType,
+        trueLength: kind.lengthBytes,
+        multiRegion: false,
+        spkiDigest: Buffer.alloc(SPKI_DIGEST_BYTES),
+        body: place(session, mid, object),
+      }
+      return encodeEkt(fields, this.#domain.sign(session, ektMacInput(fields)))
+    })
+    return { record, mid }
+  }
+
+  /** `kdf` is undefined for keys that make MACs. Throws HsmFault `key` when this token does not derive by it. */
+  #objectOf({ lengthBytes }: HbkKind, kdf: Kdf | undefined): HbkObject {
+    if (kdf === undefined) return { tokenKeyType: 'GENERIC_SECRET', right: 'SIGN', lengthBytes }
+    const cipher = this.#ciphers.byKdf(kdf)
+    if (cipher === undefined) throw new HsmFault('key', `this token does not derive by ${kdf}`)
+    return { tokenKeyType: kdf === 'AES-CBC-DATA' ? 'AES' : 'GENERIC_SECRET', right: cipher.hbkRight, lengthBytes }
   }
 
   /** The handle belongs to the cache session, which is never lent. A verified record that does not unwrap is the token's fault. */
-  #unwrap(unwrapKey: ObjectHandle, wrapped: Buffer, kind: HbkKind): ObjectHandle {
-    const template = [...hbkTemplate(kind, { extractable: false }), ...attributes({ MODIFIABLE: false })]
+  #unwrap({ body, wrapScheme, dkVersion }: EktFields, object: HbkObject): ObjectHandle {
+    const { wrap } = this.#capabilities
+    if (body.kind !== 'wrapped' || wrap === undefined || wrapScheme !== wrap.scheme) {
+      throw new HsmFault('key', `this token does not unwrap ${wrapScheme}`)
+    }
+    const unwrapKey = this.#domain.unwrapKey(dkVersion)
+    if (unwrapKey === undefined) throw new HsmFault('key', `domain key ${dkVersion} is not in use`)
+    const template = [
+      ...hbkTemplate(object, { inToken: false, extractable: false }),
+      ...attributes({ MODIFIABLE: false }),
+    ]
     try {
-      return this.#cryptoki.C_UnwrapKey(
-        this.#sessions.cache,
-        this.#capabilities.wrap.mechanism,
-        unwrapKey,
-        wrapped,
-        template,
-      )
+      return this.#cryptoki.C_UnwrapKey(this.#sessions.cache, wrap.mechanism, unwrapKey, body.bytes, template)
     } catch (error) {
       throw new HsmFault('token', 'a verified EKT does not unwrap', { cause: error })
     }
   }
 
-  #destroy(handle: ObjectHandle): void {
+  /** A session object is destroyed; a resident HBK stays, and only its handle is forgotten. */
+  #letGo({ handle, resident }: Hbk): void {
+    if (resident) return
     try {
       this.#cryptoki.C_DestroyObject(this.#sessions.cache, handle)
     } catch {
@@ -253,33 +272,15 @@ export class BackingKeys {
   }
 }
 
-function hbkTemplate(kind: HbkKind, { extractable }: { extractable: boolean }): Attributes {
-  return attributes({
-    CLASS: pkcs11.CKO_SECRET_KEY,
-    KEY_TYPE: kind.tokenKeyType === 'AES' ? pkcs11.CKK_AES : pkcs11.CKK_GENERIC_SECRET,
-    TOKEN: false,
-    PRIVATE: true,
-    SENSITIVE: true,
-    EXTRACTABLE: extractable,
-    ...NO_RIGHTS,
-    [kind.right]: true,
-  })
+function digestOf(record: Buffer): string {
+  return hash('sha256', record, 'buffer').toString(DIGEST_ENCODING)
 }
 
-function kindOf(keySpec: string, keyUsage: string): HbkKind {
-  const kind = KINDS.find(entry => entry.keySpec === keySpec && entry.keyUsage === keyUsage)
-  if (kind === undefined) throw new HsmFault('key', `no HBK is made for ${keySpec} and ${keyUsage}`)
-  return kind
-}
-
-/** The number in a ciphertext's header, from the EKT's scheme; 0 for kinds that make no ciphertext. */
-function suiteOf(fields: EktFields, kind: HbkKind, kdf: Kdf): number {
-  if (fields.tokenKeyType !== kind.tokenKeyType || fields.trueLength !== kind.lengthBytes) {
-    throw new HsmFault('key', 'the EKT does not describe a key of its spec')
-  }
-  if (kind.purpose === undefined) return 0
-  if (fields.kdf !== kdf) throw new HsmFault('key', `this token does not derive by ${fields.kdf}`)
-  return KDF_SUITES[kdf]
+/** The scheme that the EKT names; undefined where nothing is derived. */
+function kdfOf({ kdf }: EktFields, kind: HbkKind): Kdf | undefined {
+  if (kind.purpose === undefined) return undefined
+  if (!Object.hasOwn(KDF_SUITES, kdf)) throw new HsmFault('key', `no key is derived by ${kdf}`)
+  return kdf as Kdf
 }
 
 function decode(record: Buffer): ReturnType<typeof decodeEkt> {

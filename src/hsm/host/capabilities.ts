@@ -9,14 +9,28 @@ import type { Kdf } from '../../formats/derivation.ts'
 import type { WrapScheme } from '../../formats/ekt.ts'
 import { HsmFault } from '../contract/fault.ts'
 import type { TokenProfile } from '../contract/host-configuration.ts'
+import type { GcmIvMaker } from './ciphers/token-gcm.ts'
 import { ckrCode, faultOf } from './ckr.ts'
 import { attributes, NO_RIGHTS, type SessionHandle } from './cryptoki.ts'
-import { AES_CBC_ENCRYPT_DATA, AES_GCM, RFC5649_CANDIDATES } from './mechanisms.ts'
+import { AES_CBC_ENCRYPT_DATA, AES_GCM, type CounterKdf, RFC5649_CANDIDATES } from './mechanisms.ts'
 import type { Token } from './token.ts'
 
 export interface Capabilities {
-  readonly wrap: { readonly scheme: WrapScheme; readonly mechanism: pkcs11.Mechanism }
+  /** Undefined where the token cannot wrap keys: HBKs reside in it. */
+  readonly wrap: { readonly scheme: WrapScheme; readonly mechanism: pkcs11.Mechanism } | undefined
+  /** What new keys are made for. */
   readonly kdf: Kdf
+  /** `hmac`: SP 800-108 by C_Sign, for AES-GCM in this host. */
+  readonly kdfs: { readonly cbcData: boolean; readonly counter: CounterKdf | undefined; readonly hmac: boolean }
+  readonly gcmIv: GcmIvMaker
+}
+
+/** What a token that can only compute HMACs can do: HBKs reside in it, and AES-GCM runs in the host. */
+const RESIDENT: Capabilities = {
+  wrap: undefined,
+  kdf: 'SP800-108-HMAC-SHA256',
+  kdfs: { cbcData: false, counter: undefined, hmac: true },
+  gcmIv: 'caller',
 }
 
 /** Works out a token's capabilities. Throws HsmFault `token` that names what is missing. */
@@ -29,18 +43,28 @@ export function probeCapabilities(token: Token, session: SessionHandle): Capabil
   if (wrapNumber === undefined) missing.push('AES key wrap with padding (RFC 5649)')
   if (!listed.has(AES_CBC_ENCRYPT_DATA)) missing.push('key derivation by CKM_AES_CBC_ENCRYPT_DATA')
   if (!listed.has(AES_GCM)) missing.push('AES-GCM')
-  if (!listed.has(pkcs11.CKM_SHA256_HMAC)) missing.push('HMAC-SHA-256')
+  const hmac = listed.has(pkcs11.CKM_SHA256_HMAC)
+  if (missing.length === WRAPPING_NEEDS && hmac) return RESIDENT
+  if (!hmac) missing.push('HMAC-SHA-256')
   if (wrapNumber === undefined || missing.length > 0) {
     throw new HsmFault('token', `token "${token.label}" cannot serve: it lacks ${missing.join(', ')}`)
   }
-  return { wrap: { scheme: 'RFC5649', mechanism: { mechanism: wrapNumber } }, kdf: 'AES-CBC-DATA' }
+  return {
+    wrap: { scheme: 'RFC5649', mechanism: { mechanism: wrapNumber } },
+    kdf: 'AES-CBC-DATA',
+    kdfs: { cbcData: true, counter: undefined, hmac: false },
+    gcmIv: 'caller',
+  }
 }
 
-export function profileOf(token: Token, capabilities: Capabilities): TokenProfile {
+export function profileOf(token: Token, { wrap, kdf, kdfs }: Capabilities): TokenProfile {
   const { label, serial, manufacturer, model } = token
-  return { label, serial, manufacturer, model, wrapScheme: 'RFC5649', kdf: capabilities.kdf, gcm: 'token' }
+  const wrapScheme = wrap?.scheme ?? 'resident'
+  return { label, serial, manufacturer, model, wrapScheme, kdf, gcm: kdfs.hmac ? 'host' : 'token' }
 }
 
+/** Wrapping, derivation and AES-GCM: a token with none of them serves resident HBKs. */
+const WRAPPING_NEEDS = 3
 const TEST_KEK = Buffer.alloc(32, 0x5a)
 const TEST_KEY = Buffer.alloc(32, 0xa5)
 /** The initial value of RFC 5649 section 3, without the length that follows it. */

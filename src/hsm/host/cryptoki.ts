@@ -49,19 +49,31 @@ const CKA_UNWRAP_TEMPLATE = 0x4000_0212
 const WORD_BYTES = 8
 
 /**
- * CKA_UNWRAP_TEMPLATE: an array of CK_ATTRIBUTE {type, pValue, ulValueLen}, written with native addresses because
- * pkcs11js has no array attributes. LP64 only. The values must outlive the call, so they are kept for ever; there are few.
+ * A C structure of machine words, addresses among them, for what pkcs11js has no type for: it copies the bytes of a Buffer
+ * verbatim. LP64 only. Whoever gives an address keeps the Buffer behind it until the call is over.
+ */
+export function words(...values: readonly (number | bigint)[]): Buffer {
+  const bytes = Buffer.alloc(values.length * WORD_BYTES)
+  for (const [at, value] of values.entries()) bytes.writeBigUInt64LE(BigInt(value), at * WORD_BYTES)
+  return bytes
+}
+
+/** Where the bytes of a Buffer are. They do not move: Node keeps none of them on the heap. */
+export function addressOf(bytes: Buffer): bigint {
+  return BigInt(koffi.address(bytes))
+}
+
+/**
+ * CKA_UNWRAP_TEMPLATE: an array of CK_ATTRIBUTE {type, pValue, ulValueLen}, which pkcs11js has no type for. The values must
+ * outlive the call, so they are kept for ever; there are few.
  */
 export function unwrapTemplate(values: Readonly<Record<string, boolean>>): { type: number; value: Buffer } {
-  const entries = attributes(values)
-  const array = Buffer.alloc(entries.length * 3 * WORD_BYTES)
-  entries.forEach(({ type, value }, index) => {
+  const entries = attributes(values).map(({ type, value }) => {
     const flag = Buffer.from([value === true ? 1 : 0])
     pinned.push(flag)
-    const words = [BigInt(type), koffi.address(flag), 1n]
-    for (const [at, word] of words.entries()) array.writeBigUInt64LE(BigInt(word), (index * 3 + at) * WORD_BYTES)
+    return words(type, addressOf(flag), flag.length)
   })
-  return { type: CKA_UNWRAP_TEMPLATE, value: array }
+  return { type: CKA_UNWRAP_TEMPLATE, value: Buffer.concat(entries) }
 }
 
 const pinned: Buffer[] = []

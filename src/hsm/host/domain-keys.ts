@@ -9,6 +9,8 @@
  * | `mac.N.verify` | VERIFY | under a key that the SO marked trusted |
  * | `audit`        | SIGN   | never; each token has its own       |
  *
+ * A domain of tokens that cannot wrap has no `dk` objects: its HBKs reside in the tokens (resident-keys.ts).
+ *
  * None is modifiable. CKA_LABEL is `strongroom/<name>`, CKA_ID the domain id and the version's fork id.
  */
 import { createHash } from 'node:crypto'
@@ -53,38 +55,55 @@ export function findDomainObject(
 export class DomainKeys {
   readonly id: Buffer
   readonly region: string
-  /** The version that new EKTs are made under. */
+  /** The version that new EKTs are made under; 0 in a domain without domain keys, whose HBKs reside in tokens. */
   readonly dkVersion: number
   readonly macVersion: number
-  readonly wrapKey: ObjectHandle
+  readonly #wrapKey: ObjectHandle | undefined
   readonly #signKey: ObjectHandle
   readonly #unwrapKeys = new Map<number, ObjectHandle>()
   readonly #verifyKeys = new Map<number, ObjectHandle>()
   readonly #cryptoki: Cryptoki
 
-  constructor(cryptoki: Cryptoki, session: SessionHandle, domain: DomainDescription, wrapMechanism: pkcs11.Mechanism) {
+  /** `wrapMechanism` is undefined for a token that cannot wrap, and so are the domain's keys that do. */
+  constructor(
+    cryptoki: Cryptoki,
+    session: SessionHandle,
+    domain: DomainDescription,
+    wrapMechanism: pkcs11.Mechanism | undefined,
+  ) {
+    if (domain.domainKeys.length > 0 && wrapMechanism === undefined)
+      throw new HsmFault('token', 'the domain wraps its keys, which this token cannot do')
+    if (domain.domainKeys.length === 0 && wrapMechanism !== undefined)
+      throw new HsmFault('token', 'the keys of the domain reside in tokens that cannot wrap, which this token can')
     const find = (name: string, { forkId }: KeyVersion): ObjectHandle => {
       const handle = findDomainObject(cryptoki, session, name, domain.id, forkId)
       if (handle === undefined)
         throw new HsmFault('token', `the token does not hold ${labelOf(name)} of domain ${domain.id}`)
       return handle
     }
-    const newest = (versions: readonly KeyVersion[]) => versions.reduce((a, b) => (b.version > a.version ? b : a))
     const dk = newest(domain.domainKeys)
     const mac = newest(domain.macKeys)
+    if (mac === undefined) throw new HsmFault('token', 'the domain has no MAC key')
     this.#cryptoki = cryptoki
     this.id = Buffer.from(domain.id, 'hex')
     this.region = domain.region
-    this.dkVersion = dk.version
+    this.dkVersion = dk?.version ?? 0
     this.macVersion = mac.version
-    this.wrapKey = find(dkGen(dk.version), dk)
+    this.#wrapKey = dk && find(dkGen(dk.version), dk)
     this.#signKey = find(macSign(mac.version), mac)
     for (const version of domain.domainKeys)
       this.#unwrapKeys.set(version.version, find(dkUse(version.version), version))
     for (const version of domain.macKeys)
       this.#verifyKeys.set(version.version, find(macVerify(version.version), version))
-    expect('domain key', dk, domainKeyCheckValue(cryptoki, session, this.wrapKey, wrapMechanism))
+    if (dk !== undefined && this.#wrapKey !== undefined && wrapMechanism !== undefined)
+      expect('domain key', dk, domainKeyCheckValue(cryptoki, session, this.#wrapKey, wrapMechanism))
     expect('domain MAC key', mac, macKeyCheckValue(cryptoki, session, this.#signKey))
+  }
+
+  /** Wraps new HBKs. Throws HsmFault `key` in a domain whose HBKs reside in tokens. */
+  get wrapKey(): ObjectHandle {
+    if (this.#wrapKey === undefined) throw new HsmFault('key', 'the domain wraps no keys')
+    return this.#wrapKey
   }
 
   /** The object that unwraps what version N wrapped; undefined when this domain has no such version. */
@@ -148,6 +167,13 @@ export function domainKeyCheckValue(
 export function macKeyCheckValue(cryptoki: Cryptoki, session: SessionHandle, signKey: ObjectHandle): string {
   cryptoki.C_SignInit(session, HMAC_SHA_256, signKey)
   return checkValue(cryptoki.C_Sign(session, MAC_CHECK_LABEL, Buffer.alloc(MAC_BYTES)))
+}
+
+function newest(versions: readonly KeyVersion[]): KeyVersion | undefined {
+  return versions.reduce<KeyVersion | undefined>(
+    (a, b) => (a === undefined || b.version > a.version ? b : a),
+    undefined,
+  )
 }
 
 function checkValue(bytes: Buffer): string {

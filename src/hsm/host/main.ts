@@ -17,11 +17,13 @@ import { type HostConfiguration, type HostEvent, hostConfiguration } from '../co
 import { BackingKeys, NeedRecord } from './backing-keys.ts'
 import { type Capabilities, probeCapabilities, profileOf } from './capabilities.ts'
 import { HostChannel } from './channel.ts'
+import { MessageCiphers } from './ciphers/message-ciphers.ts'
 import { faultOf } from './ckr.ts'
 import type { Handler, HostParts } from './commands/command.ts'
 import { handlers } from './commands/index.ts'
 import { DomainKeys } from './domain-keys.ts'
 import { endWithParent, forbidDebugging } from './hardening.ts'
+import { ResidentKeys } from './resident-keys.ts'
 import { Sealing } from './sealing.ts'
 import { Sessions } from './sessions.ts'
 import { openToken, PinRefused } from './token.ts'
@@ -62,13 +64,16 @@ function compose(configuration: HostConfiguration): { parts: HostParts; capabili
   const sessions = new Sessions(token)
   const { capabilities, domain, macCheckValue } = sessions.withSession(session => {
     const capabilities = probeCapabilities(token, session)
-    const domain = new DomainKeys(cryptoki, session, configuration.domain, capabilities.wrap.mechanism)
+    const domain = new DomainKeys(cryptoki, session, configuration.domain, capabilities.wrap?.mechanism)
     return { capabilities, domain, macCheckValue: domain.macCheckValue(session) }
   })
-  const backingKeys = new BackingKeys({ cryptoki, sessions, domain, capabilities }, configuration)
-  const sealing = new Sealing({ cryptoki, sessions })
+  const ciphers = new MessageCiphers({ cryptoki, sessions }, capabilities)
+  const resident = new ResidentKeys(token, domain.id)
+  const backingKeys = new BackingKeys({ cryptoki, sessions, domain, capabilities, ciphers, resident }, configuration)
+  const sealing = new Sealing({ cryptoki, sessions, ciphers })
   const wipeLater = (bytes: Buffer) => void spent.push(bytes)
-  return { parts: { token, sessions, domain, backingKeys, sealing, macCheckValue, wipeLater }, capabilities }
+  const parts = { token, sessions, domain, backingKeys, resident, sealing, macCheckValue, wipeLater }
+  return { parts, capabilities }
 }
 
 function answer(parts: HostParts, frame: Buffer): void {

@@ -1,5 +1,6 @@
 /** The mechanisms this world uses, by the standard they implement. Numbers never leave this file's importers. */
 import pkcs11 from 'pkcs11js'
+import { addressOf, words } from './cryptoki.ts'
 
 export const AES_KEY_GENERATION: pkcs11.Mechanism = { mechanism: pkcs11.CKM_AES_KEY_GEN }
 export const GENERIC_SECRET_GENERATION: pkcs11.Mechanism = { mechanism: pkcs11.CKM_GENERIC_SECRET_KEY_GEN }
@@ -34,3 +35,60 @@ export function aesGcm(iv: Buffer, aad: Buffer): pkcs11.Mechanism {
 export function aesCbcEncryptData(iv: Buffer, data: Buffer): pkcs11.Mechanism {
   return { mechanism: AES_CBC_ENCRYPT_DATA, parameter: { type: pkcs11.CK_PARAMS_AES_CBC, iv, data } as pkcs11.AesCBC }
 }
+
+/**
+ * CK_GCM_PARAMS {pIv, ulIvLen, ulIvBits, pAAD, ulAADLen, ulTagBits} with the addresses of `iv` and `aad` themselves, for
+ * tokens that write the IV there; without `iv`, NULL and 0, for tokens that tell it elsewhere. Both Buffers are to be kept
+ * until the operation is over.
+ */
+export function aesGcmParameters({ iv, ivBytes, aad }: { iv: Buffer | undefined; ivBytes: number; aad: Buffer }) {
+  const place = iv === undefined ? [0, 0] : [addressOf(iv), ivBytes]
+  return { mechanism: AES_GCM, parameter: words(...place, ivBytes * 8, addressOf(aad), aad.length, 128) }
+}
+
+/** SP 800-108 in counter mode with HMAC-SHA-256 and a 32-bit counter before a fixed input; L is part of the input. */
+export type CounterKdf = (fixedInput: Buffer) => pkcs11.Mechanism
+
+const SP800_108_COUNTER_KDF = 0x3ac
+const SP800_108_ITERATION_VARIABLE = 1
+const SP800_108_BYTE_ARRAY = 4
+const COUNTER_BITS = 32
+
+/**
+ * PKCS#11 3.0: CK_SP800_108_KDF_PARAMS {prfType, ulNumberOfDataParams, pDataParams, ulAdditionalDerivedKeys, pAdditional}
+ * over CK_PRF_DATA_PARAM {type, pValue, ulValueLen}. The mechanism reads `fixedInput` anew each time it is used.
+ */
+export const counterKdf: CounterKdf = fixedInput => {
+  const format = words(0, COUNTER_BITS)
+  const data = Buffer.concat([
+    words(SP800_108_ITERATION_VARIABLE, addressOf(format), format.length),
+    words(SP800_108_BYTE_ARRAY, addressOf(fixedInput), fixedInput.length),
+  ])
+  return keeping(
+    { mechanism: SP800_108_COUNTER_KDF, parameter: words(HMAC_SHA_256.mechanism, 2, addressOf(data), 0, 0) },
+    [format, data, fixedInput],
+  )
+}
+
+const CLOUDHSM_SP800_108_COUNTER_KDF = 0x8000_0001
+const CLOUDHSM_COUNTER = 4
+const CLOUDHSM_BYTE_ARRAY = 8
+
+/** The same on AWS CloudHSM, whose structures differ: three fields, a counter format of one word, numbers of its own. */
+export const cloudHsmCounterKdf: CounterKdf = fixedInput => {
+  const format = words(COUNTER_BITS)
+  const data = Buffer.concat([
+    words(CLOUDHSM_COUNTER, addressOf(format), format.length),
+    words(CLOUDHSM_BYTE_ARRAY, addressOf(fixedInput), fixedInput.length),
+  ])
+  const parameter = words(HMAC_SHA_256.mechanism, 2, addressOf(data))
+  return keeping({ mechanism: CLOUDHSM_SP800_108_COUNTER_KDF, parameter }, [format, data, fixedInput])
+}
+
+/** What a mechanism's parameter points to lives as long as the mechanism. */
+function keeping(mechanism: pkcs11.Mechanism, buffers: readonly Buffer[]): pkcs11.Mechanism {
+  pointedTo.set(mechanism, buffers)
+  return mechanism
+}
+
+const pointedTo = new WeakMap<pkcs11.Mechanism, readonly Buffer[]>()

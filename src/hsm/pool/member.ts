@@ -25,6 +25,8 @@ export type MemberState = (typeof MEMBER_STATES)[number]
 export interface Errand {
   readonly name: CommandName
   readonly args: Args<CommandName>
+  /** Serials of the only tokens that can serve it; undefined when all of the region can. */
+  readonly serials: readonly string[] | undefined
   readonly startedAtMs: number
   readonly resolve: (result: Result<CommandName>) => void
   readonly reject: (error: Error) => void
@@ -86,6 +88,11 @@ export class Member {
 
   get inFlight(): number {
     return this.#inFlight.size
+  }
+
+  /** Whether the token is one of those that can serve this command at all; what it is, is known once it was ready. */
+  mayServe({ serials }: Pick<Errand, 'serials'>): boolean {
+    return serials === undefined || (this.profile !== undefined && serials.includes(this.profile.serial))
   }
 
   /** How long a command sent now would wait for those before it, as fast as this token has been of late. */

@@ -4,9 +4,10 @@
  */
 import type { Logger } from '../../telemetry/logger.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
-import type { Args, CommandName, Result } from '../contract/commands.ts'
+import { type Args, type CommandName, commands, type Result } from '../contract/commands.ts'
 import type { HsmFault } from '../contract/fault.ts'
 import type { HostConfiguration } from '../contract/host-configuration.ts'
+import { holdersOf } from './holders.ts'
 import { type Errand, MEMBER_STATES, Member, type MemberEvents } from './member.ts'
 
 /** The region has as many commands as it takes; the caller is told to slow down. */
@@ -22,6 +23,8 @@ export class PoolUnavailable extends Error {
 export interface PoolSettings {
   readonly region: string
   readonly hosts: readonly { readonly label: string; readonly configuration: HostConfiguration }[]
+  /** Whether HBKs reside in the tokens, which cannot wrap them. */
+  readonly resident?: boolean
   /** Commands of the region, in flight and waiting together. */
   readonly maxCommands: number
   /** How long a command waits for a token that can take it. */
@@ -78,26 +81,37 @@ export class HsmPool {
     return this.#members.some(member => member.state === 'healthy')
   }
 
+  /** Whether an HBK of this region stays in the token that made it. */
+  get resident(): boolean {
+    return this.#settings.resident ?? false
+  }
+
   get members(): readonly Pick<Member, 'label' | 'state' | 'pid' | 'inFlight' | 'profile' | 'restarts'>[] {
     return this.#members
   }
 
   /**
    * Runs a command on a token. Throws HsmFault `input` or `key` when the command itself is at fault, {@link PoolBusy}
-   * beyond the bound, {@link PoolUnavailable} when no token could answer.
+   * beyond the bound, {@link PoolUnavailable} when no token could answer. `serials` names the only tokens it may go to:
+   * those that hold the HBKs it works with, unless the caller says otherwise.
    */
-  call<C extends CommandName>(name: C, args: Args<C>): Promise<Result<C>> {
+  call<C extends CommandName>(
+    name: C,
+    args: Args<C>,
+    serials: readonly string[] | undefined = holdersOf(args as Args<CommandName>),
+  ): Promise<Result<C>> {
     return new Promise((resolve, reject) => {
       const errand: Errand = {
         name,
         args: args as Args<CommandName>,
+        serials,
         startedAtMs: performance.now(),
         resolve: resolve as Errand['resolve'],
         reject,
         setbacks: 0,
         sentAtMs: 0,
       }
-      const member = this.#leastLoaded()
+      const member = this.#leastLoaded(errand)
       if (this.#load() >= this.#settings.maxCommands) reject(new PoolBusy(`region ${this.region} has all it takes`))
       else if (member === undefined) this.#waiting.push(errand)
       else member.send(errand)
@@ -144,12 +158,12 @@ export class HsmPool {
     return this.#members.reduce((sum, { inFlight }) => sum + inFlight, this.#waiting.length)
   }
 
-  #leastLoaded(except?: Member): Member | undefined {
+  #leastLoaded(errand: Errand, except?: Member): Member | undefined {
     let best: Member | undefined
     this.#turn += 1
     for (let at = 0; at < this.#members.length; at += 1) {
       const member = this.#members[(this.#turn + at) % this.#members.length]
-      if (member?.state !== 'healthy' || member === except) continue
+      if (member?.state !== 'healthy' || member === except || !member.mayServe(errand)) continue
       if (best === undefined || takesSooner(member, best)) best = member
     }
     return best
@@ -159,7 +173,7 @@ export class HsmPool {
     return new Promise((resolve, reject) => {
       const now = performance.now()
       const errand = { name, args: args as Args<CommandName>, startedAtMs: now, sentAtMs: now, setbacks: SETBACKS_MAX }
-      member.send({ ...errand, resolve: resolve as Errand['resolve'], reject })
+      member.send({ ...errand, serials: undefined, resolve: resolve as Errand['resolve'], reject })
     })
   }
 
@@ -187,12 +201,12 @@ export class HsmPool {
   #lost(member: Member, errand: Errand, fault: HsmFault): void {
     const { region } = this
     errand.setbacks += 1
-    if (errand.setbacks >= SETBACKS_MAX) {
+    if (errand.setbacks >= SETBACKS_MAX || commands[errand.name].once) {
       errand.reject(new PoolUnavailable(fault.message, { cause: fault }))
       return
     }
     this.#metrics.commandRepeats.inc({ region })
-    const next = this.#leastLoaded(member) ?? this.#leastLoaded()
+    const next = this.#leastLoaded(errand, member) ?? this.#leastLoaded(errand)
     if (next === undefined) this.#waiting.push(errand)
     else next.send(errand)
   }
@@ -204,7 +218,12 @@ export class HsmPool {
     if (state === 'healthy' || state === 'starting') this.#logger.info('HSM changed its state', fields)
     else this.#logger.error('HSM changed its state', fields)
     if (state === 'starting') this.#metrics.hostRestarts.inc({ region, token })
-    if (state === 'healthy') for (const errand of this.#waiting.splice(0)) (this.#leastLoaded() ?? member).send(errand)
+    if (state !== 'healthy') return
+    for (const errand of this.#waiting.splice(0)) {
+      const next = this.#leastLoaded(errand)
+      if (next === undefined) this.#waiting.push(errand)
+      else next.send(errand)
+    }
   }
 
   /** Cuts off tokens that have gone mute, and commands that have waited for too long. */
@@ -215,7 +234,9 @@ export class HsmPool {
       if (reason !== undefined) member.kill(reason)
     }
     while (this.#waiting[0] !== undefined && now - this.#waiting[0].startedAtMs > this.#settings.maxWaitMs) {
-      this.#waiting.shift()?.reject(new PoolUnavailable(`no token of region ${this.region} can serve`))
+      const { serials, reject } = this.#waiting.shift() as Errand
+      const which = serials === undefined ? '' : ` that holds the key (${serials.join(', ')})`
+      reject(new PoolUnavailable(`no token of region ${this.region}${which} can serve`))
     }
   }
 

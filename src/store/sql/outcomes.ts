@@ -1,6 +1,7 @@
 /** What a statement did, held against what it had to do; and bytes as the rest of the program wants them. */
 import { createHash } from 'node:crypto'
 import type { DeleteResult, InsertResult, UpdateResult } from 'kysely'
+import { residenceOf } from '../../formats/resident-key.ts'
 import type { KeyMaterial } from '../../model/key.ts'
 import { AlreadyStored, ChangedMeanwhile } from '../faults.ts'
 
@@ -24,5 +25,5 @@ export function bufferOf(bytes: Uint8Array): Buffer {
 
 export function ektOf(bytes: Uint8Array): KeyMaterial['ekt'] {
   const record = bufferOf(bytes)
-  return { record, digest: createHash('sha256').update(record).digest() }
+  return { record, digest: createHash('sha256').update(record).digest(), holders: residenceOf(record)?.serials }
 }

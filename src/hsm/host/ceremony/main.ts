@@ -18,7 +18,7 @@ import {
 } from '../../contract/ceremony.ts'
 import { HsmFault } from '../../contract/fault.ts'
 import type { TokenLocation } from '../../contract/host-configuration.ts'
-import { type Capabilities, probeCapabilities } from '../capabilities.ts'
+import { type Capabilities, probeCapabilities, profileOf } from '../capabilities.ts'
 import { CHANNEL_FD, HostChannel } from '../channel.ts'
 import { faultOf } from '../ckr.ts'
 import { attributes, findObjects, type SessionHandle } from '../cryptoki.ts'
@@ -33,9 +33,25 @@ import {
   macVerify,
 } from '../domain-keys.ts'
 import { forbidDebugging } from '../hardening.ts'
-import { listTokens, load, logIn, logInOfficer, openSession, openToken, readPin, type Token } from '../token.ts'
-import { enforcesBarrier } from './barrier.ts'
-import { generateAuditKey, generateVersion, installVersion, readEcPoint } from './sealed-keys.ts'
+import {
+  listTokens,
+  load,
+  logIn,
+  logInOfficer,
+  openSession,
+  openToken,
+  readPin,
+  type Token,
+  type TokenIdentity,
+} from '../token.ts'
+import { enforcesBarrier, enforcesResidence } from './barrier.ts'
+import {
+  generateAuditKey,
+  generateMacVersionByCopy,
+  generateVersion,
+  installVersion,
+  readEcPoint,
+} from './sealed-keys.ts'
 import {
   forgetTransferKeys,
   generateTransferPair,
@@ -114,16 +130,23 @@ function open({ location }: { location: TokenLocation }): CeremonyResult<'open'>
   const token = openToken(location)
   const session = openSession(token)
   logIn(token, session)
-  opened = { token, session, capabilities: probeCapabilities(token, session) }
-  return describe(token)
+  const capabilities = probeCapabilities(token, session)
+  opened = { token, session, capabilities }
+  return profileOf(token, capabilities)
 }
 
 function createDomain(domain: DomainForks): DomainInToken {
   const { token, session, capabilities } = openedToken()
-  const { mechanism } = capabilities.wrap
-  for (const version of domain.domainKeys) generateVersion(token, session, 'dk', domain.domainId, version, mechanism)
-  for (const version of domain.macKeys) generateVersion(token, session, 'mac', domain.domainId, version, mechanism)
-  generateAuditKey(token, session, domain.domainId, auditFork(domain))
+  const { domainId, domainKeys, macKeys } = domain
+  const mechanism = capabilities.wrap?.mechanism
+  if (mechanism === undefined) {
+    if (domainKeys.length > 0) throw new HsmFault('input', `token "${token.label}" cannot wrap: it has no domain key`)
+    for (const version of macKeys) generateMacVersionByCopy(token, session, domainId, version)
+  } else {
+    for (const version of domainKeys) generateVersion(token, session, 'dk', domainId, version, mechanism)
+    for (const version of macKeys) generateVersion(token, session, 'mac', domainId, version, mechanism)
+  }
+  generateAuditKey(token, session, domainId, auditFork(domain))
   return describeWhole(domain)
 }
 
@@ -132,27 +155,33 @@ function describeDomain(domain: DomainForks): DomainInToken | null {
   const { domainId } = domain
   const find = (name: string, forkId: string, objectClass?: number) =>
     findDomainObject(token.cryptoki, session, name, domainId, forkId, objectClass)
+  const mechanism = capabilities.wrap?.mechanism
   const domainKeys = domain.domainKeys.map(({ version, forkId }) => {
     const gen = find(dkGen(version), forkId)
     const use = find(dkUse(version), forkId)
-    if (gen === undefined || use === undefined) return undefined
-    const checkValue = domainKeyCheckValue(token.cryptoki, session, gen, capabilities.wrap.mechanism)
-    return { key: { version, forkId, checkValue }, gen, use }
+    if (gen === undefined || use === undefined || mechanism === undefined) return undefined
+    const checkValue = domainKeyCheckValue(token.cryptoki, session, gen, mechanism)
+    return {
+      key: { version, forkId, checkValue },
+      enforced: () => enforcesBarrier(token, session, { gen, use }, mechanism),
+    }
   })
   const macKeys = domain.macKeys.map(({ version, forkId }) => {
     const sign = find(macSign(version), forkId)
-    if (sign === undefined || find(macVerify(version), forkId) === undefined) return undefined
-    return { version, forkId, checkValue: macKeyCheckValue(token.cryptoki, session, sign) }
+    const verify = find(macVerify(version), forkId)
+    if (sign === undefined || verify === undefined) return undefined
+    const checkValue = macKeyCheckValue(token.cryptoki, session, sign)
+    return { key: { version, forkId, checkValue }, enforced: () => enforcesResidence(token, session, { sign, verify }) }
   })
   const audit = find(AUDIT, auditFork(domain), pkcs11.CKO_PUBLIC_KEY)
-  const [first] = domainKeys
-  if (first === undefined || audit === undefined || domainKeys.includes(undefined) || macKeys.includes(undefined))
+  const tried = domainKeys[0] ?? macKeys[0]
+  if (tried === undefined || audit === undefined || domainKeys.includes(undefined) || macKeys.includes(undefined))
     return null
   return {
     domainKeys: domainKeys.flatMap(entry => entry?.key ?? []),
-    macKeys: macKeys.flatMap(entry => entry ?? []),
+    macKeys: macKeys.flatMap(entry => entry?.key ?? []),
     auditPublicKey: spkiOfP256(readEcPoint(token, session, audit)).toString('base64'),
-    sealed: enforcesBarrier(token, session, first, capabilities.wrap.mechanism),
+    sealed: tried.enforced(),
   }
 }
 
@@ -245,16 +274,16 @@ function describeWhole(domain: DomainForks): DomainInToken {
   return described
 }
 
-/** The audit key belongs to no version; it carries the fork id of the first domain key, which is as unique. */
-function auditFork({ domainKeys }: DomainForks): string {
-  return domainKeys[0]?.forkId ?? ''
+/** The audit key belongs to no version; it carries the fork id of the first key of the domain, which is as unique. */
+function auditFork({ domainKeys, macKeys }: DomainForks): string {
+  return (domainKeys[0] ?? macKeys[0])?.forkId ?? ''
 }
 
 function pinOf(source: PinSource): string {
   return 'file' in source ? readPin(source.file) : source.typed
 }
 
-function describe({ label, serial, manufacturer, model }: CeremonyResult<'open'>): CeremonyResult<'open'> {
+function describe({ label, serial, manufacturer, model }: TokenIdentity): TokenIdentity {
   return { label, serial, manufacturer, model }
 }
 

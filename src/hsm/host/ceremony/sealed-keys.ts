@@ -116,6 +116,38 @@ export function generateVersion(
   }
 }
 
+/**
+ * The same for the MAC key of a token that cannot wrap: both token objects are copies of one session object, each with
+ * rights taken away. SoftHSM wants WRAP_WITH_TRUSTED from the start; where nothing is extractable it means nothing.
+ */
+export function generateMacVersionByCopy(
+  { cryptoki }: Token,
+  session: SessionHandle,
+  domainId: string,
+  { version, forkId }: Version,
+): void {
+  const original = cryptoki.C_GenerateKey(
+    session,
+    GENERIC_SECRET_GENERATION,
+    attributes({
+      ...{ CLASS: pkcs11.CKO_SECRET_KEY, KEY_TYPE: keyTypes.mac, VALUE_LEN: KEY_BYTES, TOKEN: false, PRIVATE: true },
+      ...leavesUnderTrusted,
+      SIGN: true,
+      VERIFY: true,
+    }),
+  )
+  const copy = (name: string, rights: { SIGN: boolean; VERIFY: boolean; EXTRACTABLE: boolean }) => {
+    const identity = { TOKEN: true, LABEL: labelOf(name), ID: idOf(domainId, forkId) }
+    cryptoki.C_CopyObject(session, original, attributes({ ...identity, ...rights, MODIFIABLE: false }))
+  }
+  try {
+    copy(macSign(version), { SIGN: true, VERIFY: false, EXTRACTABLE: false })
+    copy(macVerify(version), { SIGN: false, VERIFY: true, EXTRACTABLE: true })
+  } finally {
+    cryptoki.C_DestroyObject(session, original)
+  }
+}
+
 /** Generates the token's own audit key: an ECDSA P-256 pair that signs checkpoints and nothing else, and never leaves. */
 export function generateAuditKey({ cryptoki }: Token, session: SessionHandle, domainId: string, forkId: string): void {
   const identity = { KEY_TYPE: pkcs11.CKK_EC, TOKEN: true, LABEL: labelOf(AUDIT), ID: idOf(domainId, forkId) }

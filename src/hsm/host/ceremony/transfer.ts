@@ -65,7 +65,11 @@ export function generateTransferPair(token: Token, session: SessionHandle): Tran
     unwraps(token, session, publicKey, privateKey, hash),
   )
   cryptoki.C_DestroyObject(session, publicKey)
-  if (oaepHashes.length === 0) throw new HsmFault('token', `token "${token.label}" unwraps nothing by RSA-OAEP`)
+  if (oaepHashes.length === 0)
+    throw new HsmFault(
+      'token',
+      `token "${token.label}" unwraps nothing by RSA-OAEP: no domain can be carried to it, so its region has one token`,
+    )
   const publicHalf = {
     modulus: modulus.toString('base64'),
     exponent: exponent.toString('base64'),

@@ -3,12 +3,15 @@ import type { CommandName } from '../../contract/commands.ts'
 import type { Handler } from './command.ts'
 import { createAccessKeySecret } from './create-access-key-secret.ts'
 import { createBackingKey } from './create-backing-key.ts'
+import { createResidentKey } from './create-resident-key.ts'
 import { decrypt } from './decrypt.ts'
+import { destroyResidentKey } from './destroy-resident-key.ts'
 import { encrypt } from './encrypt.ts'
 import { evict } from './evict.ts'
 import { generateDataKey } from './generate-data-key.ts'
 import { generateMac } from './generate-mac.ts'
 import { generateRandom } from './generate-random.ts'
+import { listResidentKeys } from './list-resident-keys.ts'
 import { openSigningKey } from './open-signing-key.ts'
 import { reEncrypt } from './re-encrypt.ts'
 import { status } from './status.ts'
@@ -25,4 +28,7 @@ export const handlers: { readonly [C in CommandName]: Handler<C> } = {
   openSigningKey,
   evict,
   status,
+  createResidentKey,
+  destroyResidentKey,
+  listResidentKeys,
 }

@@ -71,6 +71,12 @@ const samples: { readonly [C in CommandName]: readonly [fc.Arbitrary<Args<C>>, f
     }),
     fc.record({ blob: upTo(CIPHERTEXT_MAX_BYTES) }),
   ],
+  createResidentKey: [
+    fc.record({ account: name, kid: buffer(17), keySpec: name, keyUsage: name, ckaId: digest }),
+    fc.record({ full: fc.boolean(), record: upTo(RECORD_MAX_BYTES), mid: buffer(0, 32) }),
+  ],
+  destroyResidentKey: [fc.record({ ekt }), nothing],
+  listResidentKeys: [fc.record({ after: buffer(0, 32) }), fc.record({ ckaIds: upTo(32_000) })],
   generateRandom: [fc.record({ lengthBytes: u16 }), fc.record({ random: upTo(1_024) })],
   generateMac: [fc.record({ ekt, message: upTo(4_096) }), fc.record({ mac: upTo(64) })],
   createAccessKeySecret: [fc.record({ ekt, ...owner }), fc.record({ secret: buffer(0, 64), sealed: upTo(256) })],

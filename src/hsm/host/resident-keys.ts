@@ -1,0 +1,121 @@
+/**
+ * HBKs that live in the token as objects of their own, for tokens that cannot wrap keys. The host makes and finds them by
+ * CKA_ID, and destroys only what a verified record names: it never tidies up, because an object that no record names may
+ * belong to a newer database than the one at hand (security.md 4.2).
+ */
+import pkcs11 from 'pkcs11js'
+import { equalConstantTime, wipe } from '../../base/bytes.ts'
+import type { EktFields } from '../../formats/ekt.ts'
+import { CKA_ID_BYTES, commitmentInput, commitmentOf, isResidentCkaIdOf } from '../../formats/resident-key.ts'
+import { HsmFault } from '../contract/fault.ts'
+import { ckrCode } from './ckr.ts'
+import { attributes, type Cryptoki, findObjects, type ObjectHandle, type SessionHandle } from './cryptoki.ts'
+import { generateHbk, type HbkObject } from './hbk-kinds.ts'
+import { HMAC_BY_SPEC, HMAC_SHA_256 } from './mechanisms.ts'
+import type { Token } from './token.ts'
+
+const CKR_DEVICE_MEMORY = 0x31
+const LONGEST_MAC_BYTES = 64
+
+/** The token has no room for another object. */
+export class TokenFull extends Error {
+  override readonly name = 'TokenFull'
+}
+
+/** What a commitment ties together: the HBK of this key and material. */
+export type ResidentIdentity = Pick<EktFields, 'kid' | 'mid' | 'keySpec'>
+
+/** The fields of a record of kind 1. */
+export type ResidentFields = EktFields & { readonly body: { readonly kind: 'resident' } }
+
+export function isResident(fields: EktFields): fields is ResidentFields {
+  return fields.body.kind === 'resident'
+}
+
+export class ResidentKeys {
+  readonly #cryptoki: Cryptoki
+  readonly #serial: string
+  readonly #label: string
+
+  /** `domainId` is part of each object's label, so that two domains in one token are told apart. */
+  constructor({ cryptoki, serial }: Pick<Token, 'cryptoki' | 'serial'>, domainId: Buffer) {
+    this.#cryptoki = cryptoki
+    this.#serial = serial
+    this.#label = `strongroom/hbk/${domainId.toString('hex')}`
+  }
+
+  /**
+   * Generates an HBK as a token object that is not readable, extractable or modifiable. Throws HsmFault `key` when the
+   * CKA_ID is taken or not the key's, and {@link TokenFull}.
+   */
+  create(session: SessionHandle, identity: ResidentIdentity, ckaId: Buffer, object: HbkObject): EktFields['body'] {
+    if (!isResidentCkaIdOf(ckaId, identity.kid)) throw new HsmFault('key', "the CKA_ID is not the key's")
+    // Never another object under a CKA_ID that is in use, and never that object itself: its HBK is another record's.
+    if (this.#objectsUnder(session, ckaId).length > 0) throw new HsmFault('key', 'the CKA_ID is taken in this token')
+    const handle = this.#generate(session, ckaId, object)
+    const commitment = this.#commit(session, handle, identity)
+    return { kind: 'resident', ckaId, serials: [this.#serial], commitment }
+  }
+
+  /** The one object that a verified record names. Throws HsmFault `key` for none, for several, and for another HBK. */
+  find(session: SessionHandle, fields: ResidentFields): ObjectHandle {
+    const { ckaId, commitment } = this.#held(fields)
+    const [handle, ...others] = this.#objectsUnder(session, ckaId)
+    if (handle === undefined) throw new HsmFault('key', 'the token has lost the object of the HBK')
+    if (others.length > 0) throw new HsmFault('key', `the token holds ${others.length + 1} objects under one CKA_ID`)
+    if (!equalConstantTime(this.#commit(session, handle, fields), commitment))
+      throw new HsmFault('key', 'the object under the CKA_ID is another HBK')
+    return handle
+  }
+
+  /** Destroys the HBK that a verified record names; of several objects under its CKA_ID, that one. It may be gone already. */
+  destroy(session: SessionHandle, fields: ResidentFields): void {
+    const { ckaId, commitment } = this.#held(fields)
+    const isMeant = (handle: ObjectHandle) => equalConstantTime(this.#commit(session, handle, fields), commitment)
+    for (const handle of this.#objectsUnder(session, ckaId).filter(isMeant)) {
+      this.#cryptoki.C_DestroyObject(session, handle)
+    }
+    if (this.#objectsUnder(session, ckaId).some(isMeant))
+      throw new HsmFault('token', 'the token still holds an object that it was told to destroy')
+  }
+
+  /** CKA_IDs of this domain's resident HBKs, whether a record names them or not. */
+  list(session: SessionHandle): Buffer[] {
+    const template = attributes({ CLASS: pkcs11.CKO_SECRET_KEY, TOKEN: true, LABEL: this.#label })
+    const ids = findObjects(this.#cryptoki, session, template).map(handle => {
+      const [attribute] = this.#cryptoki.C_GetAttributeValue(session, handle, [{ type: pkcs11.CKA_ID }])
+      return Buffer.from(attribute?.value as Buffer)
+    })
+    // Whatever else has the label was not made here.
+    return ids.filter(({ length }) => length === CKA_ID_BYTES)
+  }
+
+  #held({ body }: ResidentFields): ResidentFields['body'] {
+    if (!body.serials.includes(this.#serial)) throw new HsmFault('key', 'the HBK resides in another token')
+    return body
+  }
+
+  #generate(session: SessionHandle, ckaId: Buffer, object: HbkObject): ObjectHandle {
+    const name = attributes({ LABEL: this.#label, ID: ckaId, MODIFIABLE: false })
+    try {
+      return generateHbk(this.#cryptoki, session, object, { inToken: true, extractable: false }, name)
+    } catch (error) {
+      if (ckrCode(error) === CKR_DEVICE_MEMORY) throw new TokenFull('the token has no room', { cause: error })
+      throw error
+    }
+  }
+
+  #objectsUnder(session: SessionHandle, ckaId: Buffer): ObjectHandle[] {
+    return findObjects(this.#cryptoki, session, attributes({ CLASS: pkcs11.CKO_SECRET_KEY, TOKEN: true, ID: ckaId }))
+  }
+
+  #commit(session: SessionHandle, handle: ObjectHandle, { kid, mid, keySpec }: ResidentIdentity): Buffer {
+    this.#cryptoki.C_SignInit(session, HMAC_BY_SPEC[keySpec] ?? HMAC_SHA_256, handle)
+    const mac = this.#cryptoki.C_Sign(session, commitmentInput(kid, mid), Buffer.alloc(LONGEST_MAC_BYTES))
+    try {
+      return commitmentOf(mac)
+    } finally {
+      wipe(mac)
+    }
+  }
+}
