@@ -24,6 +24,8 @@ export interface KeyMaterial {
   readonly state: 'CURRENT' | 'NON_CURRENT'
   readonly createdAtMs: number
   readonly ekt: Ekt
+  /** SubjectPublicKeyInfo, DER, of a key pair. The store could hold another: whoever uses it has it checked against the EKT. */
+  readonly publicKey?: Buffer | undefined
 }
 
 /** Values, never changed in place: a change is a new object, written through the store. */

@@ -24,6 +24,7 @@ import { handlers } from './commands/index.ts'
 import { DomainKeys } from './domain-keys.ts'
 import { endWithParent, forbidDebugging } from './hardening.ts'
 import { ResidentKeys } from './resident-keys.ts'
+import { RsaDecryption } from './rsa-decryption.ts'
 import { Sealing } from './sealing.ts'
 import { Sessions } from './sessions.ts'
 import { openToken, PinRefused } from './token.ts'
@@ -71,8 +72,9 @@ function compose(configuration: HostConfiguration): { parts: HostParts; capabili
   const resident = new ResidentKeys(token, domain.id)
   const backingKeys = new BackingKeys({ cryptoki, sessions, domain, capabilities, ciphers, resident }, configuration)
   const sealing = new Sealing({ cryptoki, sessions, ciphers })
+  const rsa = new RsaDecryption(cryptoki)
   const wipeLater = (bytes: Buffer) => void spent.push(bytes)
-  const parts = { token, sessions, domain, backingKeys, resident, sealing, macCheckValue, wipeLater }
+  const parts = { token, sessions, domain, backingKeys, resident, sealing, rsa, macCheckValue, wipeLater }
   return { parts, capabilities }
 }
 

@@ -1,5 +1,6 @@
 /** The mechanisms this world uses, by the standard they implement. Numbers never leave this file's importers. */
 import pkcs11 from 'pkcs11js'
+import type { Hash } from '../../model/algorithms.ts'
 import { addressOf, words } from './cryptoki.ts'
 
 export const AES_KEY_GENERATION: pkcs11.Mechanism = { mechanism: pkcs11.CKM_AES_KEY_GEN }
@@ -92,3 +93,21 @@ function keeping(mechanism: pkcs11.Mechanism, buffers: readonly Buffer[]): pkcs1
 }
 
 const pointedTo = new WeakMap<pkcs11.Mechanism, readonly Buffer[]>()
+
+const OAEP_PARAMETERS: Readonly<Partial<Record<Hash, { hashAlg: number; mgf: number }>>> = {
+  sha1: { hashAlg: pkcs11.CKM_SHA_1, mgf: pkcs11.CKG_MGF1_SHA1 },
+  sha256: { hashAlg: pkcs11.CKM_SHA256, mgf: pkcs11.CKG_MGF1_SHA256 },
+}
+const CKZ_DATA_SPECIFIED = 1
+
+/** RSAES-OAEP with an empty label and MGF1 of the same hash. */
+export function oaepMechanism(hash: Hash): pkcs11.Mechanism {
+  const parameters = { type: pkcs11.CK_PARAMS_RSA_OAEP, ...OAEP_PARAMETERS[hash], source: CKZ_DATA_SPECIFIED }
+  return { mechanism: pkcs11.CKM_RSA_PKCS_OAEP, parameter: parameters as pkcs11.IParams }
+}
+
+/** ECDH without a key derivation function; `point` is the peer's, uncompressed. */
+export function ecdhMechanism(point: Buffer): pkcs11.Mechanism {
+  const parameter = { type: pkcs11.CK_PARAMS_EC_DH, kdf: pkcs11.CKD_NULL, publicData: point } as pkcs11.IParams
+  return { mechanism: pkcs11.CKM_ECDH1_DERIVE, parameter }
+}

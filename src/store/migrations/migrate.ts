@@ -5,8 +5,12 @@ import type { Database } from '../dialects/database.ts'
 import { StoreUnusable } from '../faults.ts'
 import type { Tables } from '../sql/tables.ts'
 import { createFirstTables } from './0001-first-tables.ts'
+import { addPublicKeys } from './0008-public-keys.ts'
 
-const MIGRATIONS = { '0001-first-tables': createFirstTables } as const
+const MIGRATIONS = {
+  '0001-first-tables': createFirstTables,
+  '0008-public-keys': addPublicKeys,
+} as const
 
 const MIGRATION_TABLE = 'migrations'
 const LOCK_TABLE = 'migrations_lock'

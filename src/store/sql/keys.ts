@@ -5,7 +5,7 @@ import type { KeyMaterial, KmsKey } from '../../model/key.ts'
 import { kidOf } from '../../model/key-id.ts'
 import type { Page, Scope } from '../store.ts'
 import { buildOnce } from './build-once.ts'
-import { ektOf, requireDeleted, requireInserted, requireUpdated } from './outcomes.ts'
+import { bufferOf, ektOf, requireDeleted, requireInserted, requireUpdated } from './outcomes.ts'
 import type { Handle } from './tables.ts'
 
 export async function findKey(db: Handle, { region, account }: Scope, keyId: string): Promise<KmsKey | undefined> {
@@ -88,6 +88,7 @@ export async function insertKey(db: Handle, key: KmsKey): Promise<void> {
         ...{ region, account, key_id: id, id: material.id, state: material.state },
         created_at_ms: material.createdAtMs,
         ekt: material.ekt.record,
+        public_key: material.publicKey ?? null,
       })),
     )
     .execute()
@@ -144,7 +145,7 @@ const selectKey = buildOnce((db, region: string, account: string, keyId: string)
     )
     .select(['keys.id', 'keys.spec', 'keys.usage', 'keys.origin', 'keys.state', 'keys.description', 'keys.policy'])
     .select(['keys.created_at_ms', 'keys.deletion_at_ms', 'keys.generation'])
-    .select(['materials.id as material_id', 'materials.state as material_state', 'materials.ekt'])
+    .select(['materials.id as material_id', 'materials.state as material_state', 'materials.ekt', 'materials.public_key'])
     .select('materials.created_at_ms as material_created_at_ms')
     .where('keys.region', '=', region)
     .where('keys.account', '=', account)
@@ -158,13 +159,15 @@ interface MaterialRow {
   readonly material_state: KeyMaterial['state'] | null
   readonly material_created_at_ms: number | null
   readonly ekt: Uint8Array | null
+  readonly public_key: Uint8Array | null
 }
 
 /** No material where the left join found none. */
 function materialOf(row: MaterialRow): KeyMaterial[] {
   const { material_id: id, material_state: state, material_created_at_ms: createdAtMs, ekt } = row
   if (id === null || state === null || createdAtMs === null || ekt === null) return []
-  return [{ id, state, createdAtMs, ekt: ektOf(ekt) }]
+  const publicKey = row.public_key === null ? undefined : bufferOf(row.public_key)
+  return [{ id, state, createdAtMs, ekt: ektOf(ekt), publicKey }]
 }
 
 function currentOf(materials: readonly KeyMaterial[], keyId: string): KeyMaterial {

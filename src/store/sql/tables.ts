@@ -62,6 +62,7 @@ export interface Tables {
     state: KeyMaterial['state']
     created_at_ms: number
     ekt: Bytes
+    public_key: ColumnType<Uint8Array | null, Buffer | null, Buffer | null>
   }
   aliases: {
     region: string

@@ -3,6 +3,7 @@ import type { Args, CommandName, Result } from '../../contract/commands.ts'
 import type { BackingKeys } from '../backing-keys.ts'
 import type { DomainKeys } from '../domain-keys.ts'
 import type { ResidentKeys } from '../resident-keys.ts'
+import type { RsaDecryption } from '../rsa-decryption.ts'
 import type { Sealing } from '../sealing.ts'
 import type { Sessions } from '../sessions.ts'
 import type { Token } from '../token.ts'
@@ -14,6 +15,7 @@ export interface HostParts {
   readonly backingKeys: BackingKeys
   readonly resident: ResidentKeys
   readonly sealing: Sealing
+  readonly rsa: RsaDecryption
   /** The check value of the MAC key that new records are signed with, as it was when the host started. */
   readonly macCheckValue: string
   /** Buffers that held plaintext: they are overwritten once the answer has been written. */

@@ -15,6 +15,14 @@ import { listResidentKeys } from './list-resident-keys.ts'
 import { openSigningKey } from './open-signing-key.ts'
 import { reEncrypt } from './re-encrypt.ts'
 import { status } from './status.ts'
+import { verifyMac } from './verify-mac.ts'
+import { verify } from './verify.ts'
+import { sign } from './sign.ts'
+import { reEncryptRsa } from './re-encrypt-rsa.ts'
+import { generateDataKeyPair } from './generate-data-key-pair.ts'
+import { deriveSharedSecret } from './derive-shared-secret.ts'
+import { decryptRsa } from './decrypt-rsa.ts'
+import { checkPublicKey } from './check-public-key.ts'
 
 export const handlers: { readonly [C in CommandName]: Handler<C> } = {
   createBackingKey,
@@ -28,6 +36,14 @@ export const handlers: { readonly [C in CommandName]: Handler<C> } = {
   openSigningKey,
   evict,
   status,
+  verifyMac,
+  verify,
+  sign,
+  reEncryptRsa,
+  generateDataKeyPair,
+  deriveSharedSecret,
+  decryptRsa,
+  checkPublicKey,
   createResidentKey,
   destroyResidentKey,
   listResidentKeys,

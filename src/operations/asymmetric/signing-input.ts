@@ -1,0 +1,33 @@
+/** What Sign and Verify share: their input, and the key they need. */
+import { blob, oneOf, optional } from '../../base/schema.ts'
+import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../../model/algorithms.ts'
+import type { KmsKey } from '../../model/key.ts'
+import type { MessageType, ToSign } from '../../keyring/key-pairs.ts'
+import type { KeyRequirement } from '../access.ts'
+import { requireAlgorithm } from '../algorithm.ts'
+import { dryRun, grantTokens, keyId } from '../shapes.ts'
+
+export const signingInput = {
+  KeyId: keyId,
+  Message: blob({ min: 1, max: 4_096 }),
+  MessageType: optional(oneOf(['RAW', 'DIGEST', 'EXTERNAL_MU'])),
+  SigningAlgorithm: oneOf(SIGNING_ALGORITHMS),
+  GrantTokens: grantTokens,
+  DryRun: dryRun,
+}
+
+export function signs(action: string): KeyRequirement {
+  return { action, names: 'ids-and-aliases', states: ['Enabled'], usage: 'SIGN_VERIFY' }
+}
+
+interface SigningInput {
+  readonly Message: Buffer
+  readonly MessageType?: MessageType | undefined
+  readonly SigningAlgorithm: SigningAlgorithm
+}
+
+/** Throws KmsError InvalidKeyUsageException when the algorithm is none of the key's. */
+export function toSign(key: KmsKey, { Message, MessageType: type, SigningAlgorithm: algorithm }: SigningInput): ToSign {
+  requireAlgorithm(key, algorithm)
+  return { algorithm, messageType: type ?? 'RAW', message: Message }
+}
