@@ -19,6 +19,7 @@ import { Keyring } from './keyring/keyring.ts'
 import { Secrets } from './keyring/secrets.ts'
 import { Access } from './operations/access.ts'
 import { openStore } from './store/open-store.ts'
+import { CHECK_TICK_MS, ResidentCheck } from './tasks/check-resident-keys.ts'
 import { DeletionJob } from './tasks/delete-due-keys.ts'
 import { schedule } from './tasks/schedule.ts'
 import { createLogger, type Logger } from './telemetry/logger.ts'
@@ -59,18 +60,21 @@ export async function compose(
   if (daemonKey === undefined || home === undefined)
     throw new NotReady('there is no first user: run "strongroom init" first')
 
-  const keyring = new Keyring(pools)
+  const keyring = new Keyring({ pools, store, clock })
   const secrets = new Secrets(home, daemonKey, () => metrics.signingKeysOpened.inc())
   const identities = new Identities({ store, secrets, clock })
   const access = new Access({ targets: new Targets(store.hot), hot: store.hot })
   const deletion = new DeletionJob({ store, keyring, clock, logger, metrics })
   const job = schedule('delete due keys', configuration.jobs.deletionIntervalMs, () => deletion.run(), logger)
   parts.defer(() => job.stop())
+  const residents = new ResidentCheck({ store, pools, clock, logger, metrics })
+  const check = schedule('check resident keys', CHECK_TICK_MS, () => residents.run(), logger)
+  parts.defer(() => check.stop())
 
   const served = new Set(pools.keys())
   const services = { store, keyring, access, clock }
   const { listen, admin } = configuration
-  const adminSocket = await listenOn(createServer(createAdminSocket({ identities, pools, logger })), {
+  const adminSocket = await listenOn(createServer(createAdminSocket({ identities, pools, residents, logger })), {
     path: state.adminSocket,
   })
   parts.defer(() => drain(adminSocket))

@@ -6,6 +6,7 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler } 
 import { z } from 'zod'
 import type { HsmPool } from '../hsm/pool/pool.ts'
 import { type Identities, IdentityRefused } from '../keyring/identities.ts'
+import type { ResidentReport } from '../keyring/resident-report.ts'
 import { KmsError } from '../model/errors.ts'
 import { type AccessKey, FULL_ACCESS_POLICY_NAME, type Identity } from '../model/identity.ts'
 import type { Logger } from '../telemetry/logger.ts'
@@ -28,7 +29,11 @@ const shapes = {
   'access-key/enable': ofAccessKey,
   'access-key/delete': ofAccessKey,
   status: z.strictObject({}),
+  'resident-keys': z.strictObject({}),
 } as const
+
+/** Requests that change nothing, and leave no line in the log. */
+const READ_ONLY: ReadonlySet<keyof typeof shapes> = new Set(['status', 'resident-keys'])
 
 export type AdminRequestName = keyof typeof shapes
 export type AdminRequest<N extends AdminRequestName> = z.infer<(typeof shapes)[N]>
@@ -36,10 +41,13 @@ export type AdminRequest<N extends AdminRequestName> = z.infer<(typeof shapes)[N
 export function createAdminSocket({
   identities,
   pools,
+  residents,
   logger,
 }: {
   identities: Identities
   pools: ReadonlyMap<string, HsmPool>
+  /** Looks into the tokens whose HBKs reside there. */
+  residents: { report(): Promise<ResidentReport[]> }
   logger: Logger
 }): Express {
   const answers: { readonly [N in AdminRequestName]: (request: AdminRequest<N>) => Promise<unknown> } = {
@@ -61,6 +69,7 @@ export function createAdminSocket({
       await identities.removeAccessKey(request.account, request.name, request.accessKeyId)
       return {}
     },
+    'resident-keys': async () => (await residents.report()).map(({ unmade: _, ...report }) => report),
     status: async () => ({ pid: process.pid, ...readinessOf(pools.values()) }),
   }
 
@@ -69,7 +78,7 @@ export function createAdminSocket({
     async (request, response) => {
       const parsed = shapes[requestName].parse(request.body)
       response.json(await (answers[requestName] as (request: unknown) => Promise<unknown>)(parsed))
-      if (requestName !== 'status') logger.info('admin request', { request: requestName, ...parsed })
+      if (!READ_ONLY.has(requestName)) logger.info('admin request', { request: requestName, ...parsed })
     }
 
   const fail: ErrorRequestHandler = (error: unknown, request, response, _next) => {

@@ -7,6 +7,7 @@ import { LRUCache } from 'lru-cache'
 import type { Args, CommandName, Result } from '../hsm/contract/commands.ts'
 import {
   HASH_BYTES,
+  isOaep,
   OAEP_HASH,
   type OaepAlgorithm,
   oaepMaxBytes,
@@ -82,6 +83,11 @@ export class KeyPairs {
     return secret
   }
 
+  /** Throws KmsError ValidationException when OAEP under this key has no room for so many bytes. */
+  async requireRoom(key: KmsKey, algorithm: string, lengthBytes: number): Promise<void> {
+    if (isOaep(algorithm)) requireRoom(await this.publicKey(key), algorithm, lengthBytes)
+  }
+
   /** The public half, proven to be that of the EKT. Throws KmsError KMSInternalException when it is another one. */
   async publicKey(key: KmsKey): Promise<KeyObject> {
     const { ekt } = key.current
@@ -110,8 +116,7 @@ export function spkiOf(key: KmsKey): Buffer {
   })
 }
 
-/** Throws KmsError ValidationException. `key` is an RSA key. */
-export function requireRoom(key: KeyObject, algorithm: OaepAlgorithm, lengthBytes: number): void {
+function requireRoom(key: KeyObject, algorithm: OaepAlgorithm, lengthBytes: number): void {
   const modulusBytes = (key.asymmetricKeyDetails?.modulusLength ?? 0) / BITS_PER_BYTE
   const max = oaepMaxBytes(modulusBytes, algorithm)
   if (lengthBytes <= max) return
@@ -124,7 +129,8 @@ function factsOf({ algorithm, messageType }: ToSign): SigningAlgorithmFacts {
     throw new KmsError('UnsupportedOperationException', `No token of this Region signs by ${algorithm}.`)
   }
   const fits = messageType === 'RAW' || (messageType === 'DIGEST' && facts.hash !== undefined)
-  if (!fits) throw new KmsError('ValidationException', `MessageType ${messageType} does not fit algorithm ${algorithm}.`)
+  if (!fits)
+    throw new KmsError('ValidationException', `MessageType ${messageType} does not fit algorithm ${algorithm}.`)
   return facts
 }
 
@@ -151,5 +157,8 @@ function requireSameCurve(own: KeyObject, spki: Buffer): void {
   }
   const curve = peer?.asymmetricKeyDetails?.namedCurve
   if (curve !== undefined && curve === own.asymmetricKeyDetails?.namedCurve) return
-  throw new KmsError('ValidationException', 'PublicKey must be a public key on the curve of the KMS key, as DER of SPKI.')
+  throw new KmsError(
+    'ValidationException',
+    'PublicKey must be a public key on the curve of the KMS key, as DER of SPKI.',
+  )
 }

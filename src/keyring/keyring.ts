@@ -2,33 +2,48 @@
  * From a KMS key to one HSM command: picks the material and its EKT, hashes the encryption context, and hands the command
  * to the pool of the key's region. The service never holds an HBK; what comes back is a blob, or plaintext for a caller.
  */
-import { hash } from 'node:crypto'
+
+import { wipe } from '../base/bytes.ts'
+import type { Clock } from '../base/clock.ts'
 import { contextHash } from '../formats/aad.ts'
-import { parseCiphertext } from '../formats/ciphertext.ts'
+import { parseCiphertext, TAG_BYTES } from '../formats/ciphertext.ts'
 import type { Args, CommandName, Result } from '../hsm/contract/commands.ts'
+import { holdersOf } from '../hsm/pool/holders.ts'
 import type { HsmPool } from '../hsm/pool/pool.ts'
 import type { EncryptionContext } from '../model/encryption-context.ts'
 import { KmsError } from '../model/errors.ts'
 import type { KeyMaterial, KmsKey } from '../model/key.ts'
-import type { KeySpec, KeyUsage } from '../model/key-specs.ts'
+import type { DataKeyPairSpec, EncryptionAlgorithm, KeySpec, KeyUsage } from '../model/key-specs.ts'
+import type { DoomedObject, Store } from '../store/store.ts'
+import { createBackingKey } from './backing-keys.ts'
 import { kmsErrorOf } from './faults.ts'
+import { KeyPairs, spkiOf } from './key-pairs.ts'
+import { destroyResidentKey } from './resident-keys.ts'
 
 export class Keyring {
+  /** What is done with key pairs. */
+  readonly pairs: KeyPairs
   readonly #pools: ReadonlyMap<string, HsmPool>
+  readonly #store: Store
+  readonly #clock: Clock
 
-  constructor(pools: ReadonlyMap<string, HsmPool>) {
-    this.#pools = pools
+  /** The store is where resident HBKs are written down before they are made; keys are the operations' to store. */
+  constructor(parts: { pools: ReadonlyMap<string, HsmPool>; store: Store; clock: Clock }) {
+    this.#pools = parts.pools
+    this.#store = parts.store
+    this.#clock = parts.clock
+    this.pairs = new KeyPairs((region, name, args) => this.#call(region, name, args))
   }
 
-  /** Generates the first HBK of a new key. Nothing is stored: an HBK that nobody recorded is simply gone. */
+  /** Generates the first HBK of a new key. The caller stores it with the key, or it is of no use to anybody. */
   async createMaterial(
     region: string,
     request: { account: string; kid: Buffer; keySpec: KeySpec; keyUsage: KeyUsage },
     nowMs: number,
   ): Promise<KeyMaterial> {
-    const { record, mid } = await this.#call(region, 'createBackingKey', request)
-    const ekt = { digest: hash('sha256', record, 'buffer'), record: Buffer.from(record) }
-    return { id: mid.toString('hex'), state: 'CURRENT', createdAtMs: nowMs, ekt }
+    const parts = { store: this.#store, clock: this.#clock }
+    const { ekt, mid, publicKey } = await this.#translated(createBackingKey(parts, this.#poolOf(region), request))
+    return { id: mid.toString('hex'), state: 'CURRENT', createdAtMs: nowMs, ekt, publicKey }
   }
 
   /** A data key of `lengthBytes`, and the same encrypted. The caller of this wipes the plaintext, which may be unwanted. */
@@ -63,21 +78,72 @@ export class Keyring {
     return { plaintext, material }
   }
 
-  /** Opens and seals inside one HSM host: the plaintext does not come to the service. */
+  /**
+   * Opens and seals inside one HSM host: the plaintext does not come to the service, unless the HBKs reside in different
+   * tokens.
+   */
   async reEncrypt(
     source: { key: KmsKey; blob: Buffer; context: EncryptionContext },
     destination: { key: KmsKey; context: EncryptionContext },
   ): Promise<{ blob: Buffer; sourceMaterial: KeyMaterial; destinationMaterial: KeyMaterial }> {
     const sourceMaterial = materialOf(source.key, source.blob)
     const destinationMaterial = destination.key.current
-    const { blob } = await this.#call(source.key.region, 'reEncrypt', {
+    const args = {
       source: sourceMaterial.ekt,
       blob: source.blob,
       sourceContextHash: contextHash(source.context),
       destination: destinationMaterial.ekt,
       destinationContextHash: contextHash(destination.context),
+    }
+    const { region } = source.key
+    const apart = holdersOf(args)?.length === 0
+    const { blob } = await (apart ? this.#reEncryptApart(region, args) : this.#call(region, 'reEncrypt', args))
+    return { blob, sourceMaterial, destinationMaterial }
+  }
+
+  /** The same where one key, or both, is RSA. */
+  async reEncryptRsa(
+    source: { key: KmsKey; algorithm: EncryptionAlgorithm; blob: Buffer; context: EncryptionContext },
+    destination: { key: KmsKey; algorithm: EncryptionAlgorithm; context: EncryptionContext },
+  ): Promise<{ blob: Buffer; sourceMaterial: KeyMaterial; destinationMaterial: KeyMaterial }> {
+    const symmetric = source.algorithm === 'SYMMETRIC_DEFAULT'
+    const sourceMaterial = symmetric ? materialOf(source.key, source.blob) : source.key.current
+    const destinationMaterial = destination.key.current
+    if (destination.algorithm !== 'SYMMETRIC_DEFAULT' && symmetric) {
+      await this.pairs.requireRoom(destination.key, destination.algorithm, plaintextBytesOf(source.blob))
+    }
+    const { blob } = await this.#call(source.key.region, 'reEncryptRsa', {
+      source: sourceMaterial.ekt,
+      sourceAlgorithm: source.algorithm,
+      blob: source.blob,
+      sourceContextHash: contextHash(source.context),
+      destination: destinationMaterial.ekt,
+      destinationAlgorithm: destination.algorithm,
+      destinationPublicKey: destination.algorithm === 'SYMMETRIC_DEFAULT' ? NO_BYTES : spkiOf(destination.key),
+      destinationContextHash: contextHash(destination.context),
     })
     return { blob, sourceMaterial, destinationMaterial }
+  }
+
+  /** A key pair for the caller, its private half encrypted under the key. The caller of this wipes the private key. */
+  generateDataKeyPair(
+    key: KmsKey,
+    pairSpec: DataKeyPairSpec,
+    context: EncryptionContext,
+    plaintextWanted: boolean,
+  ): Promise<Result<'generateDataKeyPair'>> {
+    const args = { ekt: key.current.ekt, pairSpec, contextHash: contextHash(context), plaintextWanted }
+    return this.#call(key.region, 'generateDataKeyPair', args)
+  }
+
+  async generateMac(key: KmsKey, message: Buffer): Promise<Buffer> {
+    const { mac } = await this.#call(key.region, 'generateMac', { ekt: key.current.ekt, message })
+    return mac
+  }
+
+  async verifyMac(key: KmsKey, message: Buffer, mac: Buffer): Promise<boolean> {
+    const { valid } = await this.#call(key.region, 'verifyMac', { ekt: key.current.ekt, message, mac })
+    return valid
   }
 
   async generateRandom(region: string, lengthBytes: number): Promise<Buffer> {
@@ -90,11 +156,38 @@ export class Keyring {
     for (const { ekt } of key.materials.values()) await this.#pools.get(key.region)?.evict(ekt.digest)
   }
 
+  /** Destroys the object of a deleted HBK in its token; false when the token is away. Throws KmsError. */
+  async destroy(object: DoomedObject): Promise<boolean> {
+    const pool = this.#pools.get(object.region)
+    return pool !== undefined && this.#translated(destroyResidentKey(this.#store, pool, object))
+  }
+
+  /** No token holds both HBKs: the plaintext comes here for a moment, as those of Decrypt and Encrypt do. */
+  async #reEncryptApart(region: string, args: Args<'reEncrypt'>): Promise<Result<'encrypt'>> {
+    const { source, blob, sourceContextHash, destination, destinationContextHash } = args
+    const opened = await this.#call(region, 'decrypt', { ekt: source, blob, contextHash: sourceContextHash })
+    const plaintext = Buffer.from(opened.plaintext)
+    wipe(opened.plaintext)
+    try {
+      return await this.#call(region, 'encrypt', { ekt: destination, plaintext, contextHash: destinationContextHash })
+    } finally {
+      wipe(plaintext)
+    }
+  }
+
   async #call<C extends CommandName>(region: string, name: C, args: Args<C>): Promise<Result<C>> {
+    return this.#translated(this.#poolOf(region).call(name, args))
+  }
+
+  #poolOf(region: string): HsmPool {
     const pool = this.#pools.get(region)
     if (pool === undefined) throw new KmsError('KMSInternalException', 'The region is not served.', { detail: region })
+    return pool
+  }
+
+  async #translated<T>(work: Promise<T>): Promise<T> {
     try {
-      return await pool.call(name, args)
+      return await work
     } catch (error) {
       throw kmsErrorOf(error)
     }
@@ -107,4 +200,10 @@ function materialOf(key: KmsKey, blob: Buffer): KeyMaterial {
   const material = key.materials.get(mid.toString('hex'))
   if (material === undefined) throw new KmsError('InvalidCiphertextException', '', { detail: 'unknown key material' })
   return material
+}
+
+const NO_BYTES = Buffer.alloc(0)
+
+function plaintextBytesOf(blob: Buffer): number {
+  return parseCiphertext(blob).sealed.length - TAG_BYTES
 }

@@ -37,6 +37,8 @@ export const catalogue = {
   InvalidSignatureException: { status: 400, meaning: 'The signature, its date or its scope is wrong.' },
   KeyUnavailableException: { status: 500, meaning: 'No token can serve this key now; try again.' },
   KMSInternalException: { status: 500, meaning: 'Strongroom failed; its log says why.' },
+  KMSInvalidMacException: { status: 400, meaning: 'The MAC is not that of the message under this key.' },
+  KMSInvalidSignatureException: { status: 400, meaning: 'The signature is not that of the message by this key.' },
   KMSInvalidStateException: { status: 400, meaning: 'The state of the key forbids the operation.' },
   LimitExceededException: { status: 400, meaning: 'A quota is used up.' },
   MalformedPolicyDocumentException: { status: 400, meaning: 'The policy is not a policy document.' },

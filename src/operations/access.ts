@@ -8,7 +8,7 @@ import { type Asker, ciphertextKid, type NameForms, type Targets } from '../acce
 import { aliasArn } from '../model/arn.ts'
 import { KmsError } from '../model/errors.ts'
 import { type Alias, type KeyState, type KmsKey, requireState } from '../model/key.ts'
-import type { KeyUsage } from '../model/key-specs.ts'
+import { type KeyUsage, specFacts } from '../model/key-specs.ts'
 import type { OperationName } from '../model/operations.ts'
 import type { HotReader } from '../store/store.ts'
 
@@ -57,6 +57,8 @@ export class Access {
       return requireFit(operation, await this.#targets.ofCiphertext(request, blob, need.action), need)
     }
     const key = await this.key(request, operation, keyId, need)
+    // What is encrypted with a public key has no header of ours.
+    if (specFacts(key.spec).class === 'asymmetric') return key
     if (ciphertextKid(blob).equals(key.kid)) return key
     throw new KmsError(
       'IncorrectKeyException',

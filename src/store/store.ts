@@ -3,7 +3,7 @@
  * answers. An acknowledged transaction is on disk. No SQL and no row type leaves this folder.
  */
 import type { AccessKey, Identity } from '../model/identity.ts'
-import type { Alias, KeyMaterial, KmsKey, Tag } from '../model/key.ts'
+import type { Alias, Ekt, KeyMaterial, KmsKey, Tag } from '../model/key.ts'
 
 /** Names a key or alias space: every record belongs to one account in one region. */
 export interface Scope {
@@ -79,6 +79,32 @@ export interface Reader {
   findDomain(region: string): Promise<Domain | undefined>
   /** The EKT record of the daemon's own HBK of a purpose, such as `identity`. */
   findDaemonKey(purpose: string): Promise<DaemonKey | undefined>
+
+  listResidentObjects(region: string): Promise<ResidentObject[]>
+  /** Objects of each token of a region, in whatever state, by serial. */
+  countResidentObjects(region: string): Promise<Map<string, number>>
+  /** What tokens of any region are still to destroy. */
+  listDoomedObjects(): Promise<DoomedObject[]>
+}
+
+/** An HBK as an object of a token (formats/resident-key.ts). */
+export interface ResidentObject {
+  readonly region: string
+  /** Of the token. */
+  readonly serial: string
+  readonly ckaId: Buffer
+  /**
+   * - `creating`: about to be made, or made and not recorded because a crash came between; never in use.
+   * - `ready`: a stored EKT record names it.
+   * - `destroying`: its record is gone, and the token has not confirmed that it destroyed the object.
+   */
+  readonly state: 'creating' | 'ready' | 'destroying'
+  readonly createdAtMs: number
+}
+
+/** An object that is to be destroyed, with the record that proves which one is meant. */
+export interface DoomedObject extends ResidentObject {
+  readonly ekt: Ekt
 }
 
 /** An HBK of the daemon's own. */
@@ -90,10 +116,11 @@ export interface DaemonKey {
 }
 
 export interface Transaction extends Reader {
+  /** Resident HBKs become `ready` with it; their objects must have been inserted as `creating`. */
   insertKey(key: KmsKey): Promise<void>
   /** Writes state, description, policy and deletion date; `generation` must be one above the stored one, or it throws. */
   updateKey(key: KmsKey): Promise<void>
-  /** Removes the key, its EKT records, aliases and tags, and leaves a tombstone. */
+  /** Removes the key, its EKT records, aliases and tags, and leaves a tombstone; resident HBKs are then to be destroyed. */
   deleteKey(key: KmsKey, nowMs: number): Promise<void>
 
   insertAlias(alias: Alias): Promise<void>
@@ -116,7 +143,12 @@ export interface Transaction extends Reader {
 
   /** Writes the domain row with its versions and tokens, whatever was there. */
   putDomain(domain: Domain): Promise<void>
+  /** A resident HBK becomes `ready` with it. */
   insertDaemonKey(key: DaemonKey): Promise<void>
+
+  insertResidentObject(object: ResidentObject): Promise<void>
+  /** Removes a row that has the given state still, or throws. */
+  deleteResidentObject(object: ResidentObject): Promise<void>
 }
 
 /**

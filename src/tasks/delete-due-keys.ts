@@ -1,6 +1,7 @@
 /**
  * Deletes keys whose waiting period has ended: one transaction takes the EKT records away and leaves a tombstone, then the
- * hosts let go of the HBKs, then the store overwrites what is left of the rows (security.md 4.4).
+ * hosts let go of the HBKs, tokens destroy those that reside in them, and the store overwrites what is left of the rows
+ * (security.md 4.4).
  */
 import type { Clock } from '../base/clock.ts'
 import type { Keyring } from '../keyring/keyring.ts'
@@ -19,10 +20,15 @@ export interface DeletionParts {
   readonly metrics: Metrics
 }
 
-/** The job, with what it still owes: rows that are gone stay in the file until a scrub has succeeded. */
+/**
+ * The job, with what it still owes: rows that are gone stay in the file until a scrub has succeeded. What tokens still owe
+ * stands in the store, so a token that is away, or a crash, delays a destruction and does not lose it.
+ */
 export class DeletionJob {
   readonly #parts: DeletionParts
   #scrubOwed = true
+  /** Objects whose token was away when it was asked for; each is told of once. */
+  readonly #waiting = new Set<string>()
 
   constructor(parts: DeletionParts) {
     this.#parts = parts
@@ -37,10 +43,31 @@ export class DeletionJob {
       for (const key of due) if (await deleteKey(this.#parts, key)) deleted += 1
       if (due.length < BATCH) break
     }
-    this.#scrubOwed ||= deleted > 0
+    const destroyed = await this.#destroyDoomed()
+    this.#scrubOwed ||= deleted + destroyed > 0
     if (this.#scrubOwed) await store.scrub()
     this.#scrubOwed = false
     return deleted
+  }
+
+  /** Has tokens destroy resident HBKs of keys that are gone. Returns how many have confirmed it. */
+  async #destroyDoomed(): Promise<number> {
+    const { store, keyring, logger } = this.#parts
+    let destroyed = 0
+    for (const object of await store.reader.listDoomedObjects()) {
+      const fields = { region: object.region, serial: object.serial, ckaId: object.ckaId.toString('hex') }
+      const confirmed = await keyring.destroy(object).catch((error: Error) => error)
+      if (confirmed === true) {
+        destroyed += 1
+        this.#waiting.delete(fields.ckaId)
+        logger.info('resident HBK destroyed', fields)
+      } else if (!this.#waiting.has(fields.ckaId)) {
+        this.#waiting.add(fields.ckaId)
+        const reason = confirmed instanceof Error ? confirmed.message : 'its token is away'
+        logger.warn('resident HBK not destroyed yet: tried again until it is', { ...fields, reason })
+      }
+    }
+    return destroyed
   }
 }
 

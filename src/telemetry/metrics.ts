@@ -59,6 +59,20 @@ export class Metrics {
     'region',
     'token',
   ])
+  readonly residentHbks = this.#gauge('hsm_resident_hbks', 'HBKs that reside in a token, at the last check.', [
+    'region',
+    'token',
+  ])
+  readonly orphanObjects = this.#gauge(
+    'hsm_orphan_objects',
+    'Objects in a token that no record names, at the last check.',
+    ['region', 'token'],
+  )
+  readonly missingHbks = this.#gauge(
+    'hsm_missing_hbks',
+    'Resident HBKs that a record names and the token does not hold, at the last check.',
+    ['region', 'token'],
+  )
 
   readonly storeReads = this.#counter(
     'store_hot_reads_total',

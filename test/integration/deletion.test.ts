@@ -218,7 +218,12 @@ describe('the job that deletes keys', () => {
   }
 
   const jobOn = (changes: Partial<Store>) => {
-    const parts = { keyring: new Keyring(new Map()), clock: () => NOW_MS, logger: silentLogger, metrics: new Metrics() }
+    const parts = {
+      keyring: new Keyring({ pools: new Map(), store, clock: () => NOW_MS }),
+      clock: () => NOW_MS,
+      logger: silentLogger,
+      metrics: new Metrics(),
+    }
     return new DeletionJob({ ...parts, store: { ...store, ...changes } })
   }
 

@@ -38,6 +38,10 @@ interface Jobs {
   /** The labels of all objects, with their classes: `secret strongroom/dk.1.gen`. Trusted ones say so. */
   listObjects: { args: Record<string, never>; result: string[] }
   destroyObjects: { args: { labels: readonly string[] }; result: number }
+  /** A generic secret of known bytes as a token object, as a resident HBK would be. */
+  plantResident: { args: { ckaId: Buffer; value: Buffer }; result: undefined }
+  /** What a resident HBK refuses: reading it, and whatever would make it leave the token or do more than sign. */
+  attackResident: { args: { ckaId: Buffer }; result: Outcomes }
   /** Puts a fresh key under the label and id of a key of the domain. */
   replaceKey: { args: { domain: DomainDescription; label: string; values: Values }; result: undefined }
 }
@@ -101,6 +105,27 @@ const handlers: { readonly [N in keyof Jobs]: (held: Held, args: Jobs[N]['args']
     const handles = labels.flatMap(LABEL => findAll(held, { LABEL }))
     for (const handle of handles) held.cryptoki.C_DestroyObject(held.session, handle)
     return handles.length
+  },
+  plantResident({ cryptoki, session }, { ckaId, value }) {
+    const common = { CLASS: pkcs11.CKO_SECRET_KEY, KEY_TYPE: pkcs11.CKK_GENERIC_SECRET, TOKEN: true, PRIVATE: true }
+    const secret = { SENSITIVE: true, EXTRACTABLE: false, SIGN: true, ID: Buffer.from(ckaId) }
+    cryptoki.C_CreateObject(session, template({ ...common, ...secret, VALUE: Buffer.from(value) }))
+    return undefined
+  },
+  attackResident(held, { ckaId }) {
+    const { cryptoki, session } = held
+    const [hbk] = findAll(held, { ID: Buffer.from(ckaId) })
+    if (hbk === undefined) throw new Error('there is no such object')
+    const changes: Values[] = ['EXTRACTABLE', 'DERIVE', 'WRAP', 'ENCRYPT'].map(name => ({ [name]: true }))
+    const attempts = changes.flatMap(values => {
+      const name = Object.keys(values)[0]
+      return [
+        [`set ${name}`, () => cryptoki.C_SetAttributeValue(session, hbk, template(values))],
+        [`copy with ${name}`, () => cryptoki.C_CopyObject(session, hbk, template({ TOKEN: false, ...values }))],
+      ] as const
+    })
+    const read = () => attribute(held, hbk, pkcs11.CKA_VALUE)
+    return outcomesOf(Object.fromEntries([['read', read], ...attempts]), () => ({}) as Keys)
   },
   replaceKey(held, { domain, label, values }) {
     const kind = label.includes('dk.') ? 'domainKeys' : 'macKeys'

@@ -1,8 +1,9 @@
 /** What a deployment needs besides its domains: the HBK that seals access keys, the account, its user `admin`, a first access key. */
-import { hash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import type { Clock } from '../../base/clock.ts'
 import type { HsmPool } from '../../hsm/pool/pool.ts'
+import { createBackingKey } from '../../keyring/backing-keys.ts'
 import { Identities } from '../../keyring/identities.ts'
 import { Secrets } from '../../keyring/secrets.ts'
 import { kidOf } from '../../model/key-id.ts'
@@ -24,7 +25,7 @@ export interface FirstIdentityParts {
 
 export async function ensureFirstIdentity(parts: FirstIdentityParts): Promise<void> {
   const { store, clock, account, pool, credentialsPath, say } = parts
-  const daemonKey = await ensureDaemonKey(store, pool)
+  const daemonKey = await ensureDaemonKey(store, clock, pool)
   const identities = new Identities({ store, secrets: new Secrets(pool, daemonKey), clock })
   if (!(await store.reader.accountExists(account))) await store.transaction(tx => tx.insertAccount(account, clock()))
   const known = await identities.list(account)
@@ -48,13 +49,12 @@ export async function ensureFirstIdentity(parts: FirstIdentityParts): Promise<vo
   say(`account ${account}: made access key ${accessKeyId} of ${FIRST_USER}, its secret is in ${credentialsPath}`)
 }
 
-async function ensureDaemonKey(store: Store, pool: HsmPool): Promise<DaemonKey> {
+async function ensureDaemonKey(store: Store, clock: Clock, pool: HsmPool): Promise<DaemonKey> {
   const known = await store.reader.findDaemonKey(IDENTITY_PURPOSE)
   if (known !== undefined) return known
   const kid = kidOf(randomUUID())
   const request = { account: 'strongroom', kid, keySpec: 'SYMMETRIC_DEFAULT', keyUsage: 'IDENTITY' }
-  const { record } = await pool.call('createBackingKey', request)
-  const ekt = { digest: hash('sha256', record, 'buffer'), record: Buffer.from(record) }
+  const { ekt } = await createBackingKey({ store, clock }, pool, request)
   const made: DaemonKey = { purpose: IDENTITY_PURPOSE, region: pool.region, kid, ekt }
   await store.transaction(tx => tx.insertDaemonKey(made))
   return made

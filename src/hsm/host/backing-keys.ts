@@ -25,7 +25,17 @@ import type { MessageCiphers } from './ciphers/message-ciphers.ts'
 import { type Attributes, attributes, type Cryptoki, type ObjectHandle, type SessionHandle } from './cryptoki.ts'
 import type { DomainKeys } from './domain-keys.ts'
 import { generateHbk, type HbkKind, type HbkObject, hbkTemplate, kindOf } from './hbk-kinds.ts'
-import { generatePair, type PairKind, type PrivateRight, pairKindOf, pairMid, privateTemplate, publicJwk, spkiDigestOf, spkiOf } from './key-pairs.ts'
+import {
+  generatePair,
+  type PairKind,
+  type PrivateRight,
+  pairKindOf,
+  pairMid,
+  privateTemplate,
+  publicJwk,
+  spkiDigestOf,
+  spkiOf,
+} from './key-pairs.ts'
 import { isResident, type ResidentKeys } from './resident-keys.ts'
 import type { Sessions } from './sessions.ts'
 
@@ -159,7 +169,8 @@ export class BackingKeys {
   /** An HBK that MACs are made with. Throws HsmFault `key` for an EKT of any other kind. */
   forMac(reference: EktReference): Hbk {
     const hbk = this.#get(reference)
-    if (hbk.purpose !== undefined || hbk.pair !== undefined) throw new HsmFault('key', 'the EKT is not for this purpose')
+    if (hbk.purpose !== undefined || hbk.pair !== undefined)
+      throw new HsmFault('key', 'the EKT is not for this purpose')
     return hbk
   }
 

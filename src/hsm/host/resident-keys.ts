@@ -53,8 +53,14 @@ export class ResidentKeys {
     // Never another object under a CKA_ID that is in use, and never that object itself: its HBK is another record's.
     if (this.#objectsUnder(session, ckaId).length > 0) throw new HsmFault('key', 'the CKA_ID is taken in this token')
     const handle = this.#generate(session, ckaId, object)
-    const commitment = this.#commit(session, handle, identity)
-    return { kind: 'resident', ckaId, serials: [this.#serial], commitment }
+    try {
+      const commitment = this.#commit(session, handle, identity)
+      return { kind: 'resident', ckaId, serials: [this.#serial], commitment }
+    } catch (error) {
+      // The one object that is known to be nobody's: this command has just made it.
+      this.#cryptoki.C_DestroyObject(session, handle)
+      throw error
+    }
   }
 
   /** The one object that a verified record names. Throws HsmFault `key` for none, for several, and for another HBK. */

@@ -3,8 +3,8 @@
  * OAEP with a hash, it does raw RSA and the padding is taken off here.
  */
 import pkcs11 from 'pkcs11js'
-import type { Hash } from '../../model/algorithms.ts'
 import { wipe } from '../../base/bytes.ts'
+import type { Hash } from '../../model/algorithms.ts'
 import { invalidCiphertext } from './ciphers/message-cipher.ts'
 import { ckrCode, faultOfUntrustedData } from './ckr.ts'
 import type { Cryptoki, ObjectHandle, SessionHandle } from './cryptoki.ts'

@@ -86,6 +86,13 @@ export class HsmPool {
     return this.#settings.resident ?? false
   }
 
+  /** The tokens that have told their serial so far, and whether each can be given a command now. */
+  get tokens(): readonly { readonly serial: string; readonly label: string; readonly serving: boolean }[] {
+    return this.#members.flatMap(({ profile, label, state }) =>
+      profile === undefined ? [] : [{ serial: profile.serial, label, serving: state === 'healthy' }],
+    )
+  }
+
   get members(): readonly Pick<Member, 'label' | 'state' | 'pid' | 'inFlight' | 'profile' | 'restarts'>[] {
     return this.#members
   }

@@ -1,8 +1,8 @@
 /** What Sign and Verify share: their input, and the key they need. */
 import { blob, oneOf, optional } from '../../base/schema.ts'
+import type { MessageType, ToSign } from '../../keyring/key-pairs.ts'
 import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../../model/algorithms.ts'
 import type { KmsKey } from '../../model/key.ts'
-import type { MessageType, ToSign } from '../../keyring/key-pairs.ts'
 import type { KeyRequirement } from '../access.ts'
 import { requireAlgorithm } from '../algorithm.ts'
 import { dryRun, grantTokens, keyId } from '../shapes.ts'

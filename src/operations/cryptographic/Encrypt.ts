@@ -1,4 +1,5 @@
 import { structure } from '../../base/schema.ts'
+import { isOaep } from '../../model/algorithms.ts'
 import { EMPTY_CONTEXT } from '../../model/encryption-context.ts'
 import { defineOperation } from '../operation.ts'
 import {
@@ -10,7 +11,7 @@ import {
   plaintext,
   refuseUnsupported,
 } from '../shapes.ts'
-import { encryptionAlgorithmOf } from './encryption-algorithm.ts'
+import { encryptionAlgorithmOf, refuseContext } from './encryption-algorithm.ts'
 
 /** Encrypt encrypts up to 4,096 bytes directly under a KMS key. */
 export const Encrypt = defineOperation({
@@ -36,6 +37,11 @@ export const Encrypt = defineOperation({
 
   async run({ key, input, keyring }) {
     const algorithm = encryptionAlgorithmOf(key, input.EncryptionAlgorithm)
+    if (isOaep(algorithm)) {
+      refuseContext(key, input.EncryptionContext)
+      const blob = await keyring.pairs.encrypt(key, algorithm, input.Plaintext)
+      return { CiphertextBlob: blob, KeyId: key.arn, EncryptionAlgorithm: algorithm }
+    }
     const { blob } = await keyring.encrypt(key, input.Plaintext, input.EncryptionContext ?? EMPTY_CONTEXT)
     return { CiphertextBlob: blob, KeyId: key.arn, EncryptionAlgorithm: algorithm }
   },

@@ -5,10 +5,12 @@ import type { Database } from '../dialects/database.ts'
 import { StoreUnusable } from '../faults.ts'
 import type { Tables } from '../sql/tables.ts'
 import { createFirstTables } from './0001-first-tables.ts'
+import { createResidentObjects } from './0005-resident-objects.ts'
 import { addPublicKeys } from './0008-public-keys.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
+  '0005-resident-objects': createResidentObjects,
   '0008-public-keys': addPublicKeys,
 } as const
 

@@ -145,7 +145,12 @@ const selectKey = buildOnce((db, region: string, account: string, keyId: string)
     )
     .select(['keys.id', 'keys.spec', 'keys.usage', 'keys.origin', 'keys.state', 'keys.description', 'keys.policy'])
     .select(['keys.created_at_ms', 'keys.deletion_at_ms', 'keys.generation'])
-    .select(['materials.id as material_id', 'materials.state as material_state', 'materials.ekt', 'materials.public_key'])
+    .select([
+      'materials.id as material_id',
+      'materials.state as material_state',
+      'materials.ekt',
+      'materials.public_key',
+    ])
     .select('materials.created_at_ms as material_created_at_ms')
     .where('keys.region', '=', region)
     .where('keys.account', '=', account)

@@ -1,12 +1,13 @@
 /** The reads of all aggregates over one handle. */
 import type { AccessKey, Identity } from '../../model/identity.ts'
 import type { Alias, KmsKey, Tag } from '../../model/key.ts'
-import type { AccessKeyOwner, DaemonKey, Domain, Page, Reader, Scope } from '../store.ts'
+import type { AccessKeyOwner, DaemonKey, Domain, DoomedObject, Page, Reader, ResidentObject, Scope } from '../store.ts'
 import * as accessKeys from './access-keys.ts'
 import * as aliases from './aliases.ts'
 import * as domains from './domains.ts'
 import * as identities from './identities.ts'
 import * as keys from './keys.ts'
+import * as residents from './resident-objects.ts'
 import type { Handle } from './tables.ts'
 import * as tags from './tags.ts'
 
@@ -75,5 +76,17 @@ export class SqlReader implements Reader {
 
   findDaemonKey(purpose: string): Promise<DaemonKey | undefined> {
     return domains.findDaemonKey(this.db, purpose)
+  }
+
+  listResidentObjects(region: string): Promise<ResidentObject[]> {
+    return residents.listResidentObjects(this.db, region)
+  }
+
+  countResidentObjects(region: string): Promise<Map<string, number>> {
+    return residents.countResidentObjects(this.db, region)
+  }
+
+  listDoomedObjects(): Promise<DoomedObject[]> {
+    return residents.listDoomedObjects(this.db)
   }
 }

@@ -3,7 +3,7 @@ import type { ColumnType, Kysely } from 'kysely'
 import type { IdentityKind } from '../../model/identity.ts'
 import type { KeyMaterial, KeyOrigin, KeyState } from '../../model/key.ts'
 import type { KeySpec, KeyUsage } from '../../model/key-specs.ts'
-import type { Domain, DomainKeyVersion, EnrolledToken } from '../store.ts'
+import type { Domain, DomainKeyVersion, EnrolledToken, ResidentObject } from '../store.ts'
 
 /** SQLite hands bytes out as Uint8Array; PostgreSQL's driver as Buffer, which is one. */
 type Bytes = ColumnType<Uint8Array, Buffer, Buffer>
@@ -73,6 +73,16 @@ export interface Tables {
     updated_at_ms: number
   }
   tags: { region: string; account: string; key_id: string; tag_key: string; tag_value: string }
+
+  resident_objects: {
+    region: string
+    serial: string
+    cka_id: Bytes
+    state: ResidentObject['state']
+    created_at_ms: number
+    /** The record of an object that is to be destroyed. */
+    ekt: ColumnType<Uint8Array | null, Buffer | null, Buffer>
+  }
 
   tombstones: { table_name: string; primary_key: string; deleted_at_ms: number }
 }

@@ -1,7 +1,7 @@
 /** The writes of all aggregates in one transaction, which also notes what memory must forget afterwards. */
 import type { AccessKey, Identity } from '../../model/identity.ts'
 import type { Alias, KmsKey, Tag } from '../../model/key.ts'
-import type { DaemonKey, Domain, Transaction } from '../store.ts'
+import type { DaemonKey, Domain, ResidentObject, Transaction } from '../store.ts'
 import { scopedName, type Touched } from '../touched.ts'
 import * as accessKeys from './access-keys.ts'
 import * as aliases from './aliases.ts'
@@ -9,6 +9,7 @@ import * as domains from './domains.ts'
 import * as identities from './identities.ts'
 import * as keys from './keys.ts'
 import { SqlReader } from './reader.ts'
+import * as residents from './resident-objects.ts'
 import type { Handle } from './tables.ts'
 import * as tags from './tags.ts'
 
@@ -20,9 +21,10 @@ export class SqlTransaction extends SqlReader implements Transaction {
     this.#touched = touched
   }
 
-  insertKey(key: KmsKey): Promise<void> {
+  async insertKey(key: KmsKey): Promise<void> {
     this.#touched.keys.add(scopedName(key, key.id))
-    return keys.insertKey(this.db, key)
+    await keys.insertKey(this.db, key)
+    for (const { ekt } of key.materials.values()) await residents.recordResident(this.db, key.region, ekt)
   }
 
   updateKey(key: KmsKey): Promise<void> {
@@ -36,6 +38,7 @@ export class SqlTransaction extends SqlReader implements Transaction {
       this.#touched.aliases.add(scopedName(key, name))
     }
     await keys.deleteKey(this.db, key, nowMs)
+    for (const { ekt } of key.materials.values()) await residents.doomResident(this.db, key.region, ekt, nowMs)
   }
 
   insertAlias(alias: Alias): Promise<void> {
@@ -103,7 +106,16 @@ export class SqlTransaction extends SqlReader implements Transaction {
     return domains.putDomain(this.db, domain)
   }
 
-  insertDaemonKey(key: DaemonKey): Promise<void> {
-    return domains.insertDaemonKey(this.db, key)
+  async insertDaemonKey(key: DaemonKey): Promise<void> {
+    await domains.insertDaemonKey(this.db, key)
+    await residents.recordResident(this.db, key.region, key.ekt)
+  }
+
+  insertResidentObject(object: ResidentObject): Promise<void> {
+    return residents.insertResidentObject(this.db, object)
+  }
+
+  deleteResidentObject(object: ResidentObject): Promise<void> {
+    return residents.deleteResidentObject(this.db, object)
   }
 }

@@ -1,0 +1,105 @@
+/**
+ * HBKs that stay in the token that made them. What is in a token cannot be in one transaction with the store, so the order
+ * keeps what is acknowledged usable (security.md 4.2): a row `creating` with the CKA_ID, the object, then the record with
+ * the row `ready`, then the answer. A crash in between leaves an object that no record names and no key uses; it is
+ * reported (resident-report.ts), and an operator decides. Deletion goes the other way and is repeated until confirmed (4.4).
+ */
+import { hash, randomBytes } from 'node:crypto'
+import type { Clock } from '../base/clock.ts'
+import { residentCkaId } from '../formats/resident-key.ts'
+import type { Args } from '../hsm/contract/commands.ts'
+import { HsmFault } from '../hsm/contract/fault.ts'
+import { type HsmPool, PoolUnavailable } from '../hsm/pool/pool.ts'
+import { KmsError } from '../model/errors.ts'
+import type { Ekt } from '../model/key.ts'
+import type { DoomedObject, ResidentObject, Store } from '../store/store.ts'
+
+const RANDOM_BYTES = 15
+
+export interface ResidentParts {
+  readonly store: Store
+  readonly clock: Clock
+}
+
+/**
+ * Makes an HBK in the token with the fewest, and in another one when that is full or fails. The row of its object is
+ * `creating` until the record that is returned is stored. Throws KmsError LimitExceededException when all tokens are full,
+ * and what the pool throws.
+ */
+export async function createResidentKey(
+  parts: ResidentParts,
+  pool: HsmPool,
+  request: Args<'createBackingKey'>,
+): Promise<{ ekt: Ekt; mid: Buffer }> {
+  const tried = new Map<string, Error>()
+  for (;;) {
+    const serial = await roomiest(parts.store, pool, tried)
+    if (serial === undefined) throw explain(pool, [...tried.values()])
+    try {
+      return await createIn(parts, pool, serial, request)
+    } catch (error) {
+      if (!(error instanceof TokenFull || error instanceof PoolUnavailable)) throw error
+      tried.set(serial, error)
+    }
+  }
+}
+
+/**
+ * Has the token destroy an object that no record names any more, and forgets it. False when the token cannot be asked now.
+ * Throws what the pool throws.
+ */
+export async function destroyResidentKey(store: Store, pool: HsmPool, object: DoomedObject): Promise<boolean> {
+  if (!pool.tokens.some(({ serial, serving }) => serving && serial === object.serial)) return false
+  await pool.call('destroyResidentKey', { ekt: object.ekt }, [object.serial])
+  await store.transaction(tx => tx.deleteResidentObject(object))
+  return true
+}
+
+class TokenFull extends Error {
+  override readonly name = 'TokenFull'
+}
+
+async function createIn(
+  { store, clock }: ResidentParts,
+  pool: HsmPool,
+  serial: string,
+  request: Args<'createBackingKey'>,
+): Promise<{ ekt: Ekt; mid: Buffer }> {
+  const ckaId = residentCkaId(request.kid, randomBytes(RANDOM_BYTES))
+  const object: ResidentObject = { region: pool.region, serial, ckaId, state: 'creating', createdAtMs: clock() }
+  await store.transaction(tx => tx.insertResidentObject(object))
+  try {
+    const { full, record, mid } = await pool.call('createResidentKey', { ...request, ckaId }, [serial])
+    if (full) throw new TokenFull(`token ${serial} has no room for another key`)
+    const ekt = { digest: hash('sha256', record, 'buffer'), record: Buffer.from(record), holders: [serial] }
+    return { ekt, mid: Buffer.from(mid) }
+  } catch (error) {
+    // The host has answered: there is no object. Without an answer there may be one, and the row says where from.
+    if (error instanceof TokenFull || error instanceof HsmFault)
+      await store.transaction(tx => tx.deleteResidentObject(object))
+    throw error
+  }
+}
+
+/** Of the tokens not tried yet, the one with the fewest objects; one that does not serve only when none does. */
+async function roomiest(store: Store, pool: HsmPool, tried: ReadonlyMap<string, Error>): Promise<string | undefined> {
+  const counts = await store.reader.countResidentObjects(pool.region)
+  const left = pool.tokens.filter(({ serial }) => !tried.has(serial))
+  const rank = (token: (typeof left)[number]) => [token.serving ? 0 : 1, counts.get(token.serial) ?? 0] as const
+  const [best] = left.toSorted((a, b) => {
+    const [first, second] = [rank(a), rank(b)]
+    return first[0] - second[0] || first[1] - second[1]
+  })
+  // A token that is down is waited for once, not one after the other.
+  if (best === undefined || (!best.serving && tried.size > 0)) return undefined
+  return best.serial
+}
+
+function explain({ region }: HsmPool, reasons: readonly Error[]): Error {
+  if (reasons.some(reason => reason instanceof TokenFull)) {
+    return new KmsError('LimitExceededException', 'The HSMs of the region have no room for another key.', {
+      detail: reasons.map(({ message }) => message).join('; '),
+    })
+  }
+  return reasons.at(-1) ?? new PoolUnavailable(`no token of region ${region} can serve`)
+}

@@ -1,0 +1,23 @@
+/** What the operations that make data key pairs share: their input. */
+import { oneOf } from '../../base/schema.ts'
+import { KmsError } from '../../model/errors.ts'
+import { DATA_KEY_PAIR_SPECS, type DataKeyPairSpec } from '../../model/key-specs.ts'
+import { dryRun, encryptionContext, grantTokens, keyId, refuseUnsupported } from '../shapes.ts'
+
+export const dataKeyPairInput = {
+  KeyId: keyId,
+  KeyPairSpec: oneOf(DATA_KEY_PAIR_SPECS),
+  EncryptionContext: encryptionContext,
+  GrantTokens: grantTokens,
+  DryRun: dryRun,
+}
+
+/** Throws KmsError UnsupportedOperationException. */
+export function checkDataKeyPairInput(
+  input: { readonly KeyPairSpec: DataKeyPairSpec } & Parameters<typeof refuseUnsupported>[0],
+): void {
+  if (input.KeyPairSpec === 'SM2') {
+    throw new KmsError('UnsupportedOperationException', 'Data key pairs of KeyPairSpec SM2 are not supported.')
+  }
+  refuseUnsupported(input)
+}
