@@ -21,6 +21,7 @@ import { Access } from './operations/access.ts'
 import { openStore } from './store/open-store.ts'
 import { CHECK_TICK_MS, ResidentCheck } from './tasks/check-resident-keys.ts'
 import { DeletionJob } from './tasks/delete-due-keys.ts'
+import { rotateDueKeys } from './tasks/rotate-due-keys.ts'
 import { schedule } from './tasks/schedule.ts'
 import { createLogger, type Logger } from './telemetry/logger.ts'
 import { Metrics } from './telemetry/metrics.ts'
@@ -34,6 +35,8 @@ export interface Daemon extends AsyncDisposable {
   whenReady(timeoutMs: number): Promise<void>
   /** Deletes the keys that are due now, as the job does by itself. */
   deleteDueKeys(): Promise<number>
+  /** Rotates the keys that are due now, as the job does by itself. */
+  rotateDueKeys(): Promise<number>
 }
 
 const DRAIN_MS = 10_000
@@ -67,6 +70,9 @@ export async function compose(
   const deletion = new DeletionJob({ store, keyring, clock, logger, metrics })
   const job = schedule('delete due keys', configuration.jobs.deletionIntervalMs, () => deletion.run(), logger)
   parts.defer(() => job.stop())
+  const rotate = () => rotateDueKeys({ store, keyring, clock, logger, metrics })
+  const rotation = schedule('rotate due keys', configuration.jobs.rotationIntervalMs, rotate, logger)
+  parts.defer(() => rotation.stop())
   const residents = new ResidentCheck({ store, pools, clock, logger, metrics })
   const check = schedule('check resident keys', CHECK_TICK_MS, () => residents.run(), logger)
   parts.defer(() => check.stop())
@@ -92,6 +98,7 @@ export async function compose(
       await Promise.all([...pools.values()].map(pool => pool.whenReady(timeoutMs)))
     },
     deleteDueKeys: () => deletion.run(),
+    rotateDueKeys: rotate,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }

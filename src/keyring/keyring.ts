@@ -20,6 +20,18 @@ import { kmsErrorOf } from './faults.ts'
 import { KeyPairs, spkiOf } from './key-pairs.ts'
 import { destroyResidentKey } from './resident-keys.ts'
 
+/** What new material of a key is made for. */
+export function rotationRequest({ account, kid, spec, usage }: KmsKey): MaterialRequest {
+  return { account, kid, keySpec: spec, keyUsage: usage }
+}
+
+interface MaterialRequest {
+  readonly account: string
+  readonly kid: Buffer
+  readonly keySpec: KeySpec
+  readonly keyUsage: KeyUsage
+}
+
 export class Keyring {
   /** What is done with key pairs. */
   readonly pairs: KeyPairs
@@ -35,12 +47,8 @@ export class Keyring {
     this.pairs = new KeyPairs((region, name, args) => this.#call(region, name, args))
   }
 
-  /** Generates the first HBK of a new key. The caller stores it with the key, or it is of no use to anybody. */
-  async createMaterial(
-    region: string,
-    request: { account: string; kid: Buffer; keySpec: KeySpec; keyUsage: KeyUsage },
-    nowMs: number,
-  ): Promise<KeyMaterial> {
+  /** Generates an HBK for a key. The caller stores it with the key, or it is of no use to anybody. */
+  async createMaterial(region: string, request: MaterialRequest, nowMs: number): Promise<KeyMaterial> {
     const parts = { store: this.#store, clock: this.#clock }
     const { ekt, mid, publicKey } = await this.#translated(createBackingKey(parts, this.#poolOf(region), request))
     return { id: mid.toString('hex'), state: 'CURRENT', createdAtMs: nowMs, ekt, publicKey }

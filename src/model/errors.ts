@@ -16,6 +16,7 @@ interface ErrorKind {
 export const catalogue = {
   AccessDeniedException: { status: 400, meaning: 'The caller may not do this.', capitalMessage: true },
   AlreadyExistsException: { status: 400, meaning: 'The name is taken.' },
+  ConflictException: { status: 400, meaning: 'Another change of the key is going on, or about to.' },
   DependencyTimeoutException: {
     status: 503,
     meaning: 'A part that the request needs did not answer in time; try again.',

@@ -6,10 +6,11 @@ import * as cryptographic from './cryptographic/index.ts'
 import * as keys from './keys/index.ts'
 import * as macs from './macs/index.ts'
 import type { Operation } from './operation.ts'
+import * as rotation from './rotation/index.ts'
 import * as tags from './tags/index.ts'
 
 export const registry: ReadonlyMap<OperationName, Operation> = new Map(
-  [cryptographic, asymmetric, macs, keys, aliases, tags]
+  [cryptographic, asymmetric, macs, keys, rotation, aliases, tags]
     .flatMap(group => Object.values<Operation>(group))
     .map(operation => [operation.name, operation]),
 )

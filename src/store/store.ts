@@ -58,6 +58,8 @@ export interface Reader {
   findKey(scope: Scope, keyId: string): Promise<KmsKey | undefined>
   /** Key ids in ascending order. */
   listKeyIds(scope: Scope, page: Page): Promise<string[]>
+  /** Enabled keys of every account and region whose rotation is due, the longest overdue first. */
+  listKeysDueForRotation(nowMs: number, limit: number): Promise<KmsKey[]>
   /** Keys of every account and region whose deletion is due, the longest overdue first. */
   listKeysDueForDeletion(nowMs: number, limit: number): Promise<KmsKey[]>
   countKeys(scope: Scope): Promise<number>
@@ -118,7 +120,9 @@ export interface DaemonKey {
 export interface Transaction extends Reader {
   /** Resident HBKs become `ready` with it; their objects must have been inserted as `creating`. */
   insertKey(key: KmsKey): Promise<void>
-  /** Writes state, description, policy and deletion date; `generation` must be one above the stored one, or it throws. */
+  /** Writes the key as `updateKey` does and makes `material` its current one; the materials before it stay. */
+  rotateKey(key: KmsKey, material: KeyMaterial): Promise<void>
+  /** Writes state, description, policy, deletion date and rotation; `generation` must be one above the stored one, or it throws. */
   updateKey(key: KmsKey): Promise<void>
   /** Removes the key, its EKT records, aliases and tags, and leaves a tombstone; resident HBKs are then to be destroyed. */
   deleteKey(key: KmsKey, nowMs: number): Promise<void>

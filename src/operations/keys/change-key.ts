@@ -3,7 +3,7 @@ import { KmsError } from '../../model/errors.ts'
 import { type KeyState, type KmsKey, requireState } from '../../model/key.ts'
 import type { Store } from '../../store/store.ts'
 
-type Change = Partial<Pick<KmsKey, 'state' | 'description' | 'deletionAtMs'>>
+type Change = Partial<Pick<KmsKey, 'state' | 'description' | 'deletionAtMs' | 'rotation'>>
 
 /** Throws KmsError when the key has gone or has left the allowed states meanwhile. */
 export async function changeKey(

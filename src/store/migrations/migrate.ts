@@ -7,11 +7,13 @@ import type { Tables } from '../sql/tables.ts'
 import { createFirstTables } from './0001-first-tables.ts'
 import { createResidentObjects } from './0005-resident-objects.ts'
 import { addPublicKeys } from './0008-public-keys.ts'
+import { addKeyRotation } from './0009-key-rotation.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
   '0005-resident-objects': createResidentObjects,
   '0008-public-keys': addPublicKeys,
+  '0009-key-rotation': addKeyRotation,
 } as const
 
 const MIGRATION_TABLE = 'migrations'

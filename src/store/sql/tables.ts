@@ -52,6 +52,8 @@ export interface Tables {
     policy: string
     created_at_ms: number
     deletion_at_ms: number | null
+    rotation_period_days: number | null
+    rotation_next_at_ms: number | null
     generation: number
   }
   materials: {
@@ -61,6 +63,7 @@ export interface Tables {
     id: string
     state: KeyMaterial['state']
     created_at_ms: number
+    rotation_type: KeyMaterial['rotationType'] | null
     ekt: Bytes
     public_key: ColumnType<Uint8Array | null, Buffer | null, Buffer | null>
   }

@@ -1,6 +1,6 @@
 /** The writes of all aggregates in one transaction, which also notes what memory must forget afterwards. */
 import type { AccessKey, Identity } from '../../model/identity.ts'
-import type { Alias, KmsKey, Tag } from '../../model/key.ts'
+import type { Alias, KeyMaterial, KmsKey, Tag } from '../../model/key.ts'
 import type { DaemonKey, Domain, ResidentObject, Transaction } from '../store.ts'
 import { scopedName, type Touched } from '../touched.ts'
 import * as accessKeys from './access-keys.ts'
@@ -25,6 +25,12 @@ export class SqlTransaction extends SqlReader implements Transaction {
     this.#touched.keys.add(scopedName(key, key.id))
     await keys.insertKey(this.db, key)
     for (const { ekt } of key.materials.values()) await residents.recordResident(this.db, key.region, ekt)
+  }
+
+  async rotateKey(key: KmsKey, material: KeyMaterial): Promise<void> {
+    this.#touched.keys.add(scopedName(key, key.id))
+    await keys.rotateKey(this.db, key, material)
+    await residents.recordResident(this.db, key.region, material.ekt)
   }
 
   updateKey(key: KmsKey): Promise<void> {
