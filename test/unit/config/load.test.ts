@@ -38,7 +38,7 @@ describe('checkConfiguration', () => {
         maxWaitMs: 5_000,
         healthIntervalMs: 2_000,
       },
-      jobs: { deletionIntervalMs: 60_000 },
+      jobs: { deletionIntervalMs: 60_000, rotationIntervalMs: 60_000 },
     })
   })
 
