@@ -13,7 +13,7 @@ import { CONFIGURATION_DEFAULT } from '../src/cli/options.ts'
 import { configuration } from '../src/config/schema.ts'
 import { COMMAND_NAMES } from '../src/hsm/contract/commands.ts'
 import { FAULT_KINDS } from '../src/hsm/contract/fault.ts'
-import { MEMBER_STATES } from '../src/hsm/pool/member.ts'
+import { TOKEN_STATES } from '../src/hsm/pool/circuit.ts'
 import { catalogue, type ErrorCode, errorKind } from '../src/model/errors.ts'
 import { KEY_SPECS, specFacts } from '../src/model/key-specs.ts'
 import { OPERATION_NAMES, type OperationName } from '../src/model/operations.ts'
@@ -103,6 +103,7 @@ function typeOf(schema: JsonSchema): string {
 
 function defaultOf(schema: JsonSchema, section: boolean): string[] {
   if (section || schema.default === undefined) return []
+  if (schema.default === '') return ['default empty']
   return [`default ${typeof schema.default === 'object' ? JSON.stringify(schema.default) : schema.default}`]
 }
 
@@ -363,13 +364,13 @@ function metricsPage(): string {
         [code('operation'), 'an operation of the KMS API, or `unknown`'],
         [
           code('outcome'),
-          '`ok`, or an error code of [errors.md](errors.md); of `strongroom_request_duration_seconds` `ok`, `refused` or `failed`',
+          '`ok`, or an error code of [errors.md](errors.md); of `strongroom_request_duration_seconds` `ok`, `refused` or `failed`; of `strongroom_hsm_probes_total` `passed` or `failed`',
         ],
         [code('region'), 'a configured region'],
         [code('token'), "a configured token: its URI's `token`, or else its `serial`, or else its place in the list"],
         [code('command'), COMMAND_NAMES.map(code).join(', ')],
         [code('kind'), FAULT_KINDS.map(code).join(', ')],
-        [code('state'), MEMBER_STATES.map(code).join(', ')],
+        [code('state'), TOKEN_STATES.map(code).join(', ')],
       ],
     ),
     '## Of the process and its runtime',

@@ -9,12 +9,14 @@ import { fileURLToPath } from 'node:url'
 import { stringify } from 'yaml'
 import { makeSoftTokens } from '../softhsm/tokens.ts'
 import { checkConfiguration } from '../src/config/load.ts'
+import type { TokenLocation } from '../src/hsm/contract/host-configuration.ts'
 import type { ReadyMessage } from '../src/main.ts'
 
 const CLI = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 const NODE_OPTIONS = ['--disable-warning=ExperimentalWarning']
 const CONFIGURATION_FILE = 'strongroom.yaml'
 const READY_MS = 60_000
+const STDERR = 2
 
 export interface InstancePlan {
   /** The state folder; tokens and configuration are made in it. */
@@ -26,6 +28,10 @@ export interface InstancePlan {
   readonly account?: string | undefined
   /** More of the configuration, as a file would have it. */
   readonly settings?: Readonly<Record<string, unknown>>
+  /** Puts something before a token that was made: the configuration names what this returns. */
+  readonly through?: (location: TokenLocation, label: string) => TokenLocation
+  /** The file descriptor for what `init` has to say; stderr by default. */
+  readonly log?: number
 }
 
 export interface Credentials {
@@ -40,8 +46,10 @@ export async function prepareInstance(plan: InstancePlan, signal: AbortSignal): 
   const labels = plan.regions.map(region =>
     Array.from({ length: plan.tokensPerRegion }, (_, at) => `${region}-${at + 1}`),
   )
-  const { locations, officerPinFile } = await makeSoftTokens(join(plan.dir, 'hsm'), labels.flat())
+  const { locations: made, officerPinFile } = await makeSoftTokens(join(plan.dir, 'hsm'), labels.flat())
   if (!existsSync(path)) {
+    const { through = location => location } = plan
+    const locations = made.map((location, at) => through(location, labels.flat()[at]!))
     const regions = plan.regions.map((name, index) => ({
       name,
       tokens: locations.slice(index * plan.tokensPerRegion, (index + 1) * plan.tokensPerRegion),
@@ -58,7 +66,7 @@ export async function prepareInstance(plan: InstancePlan, signal: AbortSignal): 
     writeFileSync(path, stringify(document), { mode: 0o600 })
   }
   signal.throwIfAborted()
-  await run(['init', '--config', path, '--so-pin-file', officerPinFile], signal)
+  await run(['init', '--config', path, '--so-pin-file', officerPinFile], plan.log ?? STDERR, signal)
   return path
 }
 
@@ -76,14 +84,18 @@ export interface RunningDaemon extends ReadyMessage {
 }
 
 /**
- * Starts the daemon and waits until it can serve. Its logs go to this process' stderr. `signal` tells it to stop, at any
+ * Starts the daemon and waits until it can serve. Its logs go to `log`, a file descriptor. `signal` tells it to stop, at any
  * time; what it was doing then is over when `ended` resolves, or when this throws.
  */
-export async function startDaemon(configurationPath: string, signal: AbortSignal): Promise<RunningDaemon> {
+export async function startDaemon(
+  configurationPath: string,
+  signal: AbortSignal,
+  log = STDERR,
+): Promise<RunningDaemon> {
   const child = fork(CLI, ['serve', '--config', configurationPath], {
     execArgv: NODE_OPTIONS,
     env: daemonEnvironment(),
-    stdio: ['ignore', 2, 2, 'ipc'],
+    stdio: ['ignore', log, log, 'ipc'],
     signal,
   })
   child.on('error', onlyAborted)
@@ -100,7 +112,7 @@ export async function startDaemon(configurationPath: string, signal: AbortSignal
       ready,
       late,
       ended.then(how => {
-        throw new Error(`the daemon ended (${how}) before it was ready; its messages are above`)
+        throw new Error(`the daemon ended (${how}) before it was ready; see its messages`)
       }),
     ])
     return { ...message, child, ended }
@@ -117,15 +129,15 @@ function daemonEnvironment(): NodeJS.ProcessEnv {
   return { PATH, LANG, TZ, HOME }
 }
 
-async function run(args: readonly string[], signal: AbortSignal): Promise<void> {
+async function run(args: readonly string[], log: number, signal: AbortSignal): Promise<void> {
   const child = spawn(process.execPath, [...NODE_OPTIONS, CLI, ...args], {
     env: daemonEnvironment(),
-    stdio: ['ignore', 2, 2],
+    stdio: ['ignore', log, log],
     signal,
   })
   child.on('error', onlyAborted)
   const code = await new Promise(resolve => child.once('exit', resolve))
-  if (code !== 0) throw new Error(`strongroom ${args[0]} failed; its messages are above`)
+  if (code !== 0) throw new Error(`strongroom ${args[0]} failed; see its messages`)
 }
 
 /** A child that was told to stop says so by an error, and then ends like any other. */

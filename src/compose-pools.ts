@@ -2,6 +2,7 @@
 import { parsePkcs11Uri } from './base/pkcs11-uri.ts'
 import type { Configuration } from './config/schema.ts'
 import type { DomainDescription, KeyVersion } from './hsm/contract/host-configuration.ts'
+import type { TokenSettings } from './hsm/pool/member.ts'
 import { HsmPool } from './hsm/pool/pool.ts'
 import type { Domain, Store } from './store/store.ts'
 import type { Logger } from './telemetry/logger.ts'
@@ -13,12 +14,12 @@ export class NotReady extends Error {
 }
 
 /** The domain of a region as a host is told of it. */
-export function describeDomain({ id, region, versions }: Domain): DomainDescription {
+export function describeDomain({ id, region, schemes, versions }: Domain): DomainDescription {
   const of = (kind: 'dk' | 'mac'): KeyVersion[] =>
     versions
       .filter(version => version.kind === kind)
       .map(({ version, forkId, checkValue }) => ({ version, forkId, checkValue }))
-  return { id, region, domainKeys: of('dk'), macKeys: of('mac') }
+  return { id, region, schemes, domainKeys: of('dk'), macKeys: of('mac') }
 }
 
 /** Starts the pool of one region. Throws {@link NotReady} when the region has no domain yet. */
@@ -29,15 +30,43 @@ export async function composePool(
 ): Promise<HsmPool> {
   const domain = await store.reader.findDomain(region.name)
   if (domain?.state !== 'ready') throw new NotReady(`region ${region.name} has no domain: run "strongroom init" first`)
-  const { cachedHbks, hbkLifetimeMs, maxCommands, maxWaitMs, healthIntervalMs } = configuration.hsm
-  const hosts = region.tokens.map((token, index) => {
-    const { token: label, serial } = parsePkcs11Uri(token.uri)
-    return {
-      label: label ?? serial ?? `token-${index + 1}`,
-      configuration: { token, domain: describeDomain(domain), cachedHbks, hbkLifetimeMs },
-    }
-  })
-  const resident = describeDomain(domain).domainKeys.length === 0
-  const bounds = { maxCommands, maxWaitMs, healthIntervalMs }
-  return new HsmPool({ region: region.name, hosts, resident, ...bounds }, { metrics, logger })
+  const { maxCommands, maxWaitMs, healthIntervalMs, deadlineFloorMs, recycleAfterCommands, recycleAfterMb } =
+    configuration.hsm
+  const limits = { maxCommands, maxWaitMs, healthIntervalMs, deadlineFloorMs, recycleAfterCommands, recycleAfterMb }
+  const description = describeDomain(domain)
+  const tokens = region.tokens.map((token, index) => tokenSettings(token, index, configuration.hsm, description))
+  const pool: HsmPool = new HsmPool(
+    {
+      ...{ region: region.name, tokens, resident: description.domainKeys.length === 0, ...limits },
+      async onStaleDomain() {
+        const row = await store.reader.findDomain(region.name)
+        if (row?.state === 'ready') void pool.useDomain(describeDomain(row)).catch(refused)
+      },
+    },
+    { metrics, logger },
+  )
+  const refused = (error: Error) =>
+    logger.error('hosts keep an old domain', { region: region.name, reason: error.message })
+  return pool
+}
+
+/** A host has its share of the token's sessions; one share more is kept for a host that takes another's place. */
+function tokenSettings(
+  { hosts, threads, ...location }: Configuration['regions'][number]['tokens'][number],
+  index: number,
+  { cachedHbks, hbkLifetimeMs, hostsPerToken, threadsPerHost, sessionsPerToken }: Configuration['hsm'],
+  domain: DomainDescription,
+): TokenSettings {
+  const { token: label, serial } = parsePkcs11Uri(location.uri)
+  const processes = hosts ?? hostsPerToken
+  const lanes = threads ?? threadsPerHost
+  return {
+    label: label ?? serial ?? `token-${index + 1}`,
+    hosts: processes,
+    configuration: {
+      ...{ token: location, domain, cachedHbks, hbkLifetimeMs, threads: lanes },
+      sessions: { limit: sessionsPerToken, shares: processes + 1 },
+      logsInAgain: processes === 1 && lanes === 1,
+    },
+  }
 }

@@ -43,7 +43,7 @@ async function serveUntilStopped(configurationPath: string): Promise<void> {
 }
 
 function announce({ endpoint, adminEndpoint, pools }: Daemon, logger: Logger): void {
-  const hsmHostPids = [...pools.values()].flatMap(pool => pool.members.flatMap(({ pid }) => pid ?? []))
+  const hsmHostPids = [...pools.values()].flatMap(pool => pool.members.flatMap(({ pids }) => pids))
   logger.info('ready', { endpoint, adminEndpoint, hsmHostPids })
   const message: ReadyMessage = { endpoint, adminEndpoint, hsmHostPids }
   process.send?.(message)

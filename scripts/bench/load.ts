@@ -1,11 +1,10 @@
 /**
- * Child process: the load generator. It shares the machine's cores with the server it measures, so a request is one
- * write of bytes made beforehand, and an answer is looked at only as far as needed to see that it is whole and a success.
+ * Child process: the load generator. Requests are made beforehand, and of an answer it is looked only whether it is a success.
  *
  * Closed loop: every connection has one request out at a time, and sends the next when the answer is there.
  */
-import { connect, type Socket } from 'node:net'
 import { answer } from './child.ts'
+import { Connection, isSuccess } from './connection.ts'
 import { type Credentials, httpPost, signedRequest } from './sigv4.ts'
 
 /** The requests of one operation, sent in turn. With `operation` they are KMS requests and signed. */
@@ -22,21 +21,18 @@ export interface Count {
   readonly seconds: number
 }
 
-const READ_BYTES = 16_384
 /** A signature is good for five minutes; it is renewed well before. */
 const SIGNATURE_LIFE_MS = 120_000
 /** No answer for this long ends the run. */
 const SILENCE_MS = 10_000
 const ERROR_EXCERPT_BYTES = 2_000
 
-const HEAD_END = Buffer.from('\r\n\r\n')
-const LAST_CHUNK = Buffer.from('\r\n0\r\n\r\n')
-const SUCCESS = Buffer.from('HTTP/1.1 200')
-
 let requests: Buffer[] = []
 let turn = 0
 let connections: Connection[] = []
 let renewal: NodeJS.Timeout | undefined
+
+const nextRequest = () => requests[turn++ % requests.length]!
 
 function sign({ host, port, path, bodies, kms }: Target): Buffer[] {
   const authority = `${host}:${port}`
@@ -46,72 +42,6 @@ function sign({ host, port, path, bodies, kms }: Target): Buffer[] {
     const headers = { host: authority, 'content-type': 'application/json', 'content-length': length }
     return httpPost(path, { ...headers, connection: 'keep-alive' }, body)
   })
-}
-
-class Connection {
-  readonly #socket: Socket
-  /** What has arrived of an answer that came in several reads. */
-  #partial: Buffer | undefined
-  #onAnswer: () => void = () => {}
-  #onFailure: (error: Error) => void = () => {}
-
-  /** Resolves when connected. */
-  static open(host: string, port: number): Promise<Connection> {
-    return new Promise((resolve, reject) => {
-      const connection: Connection = new Connection(host, port, () => resolve(connection))
-      connection.#onFailure = reject
-    })
-  }
-
-  private constructor(host: string, port: number, connected: () => void) {
-    // One buffer for all reads of a connection: an answer is never kept.
-    const onread = {
-      buffer: Buffer.allocUnsafe(READ_BYTES),
-      callback: (length: number, buffer: Uint8Array) => this.#read(buffer as Buffer, length),
-    }
-    this.#socket = connect({ host, port, noDelay: true, onread }, connected)
-    this.#socket.on('error', error => this.#onFailure(error))
-    this.#socket.on('close', () => this.#onFailure(new Error('the server closed the connection')))
-  }
-
-  listen(onAnswer: () => void, onFailure: (error: Error) => void): void {
-    this.#onAnswer = onAnswer
-    this.#onFailure = onFailure
-  }
-
-  send(): void {
-    this.#socket.write(requests[turn++ % requests.length]!)
-  }
-
-  close(): void {
-    this.listen(
-      () => {},
-      () => {},
-    )
-    this.#socket.destroy()
-  }
-
-  #read(buffer: Buffer, length: number): boolean {
-    const chunk = buffer.subarray(0, length)
-    const bytes = this.#partial === undefined ? chunk : Buffer.concat([this.#partial, chunk])
-    if (!isWhole(bytes)) {
-      this.#partial = Buffer.from(bytes)
-      return true
-    }
-    this.#partial = undefined
-    if (SUCCESS.compare(bytes, 0, SUCCESS.length) === 0) this.#onAnswer()
-    else this.#onFailure(new Error(`not a success:\n${bytes.toString('utf8', 0, ERROR_EXCERPT_BYTES)}`))
-    return true
-  }
-}
-
-/** Whether an HTTP answer has arrived in full. There is never more than one: the next request has not been sent. */
-function isWhole(bytes: Buffer): boolean {
-  const headEnd = bytes.indexOf(HEAD_END)
-  if (headEnd < 0) return false
-  const length = /\r\ncontent-length: *(\d+)/i.exec(bytes.toString('latin1', 0, headEnd))
-  if (length !== null) return bytes.length >= headEnd + HEAD_END.length + Number(length[1])
-  return bytes.subarray(-LAST_CHUNK.length).equals(LAST_CHUNK)
 }
 
 const answers = {
@@ -138,13 +68,17 @@ const answers = {
       seen = operations
     }, SILENCE_MS)
     for (const connection of connections) {
-      connection.listen(() => {
+      connection.listen(bytes => {
+        if (!isSuccess(bytes)) {
+          reject(new Error(`not a success:\n${bytes.toString('utf8', 0, ERROR_EXCERPT_BYTES)}`))
+          return
+        }
         operations += 1
         const now = performance.now()
-        if (now < endsAt) connection.send()
+        if (now < endsAt) connection.send(nextRequest())
         else if (--busy === 0) resolve({ operations, seconds: (now - startedAt) / 1_000 })
       }, reject)
-      connection.send()
+      connection.send(nextRequest())
     }
     return promise.finally(() => clearInterval(silence))
   },

@@ -10,7 +10,7 @@ import type { ResidentReport } from '../keyring/resident-report.ts'
 import { KmsError } from '../model/errors.ts'
 import { type AccessKey, FULL_ACCESS_POLICY_NAME, type Identity } from '../model/identity.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import { readinessOf } from './health.ts'
+import { statusOf } from './health.ts'
 
 const BODY_MAX = '64kb'
 const account = z.string().regex(/^\d{12}$/, 'must have 12 digits')
@@ -30,10 +30,14 @@ const shapes = {
   'access-key/delete': ofAccessKey,
   status: z.strictObject({}),
   'resident-keys': z.strictObject({}),
+  'hsm/unlock': z.strictObject({ region: z.string().max(64), hsm: z.string().max(64) }),
 } as const
 
 /** Requests that change nothing, and leave no line in the log. */
 const READ_ONLY: ReadonlySet<keyof typeof shapes> = new Set(['status', 'resident-keys'])
+
+/** What the operator asked for cannot be done; the message says why. */
+class RequestRefused extends Error {}
 
 export type AdminRequestName = keyof typeof shapes
 export type AdminRequest<N extends AdminRequestName> = z.infer<(typeof shapes)[N]>
@@ -70,7 +74,13 @@ export function createAdminSocket({
       return {}
     },
     'resident-keys': async () => (await residents.report()).map(({ unmade: _, ...report }) => report),
-    status: async () => ({ pid: process.pid, ...readinessOf(pools.values()) }),
+    status: async () => ({ pid: process.pid, ...statusOf(pools.values()) }),
+    'hsm/unlock': async ({ region, hsm }) => {
+      const pool = pools.get(region)
+      if (pool === undefined) throw new RequestRefused(`no region ${region} is served`)
+      if (!pool.unlock(hsm)) throw new RequestRefused(`region ${region} has no HSM ${hsm} whose PIN was refused`)
+      return { region, hsm }
+    },
   }
 
   const handler =
@@ -102,7 +112,7 @@ export function createAdminSocket({
 
 /** What an operator may be told of an error; undefined for faults of our own. */
 function refusalOf(error: unknown): string | undefined {
-  if (error instanceof IdentityRefused) return error.message
+  if (error instanceof IdentityRefused || error instanceof RequestRefused) return error.message
   if (error instanceof KmsError && error.code !== 'KMSInternalException') return error.message
   if (error instanceof z.ZodError)
     return error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ')

@@ -1,20 +1,36 @@
 /** Whether the daemon lives, and whether it can serve: every region has a token that can. */
+import type { MemberStatus } from '../hsm/pool/member.ts'
 import type { HsmPool } from '../hsm/pool/pool.ts'
+
+interface Region<Hsm> {
+  readonly region: string
+  readonly ready: boolean
+  readonly hsms: readonly Hsm[]
+}
 
 export interface Readiness {
   readonly ready: boolean
-  readonly regions: readonly {
-    readonly region: string
-    readonly ready: boolean
-    readonly hsms: readonly { readonly hsm: string; readonly state: string }[]
-  }[]
+  readonly regions: readonly Region<{ readonly hsm: string; readonly state: string }>[]
+}
+
+/** The same with all that an operator asks for. */
+export interface HsmStatus {
+  readonly ready: boolean
+  readonly regions: readonly Region<MemberStatus>[]
+}
+
+export function statusOf(pools: Iterable<HsmPool>): HsmStatus {
+  const regions = [...pools].map(pool => ({ region: pool.region, ready: pool.ready, hsms: pool.status() }))
+  return { ready: regions.every(({ ready }) => ready), regions }
 }
 
 export function readinessOf(pools: Iterable<HsmPool>): Readiness {
-  const regions = [...pools].map(pool => ({
-    region: pool.region,
-    ready: pool.ready,
-    hsms: pool.members.map(({ label, state }) => ({ hsm: label, state })),
-  }))
-  return { ready: regions.every(({ ready }) => ready), regions }
+  const { ready, regions } = statusOf(pools)
+  return {
+    ready,
+    regions: regions.map(({ hsms, ...region }) => ({
+      ...region,
+      hsms: hsms.map(({ hsm, state }) => ({ hsm, state })),
+    })),
+  }
 }

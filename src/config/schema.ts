@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import { parsePkcs11Uri } from '../base/pkcs11-uri.ts'
 import { REGION_NAME, REGION_NAME_MAX } from '../base/region.ts'
+import { ANY, GCM_IV_MAKERS, KDF_SCHEMES, KEY_WRAP_SCHEMES } from '../base/token-schemes.ts'
 
 export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
@@ -24,11 +25,30 @@ const pkcs11Uri = z
     }
   })
 
+const HOSTS_MAX = 16
+const THREADS_MAX = 64
+
 const token = z.strictObject({
   /** RFC 7512: which token in which module, and the file that holds its PIN (`pin-source`). */
   uri: pkcs11Uri,
   /** Environment that the module wants to see, such as SOFTHSM2_CONF. Only the HSM host gets it. */
   environment: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string()).default({}),
+  /** Host processes and threads for this token, in the place of what `hsm` says. */
+  hosts: z.int().min(1).max(HOSTS_MAX).optional(),
+  threads: z.int().min(1).max(THREADS_MAX).optional(),
+  /** The string that some modules want of C_Initialize, NSS for one; empty for none. */
+  libraryParameters: z.string().max(2_048).default(''),
+  /** Pins parts of what the self-tests of this token find. It never adds what they did not prove. */
+  profile: z
+    .strictObject({
+      /** The one way that keys are wrapped. */
+      wrapScheme: z.enum([ANY, ...KEY_WRAP_SCHEMES]).default(ANY),
+      /** The one way that data encryption keys are derived. */
+      kdf: z.enum([ANY, ...KDF_SCHEMES]).default(ANY),
+      /** Who makes the IV of AES-GCM: the caller, or the token, which tells it in the parameter or after the tag. */
+      gcmIv: z.enum([ANY, ...GCM_IV_MAKERS]).default(ANY),
+    })
+    .prefault({}),
 })
 
 const region = z.strictObject({
@@ -80,8 +100,18 @@ export const configuration = z
         /** Commands of a region, in flight and waiting together; beyond it callers get ThrottlingException. */
         maxCommands: z.int().min(1).max(100_000).default(2_000),
         /** How long a command waits when no token can take it. */
-        maxWaitMs: milliseconds(100, 60_000).default(5_000),
+        maxWaitMs: milliseconds(100, 60_000).default(800),
         healthIntervalMs: milliseconds(1_000, 60_000).default(2_000),
+        /** The least that a host is given for any command; for tokens that are slow by nature. */
+        deadlineFloorMs: milliseconds(0, 60_000).default(0),
+        hostsPerToken: z.int().min(1).max(HOSTS_MAX).default(1),
+        threadsPerHost: z.int().min(1).max(THREADS_MAX).default(1),
+        /** Sessions that the hosts of one token may hold open together; 0 for as many as the token allows. */
+        sessionsPerToken: z.int().min(0).max(100_000).default(0),
+        /** A host is replaced by a fresh one, without a pause, after so many commands; 0 for never. */
+        recycleAfterCommands: z.int().min(0).max(1_000_000_000).default(10_000_000),
+        /** The same when it holds more resident memory than this, in megabytes. */
+        recycleAfterMb: z.int().min(0).max(1_000_000).default(768),
       })
       .prefault({}),
     jobs: z

@@ -21,7 +21,7 @@ export function kmsErrorOf(error: unknown): Error {
   }
   if (error instanceof PoolBusy) return new KmsError('ThrottlingException', THROTTLED, { detail: error.message })
   if (error instanceof PoolUnavailable) {
-    return new KmsError('KeyUnavailableException', 'No HSM can serve the request now. Try again.', {
+    return new KmsError('DependencyTimeoutException', 'No HSM can serve the request now. Try again.', {
       detail: error.message,
     })
   }

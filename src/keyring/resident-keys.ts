@@ -50,7 +50,7 @@ export async function createResidentKey(
  */
 export async function destroyResidentKey(store: Store, pool: HsmPool, object: DoomedObject): Promise<boolean> {
   if (!pool.tokens.some(({ serial, serving }) => serving && serial === object.serial)) return false
-  await pool.call('destroyResidentKey', { ekt: object.ekt }, [object.serial])
+  await pool.call('destroyResidentKey', { ekt: object.ekt }, { serials: [object.serial] })
   await store.transaction(tx => tx.deleteResidentObject(object))
   return true
 }
@@ -69,7 +69,7 @@ async function createIn(
   const object: ResidentObject = { region: pool.region, serial, ckaId, state: 'creating', createdAtMs: clock() }
   await store.transaction(tx => tx.insertResidentObject(object))
   try {
-    const { full, record, mid } = await pool.call('createResidentKey', { ...request, ckaId }, [serial])
+    const { full, record, mid } = await pool.call('createResidentKey', { ...request, ckaId }, { serials: [serial] })
     if (full) throw new TokenFull(`token ${serial} has no room for another key`)
     const ekt = { digest: hash('sha256', record, 'buffer'), record: Buffer.from(record), holders: [serial] }
     return { ekt, mid: Buffer.from(mid) }

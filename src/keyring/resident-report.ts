@@ -68,7 +68,7 @@ async function listHeld(pool: HsmPool, serial: string): Promise<Set<string>> {
   const held = new Set<string>()
   let after = Buffer.alloc(0)
   for (;;) {
-    const page = Buffer.from((await pool.call('listResidentKeys', { after }, [serial])).ckaIds)
+    const page = Buffer.from((await pool.call('listResidentKeys', { after }, { serials: [serial] })).ckaIds)
     for (let at = 0; at < page.length; at += CKA_ID_BYTES) held.add(page.toString('hex', at, at + CKA_ID_BYTES))
     if (page.length < RESIDENT_KEYS_PAGE * CKA_ID_BYTES) return held
     after = page.subarray(-CKA_ID_BYTES)

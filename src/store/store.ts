@@ -2,6 +2,7 @@
  * The key store as everybody else sees it: a Reader, a Transaction that also writes, and the hot reads that memory
  * answers. An acknowledged transaction is on disk. No SQL and no row type leaves this folder.
  */
+import type { Schemes } from '../hsm/contract/token-profile.ts'
 import type { AccessKey, Identity } from '../model/identity.ts'
 import type { Alias, Ekt, KeyMaterial, KmsKey, Tag } from '../model/key.ts'
 
@@ -25,6 +26,8 @@ export interface EnrolledToken {
   /** SubjectPublicKeyInfo, DER, of the token's audit key; empty while enrolling. */
   readonly auditPublicKey: Buffer
   readonly enrolledAtMs: number
+  /** Whether this token enforces the attributes of security.md 3. */
+  readonly sealed: boolean
 }
 
 /** One version of a domain key or domain MAC key: 16 random bytes tell two keys of one number apart; 64-bit check value. */
@@ -41,8 +44,10 @@ export interface Domain {
   readonly region: string
   /** `creating` until the first token holds all of its keys. */
   readonly state: 'creating' | 'ready'
-  /** Whether the tokens enforce the attributes of security.md 3. */
+  /** Whether all of its tokens enforce the attributes of security.md 3. */
   readonly sealed: boolean
+  /** What new EKTs are made by; every token of the domain has them. */
+  readonly schemes: Schemes
   readonly createdAtMs: number
   readonly versions: readonly DomainKeyVersion[]
   readonly tokens: readonly EnrolledToken[]

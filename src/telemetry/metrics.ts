@@ -39,23 +39,53 @@ export class Metrics {
   )
   readonly commandRepeats = this.#counter(
     'hsm_command_repeats_total',
-    'Commands repeated after a fault or a lost host.',
+    'Commands sent once more, elsewhere if there is another token, after a fault of this one or the loss of its host.',
+    ['region', 'token'],
+  )
+  readonly commandRecalls = this.#counter(
+    'hsm_command_recalls_total',
+    'Commands that waited behind one that took long, and were sent elsewhere.',
+    ['region', 'token'],
+  )
+  readonly waitSeconds = this.#histogram(
+    'hsm_command_wait_seconds',
+    'How long commands waited for which no token had room at once.',
     ['region'],
   )
   readonly inFlight = this.#gauge('hsm_commands_in_flight', 'Commands that a host is working on or has queued.', [
     'region',
     'token',
   ])
-  readonly waiting = this.#gauge('hsm_commands_waiting', 'Commands that wait for a healthy token.', ['region'])
+  readonly waiting = this.#gauge('hsm_commands_waiting', 'Commands that wait for a token with room for them.', [
+    'region',
+  ])
   readonly tokenState = this.#gauge('hsm_token_state', '1 for the state a token is in, 0 for the others.', [
     'region',
     'token',
     'state',
   ])
-  readonly hostRestarts = this.#counter('hsm_host_restarts_total', 'HSM hosts started anew.', ['region', 'token'])
+  readonly probes = this.#counter('hsm_probes_total', 'Known-answer commands by outcome: passed or failed.', [
+    'region',
+    'token',
+    'outcome',
+  ])
+  readonly hosts = this.#gauge('hsm_hosts', 'HSM hosts that serve a token.', ['region', 'token'])
+  readonly hostRestarts = this.#counter(
+    'hsm_host_restarts_total',
+    'HSM hosts started in the place of one that was lost.',
+    ['region', 'token'],
+  )
+  readonly hostRecycles = this.#counter(
+    'hsm_host_recycles_total',
+    'HSM hosts that had done enough, or held too much memory, and were replaced.',
+    ['region', 'token'],
+  )
   readonly cachedHbks = this.#gauge('hsm_cached_hbks', 'HBK handles held in a token.', ['region', 'token'])
-  readonly openSessions = this.#gauge('hsm_open_sessions', 'Sessions a host holds open.', ['region', 'token'])
-  readonly hostMemoryBytes = this.#gauge('hsm_host_resident_memory_bytes', 'Resident memory of a host.', [
+  readonly openSessions = this.#gauge('hsm_open_sessions', 'Sessions that the hosts of a token hold open.', [
+    'region',
+    'token',
+  ])
+  readonly hostMemoryBytes = this.#gauge('hsm_host_resident_memory_bytes', 'Resident memory of the hosts of a token.', [
     'region',
     'token',
   ])

@@ -4,6 +4,7 @@
  */
 import { createCipheriv, createDecipheriv, createHmac, hash, randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { buildFaultyModule, makeFaulty } from '../../scripts/chaos/faulty-module.ts'
 import { contextHash } from '../../src/formats/aad.ts'
 import { HEADER_BYTES, OVERHEAD_BYTES, parseCiphertext } from '../../src/formats/ciphertext.ts'
 import { decodeEkt, type EktFields, ektMacInput, encodeEkt } from '../../src/formats/ekt.ts'
@@ -12,7 +13,6 @@ import type { Args } from '../../src/hsm/contract/commands.ts'
 import type { EktReference } from '../../src/hsm/contract/fields.ts'
 import type { HsmPool } from '../../src/hsm/pool/pool.ts'
 import { kidOf, newKeyId } from '../../src/model/key-id.ts'
-import { buildFaultyModule, makeFaulty } from '../support/faulty-module.ts'
 import { Host } from '../support/host.ts'
 import { asPinHolder, makeTokenDomain, REGION, type TokenDomain } from '../support/tokens.ts'
 
@@ -495,7 +495,13 @@ describe('a host', () => {
     host = started.host
     expect(started.event).toMatchObject({
       type: 'ready',
-      profile: { label: 'left', wrapScheme: 'RFC5649', kdf: 'AES-CBC-DATA' },
+      profile: {
+        label: 'left',
+        wrapSchemes: ['RFC5649', 'RFC3394'],
+        kdfs: ['AES-CBC-DATA'],
+        gcm: 'token',
+        gcmIv: 'caller',
+      },
     })
   })
 
@@ -656,12 +662,12 @@ describe('the pool', () => {
   it('does not lose a token to ten thousand bad ciphertexts (16)', async () => {
     const key = await makeKey()
     const blob = flipBit(await encrypt(key, randomBytes(16)), 700)
-    const { pid } = left.members[0]!
+    const { pids } = left.members[0]!
     for (let batch = 0; batch < 10; batch++) {
       const answers = await settled(Array.from({ length: 1_000 }, () => decrypt(key, blob)))
       expect(answers.every(answer => JSON.stringify(answer) === JSON.stringify(INVALID))).toBe(true)
     }
-    expect(left.members).toMatchObject([{ state: 'healthy', pid, restarts: 0 }])
+    expect(left.members).toMatchObject([{ state: 'healthy', pids, restarts: 0 }])
   })
 })
 

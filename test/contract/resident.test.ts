@@ -38,7 +38,7 @@ beforeAll(async () => {
   host = started.host
   expect(started.event).toMatchObject({
     type: 'ready',
-    profile: { wrapScheme: 'resident', kdf: 'SP800-108-HMAC-SHA256', gcm: 'host' },
+    profile: { wrapSchemes: ['resident'], kdfs: ['SP800-108-HMAC-SHA256'], gcm: 'host' },
   })
   serial = tokens.domain.tokens[0]!.serial
 })

@@ -18,6 +18,7 @@ import {
   makeIdentity,
   makeKey,
   makeMaterial,
+  makeResident,
   makeTemporaryFolder,
   SCOPE,
 } from '../unit/store/records.ts'
@@ -76,6 +77,50 @@ describe.each(BACKENDS)('key store on $name', backend => {
   afterEach(async () => {
     for (const each of opened) await each.close()
     folder.remove()
+  })
+
+  describe('objects in tokens', () => {
+    it('are begun before the key, ready with it, and owed after it until they are destroyed', async () => {
+      const { key, object, ekt } = makeResident()
+      await store.transaction(tx => tx.insertResidentObject(object))
+      expect(await store.reader.listResidentObjects(SCOPE.region)).toEqual([object])
+      expect(await store.reader.countResidentObjects(SCOPE.region)).toEqual(new Map([[object.serial, 1]]))
+      await store.transaction(tx => tx.insertKey(key))
+      expect((await store.reader.findKey(SCOPE, key.id))?.current.ekt.holders).toEqual([object.serial])
+      expect(await store.reader.listResidentObjects(SCOPE.region)).toEqual([{ ...object, state: 'ready' }])
+      expect(await store.reader.listDoomedObjects()).toEqual([])
+      await store.transaction(tx => tx.deleteKey(key, 9))
+      const [doomed, ...others] = await store.reader.listDoomedObjects()
+      expect(doomed).toMatchObject({ ...object, state: 'destroying', ekt: { record: ekt.record, digest: ekt.digest } })
+      expect(others).toEqual([])
+      await store.transaction(tx => tx.deleteResidentObject(doomed!))
+      expect(await store.reader.listResidentObjects(SCOPE.region)).toEqual([])
+    })
+
+    it('must have been begun: a key whose object nobody wrote down is not stored', async () => {
+      const { key } = makeResident()
+      await expect(store.transaction(tx => tx.insertKey(key))).rejects.toBeInstanceOf(ChangedMeanwhile)
+      expect(await store.reader.countKeys(SCOPE)).toBe(0)
+    })
+
+    it('are begun once, and forgotten in the state they are known in only', async () => {
+      const { key, object } = makeResident()
+      await store.transaction(tx => tx.insertResidentObject(object))
+      await expect(store.transaction(tx => tx.insertResidentObject(object))).rejects.toBeInstanceOf(AlreadyStored)
+      await store.transaction(tx => tx.insertKey(key))
+      await expect(store.transaction(tx => tx.deleteResidentObject(object))).rejects.toBeInstanceOf(ChangedMeanwhile)
+    })
+
+    it('are owed for a key of a restored database too', async () => {
+      const { key, object } = makeResident()
+      await store.transaction(async tx => {
+        await tx.insertResidentObject(object)
+        await tx.insertKey(key)
+        await tx.deleteResidentObject({ ...object, state: 'ready' })
+        await tx.deleteKey(key, 9)
+      })
+      expect(await store.reader.listDoomedObjects()).toMatchObject([{ serial: object.serial, state: 'destroying' }])
+    })
   })
 
   describe('keys', () => {

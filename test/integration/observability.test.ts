@@ -91,7 +91,7 @@ describe('/metrics', () => {
     expect(requests('CreateKey', 'ok')).toBe(1)
     for (const token of [LEFT, RIGHT]) {
       expect(samples.get(`strongroom_hsm_token_state{${token},state="healthy"}`)).toBe(1)
-      expect(samples.get(`strongroom_hsm_token_state{${token},state="down"}`)).toBe(0)
+      expect(samples.get(`strongroom_hsm_token_state{${token},state="open"}`)).toBe(0)
       expect(samples.get(`strongroom_hsm_host_resident_memory_bytes{${token}}`)).toBeGreaterThan(1e7)
     }
     const commands = sumOf(samples, 'strongroom_hsm_command_duration_seconds_count{')
@@ -171,7 +171,7 @@ describe('health', () => {
       expect((await get('/healthz')).status).toBe(200)
       return statuses.includes(503) && statuses.at(-1) === 200
     }, 20_000)
-    await waitUntil(() => sandbox.log().includes('"state":"down"'), 5_000)
+    await waitUntil(() => sandbox.log().includes('"state":"open"'), 5_000)
     const samples = await readMetrics()
     expect(sumOf(samples, 'strongroom_hsm_host_restarts_total{')).toBeGreaterThanOrEqual(1)
   })

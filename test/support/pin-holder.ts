@@ -224,7 +224,9 @@ function idOf({ id, domainKeys, macKeys }: DomainDescription, kind: 'domainKeys'
 }
 
 function find(held: Held, label: string, id: Buffer, objectClass: number = pkcs11.CKO_SECRET_KEY): Handle {
-  const [handle, ...others] = findAll(held, { LABEL: label, ID: id, CLASS: objectClass })
+  const labelled = findAll(held, { LABEL: label, CLASS: objectClass })
+  const ofDomain = labelled.filter(each => attribute(held, each, pkcs11.CKA_ID).subarray(0, id.length).equals(id))
+  const [handle, ...others] = ofDomain
   if (handle === undefined || others.length > 0) throw new Error(`${others.length + 1} objects ${label}`)
   return handle
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { makeSoftTokens } from '../../softhsm/tokens.ts'
 import { parsePkcs11Uri } from '../../src/base/pkcs11-uri.ts'
-import { ensureDomain } from '../../src/cli/ceremonies/domain.ts'
+import { type CeremonyParts, ensureDomain } from '../../src/cli/ceremonies/domain.ts'
 import { describeDomain } from '../../src/compose-pools.ts'
 import type { DomainDescription, HostConfiguration, TokenLocation } from '../../src/hsm/contract/host-configuration.ts'
 import { HsmPool } from '../../src/hsm/pool/pool.ts'
@@ -45,15 +45,39 @@ export async function makeTokenDomain(
   labels: readonly string[],
   seenAs: (location: TokenLocation) => TokenLocation = location => location,
 ): Promise<TokenDomain> {
+  return makeDomainOf(async folder => {
+    const { locations, officerPinFile } = await makeSoftTokens(join(folder, 'hsm'), labels)
+    return { locations: locations.map(seenAs), officerPinFile }
+  })
+}
+
+/** The same for tokens of any kind. `makeTokens` makes them in the folder that it is given, the domain's first one first. */
+export async function makeDomainOf(
+  makeTokens: (folder: string) => Promise<{ locations: readonly TokenLocation[]; officerPinFile?: string }>,
+  choices: Pick<CeremonyParts, 'allowOpenToken'> = {},
+): Promise<TokenDomain> {
   const folder = makeFolder()
-  const made = await makeSoftTokens(join(folder.path, 'hsm'), labels)
-  const { officerPinFile } = made
-  const locations = made.locations.map(seenAs)
+  try {
+    return await domainIn(folder, makeTokens, choices)
+  } catch (error) {
+    folder.remove()
+    throw error
+  }
+}
+
+async function domainIn(
+  folder: ReturnType<typeof makeFolder>,
+  makeTokens: Parameters<typeof makeDomainOf>[0],
+  choices: Parameters<typeof makeDomainOf>[1],
+): Promise<TokenDomain> {
+  const { locations, officerPinFile } = await makeTokens(folder.path)
   const store = await openStore({ path: join(folder.path, 'store.db') })
-  const parts = { store, clock: Date.now, logger: silentLogger, say() {} }
-  const officerPin = async () => ({ file: officerPinFile })
-  const domain = await ensureDomain({ ...parts, officerPin }, { name: REGION, tokens: [...locations] })
-  await store.close()
+  const officerPin = async () => {
+    if (officerPinFile === undefined) throw new Error('nobody has an SO PIN here')
+    return { file: officerPinFile }
+  }
+  const parts = { ...choices, store, clock: Date.now, logger: silentLogger, say() {}, officerPin }
+  const domain = await ensureDomain(parts, { name: REGION, tokens: locations }).finally(() => store.close())
   const description = describeDomain(domain)
   const configurationOf: TokenDomain['configurationOf'] = (token, limits) => ({
     ...{ token, domain: description, cachedHbks: 10_000, hbkLifetimeMs: 600_000 },
@@ -64,7 +88,10 @@ export async function makeTokenDomain(
     async startPool(chosen = locations, limits = {}) {
       const hosts = chosen.map(token => ({ label: labelOf(token), configuration: configurationOf(token, limits) }))
       const bounds = { maxCommands: 5_000, maxWaitMs: 10_000, healthIntervalMs: 1_000 }
-      const pool = new HsmPool({ region: REGION, hosts, ...bounds }, { metrics: new Metrics(), logger: silentLogger })
+      const pool = new HsmPool(
+        { region: REGION, tokens: hosts, ...bounds },
+        { metrics: new Metrics(), logger: silentLogger },
+      )
       await pool.whenReady(READY_MS)
       return pool
     },

@@ -3,13 +3,16 @@
  * Each step looks first at what is there: a second run changes nothing, and an interrupted one is taken up again.
  */
 import { randomBytes } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import type { Clock } from '../../base/clock.ts'
-import type { Configuration } from '../../config/schema.ts'
 import type { CeremonyResult, DomainForks, DomainInToken, PinSource } from '../../hsm/contract/ceremony.ts'
+import type { TokenLocation } from '../../hsm/contract/host-configuration.ts'
+import type { Schemes } from '../../hsm/contract/token-profile.ts'
 import { Ceremony } from '../../hsm/pool/ceremony.ts'
 import type { Domain, DomainKeyVersion, EnrolledToken, Store } from '../../store/store.ts'
 import type { Logger } from '../../telemetry/logger.ts'
 import { CommandFailed } from '../admin-client.ts'
+import { requireSchemes, requireSealing, schemesFor } from './domain-schemes.ts'
 
 export interface CeremonyParts {
   readonly store: Store
@@ -17,6 +20,8 @@ export interface CeremonyParts {
   readonly logger: Logger
   /** The SO PIN of the token that the domain is carried from; asked for only when one is enrolled. */
   readonly officerPin: (region: string) => Promise<PinSource>
+  /** Whether a token that cannot enforce a sealed domain may be enrolled in one; the domain is open from then on. */
+  readonly allowOpenToken?: boolean
   /** A line for the operator. */
   readonly say: (line: string) => void
 }
@@ -26,7 +31,10 @@ interface OpenedToken extends CeremonyResult<'open'> {
 }
 
 /** Makes sure that every configured token of a region holds its domain. Throws HsmFault and {@link CommandFailed}. */
-export async function ensureDomain(parts: CeremonyParts, region: Configuration['regions'][number]): Promise<Domain> {
+export async function ensureDomain(
+  parts: CeremonyParts,
+  region: { readonly name: string; readonly tokens: readonly TokenLocation[] },
+): Promise<Domain> {
   await using ceremonies = new AsyncDisposableStack()
   const tokens = await Promise.all(
     region.tokens.map(async (location): Promise<OpenedToken> => {
@@ -39,7 +47,10 @@ export async function ensureDomain(parts: CeremonyParts, region: Configuration['
   const source = known?.state === 'ready' ? await findSource(known, tokens) : tokens[0]
   if (source === undefined)
     throw new CommandFailed(`no configured token of ${region.name} holds its domain ${known?.id ?? ''}`)
-  let domain = known?.state === 'ready' ? known : await createDomain(parts, region.name, known, source)
+  let domain =
+    known?.state === 'ready'
+      ? known
+      : await createDomain(parts, region.name, known, source, schemesFor(region.name, tokens))
   for (const token of tokens) if (token !== source) domain = await enrol(parts, domain, source, token)
   return domain
 }
@@ -56,10 +67,10 @@ async function createDomain(
   region: string,
   unfinished: Domain | undefined,
   token: OpenedToken,
+  schemes: Schemes,
 ): Promise<Domain> {
-  const wraps = token.wrapScheme !== 'resident'
-  const started =
-    unfinished !== undefined && wrapsKeys(unfinished) === wraps ? unfinished : newDomain(region, wraps, clock())
+  const resumed = unfinished !== undefined && isDeepStrictEqual(unfinished.schemes, schemes)
+  const started = resumed ? unfinished : newDomain(region, schemes, clock())
   await store.transaction(tx => tx.putDomain(started))
   await token.ceremony.call('discardDomain', { domainId: started.id })
   const made = await token.ceremony.call('createDomain', forksOf(started))
@@ -72,30 +83,32 @@ async function createDomain(
   }
   await store.transaction(tx => tx.putDomain(domain))
   say(`${region}: created domain ${domain.id} in token "${token.label}" (${token.serial})`)
-  if (!wraps)
+  if (schemes.wrapScheme === 'resident')
     say(`${region}: token "${token.label}" cannot wrap keys: each key will reside in one token and nowhere else`)
   return domain
 }
 
 async function enrol(parts: CeremonyParts, domain: Domain, source: OpenedToken, token: OpenedToken): Promise<Domain> {
   const { store, clock, say } = parts
-  requireSameKind(domain, source, token)
   if (isEnrolled(domain, token.serial)) {
     await requireDomain(domain, token)
     return domain
   }
+  requireSchemes(domain, source, token)
+  requireSealing(domain, token, parts)
   const others = domain.tokens.filter(({ serial }) => serial !== token.serial)
   const enrolling: EnrolledToken = {
     ...identityOf(token),
     state: 'enrolling',
     auditPublicKey: Buffer.alloc(0),
     enrolledAtMs: clock(),
+    sealed: false,
   }
   await store.transaction(tx => tx.putDomain({ ...domain, tokens: [...others, enrolling] }))
   await token.ceremony.call('discardDomain', { domainId: domain.id })
   const transferKey = await token.ceremony.call('beginTransfer', {})
   say(`${domain.region}: transfer key of token "${token.label}" has fingerprint ${transferKey.fingerprint}`)
-  const officerPin = await parts.officerPin(domain.region)
+  const officerPin = source.trusted === 'enforced' ? await parts.officerPin(domain.region) : undefined
   const forks = forksOf(domain)
   const transfer = await source.ceremony.call('exportDomain', { domain: forks, transferKey, officerPin })
   const received = await token.ceremony.call('importDomain', { domain: forks, transfer })
@@ -110,7 +123,7 @@ async function enrol(parts: CeremonyParts, domain: Domain, source: OpenedToken, 
 }
 
 /** A domain without domain keys is one of tokens that cannot wrap: its HBKs reside in them. */
-function newDomain(region: string, wraps: boolean, nowMs: number): Domain {
+function newDomain(region: string, schemes: Schemes, nowMs: number): Domain {
   const first = (kind: DomainKeyVersion['kind']) => ({
     kind,
     version: 1,
@@ -123,16 +136,17 @@ function newDomain(region: string, wraps: boolean, nowMs: number): Domain {
     region,
     state: 'creating',
     sealed: false,
+    schemes,
     createdAtMs: nowMs,
-    versions: wraps ? [first('dk'), first('mac')] : [first('mac')],
+    versions: schemes.wrapScheme === 'resident' ? [first('mac')] : [first('dk'), first('mac')],
     tokens: [],
   }
 }
 
-function forksOf({ id, versions }: Domain): DomainForks {
+function forksOf({ id, schemes, versions }: Domain): DomainForks {
   const of = (kind: DomainKeyVersion['kind']) =>
     versions.filter(version => version.kind === kind).map(({ version, forkId }) => ({ version, forkId }))
-  return { domainId: id, domainKeys: of('dk'), macKeys: of('mac') }
+  return { domainId: id, schemes, domainKeys: of('dk'), macKeys: of('mac') }
 }
 
 function versionsOf({ domainKeys, macKeys }: DomainInToken): DomainKeyVersion[] {
@@ -159,24 +173,16 @@ function requireSameKeys(domain: Domain, held: DomainInToken, { label, serial }:
   }
 }
 
-/** What one token of a region makes, each other one must be able to use. */
-function requireSameKind(domain: Domain, source: OpenedToken, token: OpenedToken): void {
-  if (wrapsKeys(domain) === (token.wrapScheme !== 'resident')) return
-  const [wrapping, keeping] = wrapsKeys(domain) ? [source, token] : [token, source]
-  throw new CommandFailed(
-    `${domain.region}: token "${wrapping.label}" wraps its keys (${wrapping.wrapScheme}), token "${keeping.label}" cannot and keeps them: ` +
-      'such tokens cannot share a region',
-  )
-}
-
-function wrapsKeys({ versions }: Domain): boolean {
-  return versions.some(({ kind }) => kind === 'dk')
-}
-
 function requireDistinct(tokens: readonly OpenedToken[]): void {
   const serials = tokens.map(({ serial }) => serial)
   const twice = tokens.find(({ serial }, at) => serials.indexOf(serial) !== at)
-  if (twice !== undefined) throw new CommandFailed(`token "${twice.label}" (${twice.serial}) is configured twice`)
+  if (twice === undefined) return
+  const labels = new Set(tokens.filter(({ serial }) => serial === twice.serial).map(({ label }) => label))
+  throw new CommandFailed(
+    labels.size > 1
+      ? `tokens ${[...labels].map(label => `"${label}"`).join(' and ')} have one serial number (${twice.serial}): a region takes one of them`
+      : `token "${twice.label}" (${twice.serial}) is configured twice`,
+  )
 }
 
 function isEnrolled(domain: Domain, serial: string): boolean {
@@ -187,11 +193,12 @@ function identityOf({ serial, label }: OpenedToken): Pick<EnrolledToken, 'serial
   return { serial, label }
 }
 
-function enrolledToken(token: OpenedToken, { auditPublicKey }: DomainInToken, nowMs: number): EnrolledToken {
+function enrolledToken(token: OpenedToken, { auditPublicKey, sealed }: DomainInToken, nowMs: number): EnrolledToken {
   return {
     ...identityOf(token),
     state: 'enrolled',
     auditPublicKey: Buffer.from(auditPublicKey, 'base64'),
     enrolledAtMs: nowMs,
+    sealed,
   }
 }

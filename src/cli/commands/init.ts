@@ -19,6 +19,7 @@ const POOL_START_MS = 30_000
 interface InitOptions {
   readonly config: string
   readonly soPinFile?: readonly string[]
+  readonly allowOpenToken?: boolean
 }
 
 export function addInit(program: Command): void {
@@ -30,10 +31,11 @@ export function addInit(program: Command): void {
       '--so-pin-file <[REGION=]FILE...>',
       "file with the SO PIN of a region's first token, needed to enrol others; without it the PIN is asked for",
     )
+    .option('--allow-open-token', 'enrol a token that cannot enforce a sealed domain; the domain is open from then on')
     .action(init)
 }
 
-async function init({ config, soPinFile = [] }: InitOptions): Promise<void> {
+async function init({ config, soPinFile = [], allowOpenToken = false }: InitOptions): Promise<void> {
   const configuration = loadConfiguration(config)
   const state = openStateFolder(configuration.stateDir)
   const logger = createLogger('warn')
@@ -41,7 +43,7 @@ async function init({ config, soPinFile = [] }: InitOptions): Promise<void> {
   const store = await openStore({ path: state.store })
   await using parts = new AsyncDisposableStack()
   parts.defer(() => store.close())
-  const ceremony = { store, clock: systemClock, logger, say, officerPin: officerPinFrom(soPinFile) }
+  const ceremony = { store, clock: systemClock, logger, say, allowOpenToken, officerPin: officerPinFrom(soPinFile) }
   for (const region of configuration.regions) {
     const { id, sealed, versions } = await ensureDomain(ceremony, region)
     say(`${region.name}: domain ${id} is ${sealed ? 'sealed' : 'OPEN: whoever has a PIN could read keys'}`)

@@ -6,7 +6,9 @@ import { z } from 'zod'
 import { ByteReader, ByteWriter } from '../../base/bytes.ts'
 import { DOMAIN_ID_BYTES } from '../../formats/ekt.ts'
 import { FAULT_KINDS, HsmFault } from './fault.ts'
-import { keyVersion, tokenLocation, tokenProfile } from './host-configuration.ts'
+import { keyVersion, tokenLocation } from './host-configuration.ts'
+import { tokenInspection } from './token-inspection.ts'
+import { OAEP_HASHES, schemes, tokenIdentity, tokenProfile } from './token-profile.ts'
 
 const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`))
 const base64 = z.string().max(8_192)
@@ -15,11 +17,10 @@ const base64 = z.string().max(8_192)
 export const pinSource = z.union([z.strictObject({ file: z.string() }), z.strictObject({ typed: z.string().max(255) })])
 export type PinSource = z.infer<typeof pinSource>
 
-const token = z.strictObject({ label: z.string(), serial: z.string(), manufacturer: z.string(), model: z.string() })
-
 /** The versions of a domain's keys, without what only a token can say of them. No domain key: its HBKs reside in tokens. */
 const forks = z.strictObject({
   domainId: hex(DOMAIN_ID_BYTES),
+  schemes,
   domainKeys: z.array(keyVersion.omit({ checkValue: true })),
   macKeys: z.array(keyVersion.omit({ checkValue: true })).min(1),
 })
@@ -35,9 +36,6 @@ const domainInToken = z.strictObject({
   sealed: z.boolean(),
 })
 export type DomainInToken = z.infer<typeof domainInToken>
-
-const OAEP_HASHES = ['SHA-256', 'SHA-1'] as const
-export type OaepHash = (typeof OAEP_HASHES)[number]
 
 /** The public half of a one-shot transfer key. */
 const transferKey = z.strictObject({
@@ -64,18 +62,23 @@ export const ceremonyCommands = {
   /** Initialises a free slot of the module under the URI's token label; a token of that label is left as it is. */
   initialiseToken: command(
     z.strictObject({ location: tokenLocation, officerPin: pinSource }),
-    token.extend({ initialised: z.boolean() }),
+    tokenIdentity.extend({ initialised: z.boolean() }),
   ),
   /** Opens the token and logs the user in; every command below wants it. */
   open: command(z.strictObject({ location: tokenLocation }), tokenProfile),
+  /** What the token says of itself and what self-tests say of it; wants no other command before it. */
+  inspect: command(z.strictObject({ location: tokenLocation }), tokenInspection),
   /** Generates a domain's keys as sealed token objects. */
   createDomain: command(forks, domainInToken),
   /** Check values of the domain in the token; null when an object is missing. */
   describeDomain: command(forks, domainInToken.nullable()),
   /** Makes a one-shot RSA pair as session objects of this process. */
   beginTransfer: command(nothing, transferKey),
-  /** Wraps the domain's keys under a transfer key that the SO marks trusted for the moment. */
-  exportDomain: command(z.strictObject({ domain: forks, transferKey, officerPin: pinSource }), transfer),
+  /**
+   * Wraps the domain's keys under a transfer key that the SO marks trusted for the moment. A token that does not enforce
+   * trust needs no SO: its user marks the key.
+   */
+  exportDomain: command(z.strictObject({ domain: forks, transferKey, officerPin: pinSource.optional() }), transfer),
   /** Unwraps a transfer into sealed token objects and forgets the transfer key. */
   importDomain: command(z.strictObject({ domain: forks, transfer }), domainInToken),
   /** Destroys what an interrupted ceremony left of a domain that was never put to use. */

@@ -26,7 +26,7 @@ export const RESIDENT_KEYS_PAGE = 1_000
 interface Command<A extends Layout, R extends Layout> {
   /** The number on the wire; never reused. */
   readonly code: number
-  /** After this long without an answer the token counts as mute and its host is killed. */
+  /** A host that works on the command for longer than this counts as mute and is killed. */
   readonly deadlineMs: number
   /** Whether the command leaves something behind, so that the pool must not send it twice, whatever became of it. */
   readonly once: boolean
@@ -47,10 +47,13 @@ const command = <A extends Layout, R extends Layout>(
   result,
 })
 
-const HOT_DEADLINE_MS = 3_000
+/** Short enough that a caller whose every token is mute hears of it within a second. */
+const HOT_DEADLINE_MS = 900
+const KEY_GENERATION_DEADLINE_MS = 3_000
 /** RSA-4096 takes some 20 ms of a CPU, and its queue may be long. */
 const ASYMMETRIC_DEADLINE_MS = 5_000
-const KEY_GENERATION_DEADLINE_MS = 30_000
+/** Prime numbers are looked for, with luck. */
+const RSA_GENERATION_DEADLINE_MS = 60_000
 
 const NAME_MAX = 64
 const anyEkt = ekt(EKT_RECORD_MAX_BYTES)
@@ -222,6 +225,12 @@ export const commands = {
 export type CommandName = keyof typeof commands
 export type Args<C extends CommandName> = Values<(typeof commands)[C]['args']>
 export type Result<C extends CommandName> = Values<(typeof commands)[C]['result']>
+
+/** How long a host may work on a command before it counts as mute, in milliseconds. */
+export function deadlineMs(name: CommandName, args: Args<CommandName>): number {
+  const { keySpec, pairSpec } = args as { keySpec?: string; pairSpec?: string }
+  return (keySpec ?? pairSpec)?.startsWith('RSA_') === true ? RSA_GENERATION_DEADLINE_MS : commands[name].deadlineMs
+}
 
 export const COMMAND_NAMES = Object.keys(commands) as CommandName[]
 const byCode = new Map<number, CommandName>(COMMAND_NAMES.map(name => [commands[name].code, name]))

@@ -2,13 +2,16 @@
 import { z } from 'zod'
 import { DOMAIN_ID_BYTES } from '../../formats/ekt.ts'
 import { FAULT_KINDS } from './fault.ts'
+import { profilePins, schemes, tokenProfile } from './token-profile.ts'
 
 const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`))
 
-/** Where a token is: an RFC 7512 URI, and the environment its module wants to see before it is loaded. */
-export const tokenLocation = z.strictObject({
+/** Where a token is: an RFC 7512 URI, and what its module wants: an environment before it is loaded, a string of parameters. */
+export const tokenLocation = z.object({
   uri: z.string().max(2_048),
   environment: z.record(z.string(), z.string()),
+  libraryParameters: z.string().max(2_048).optional(),
+  profile: profilePins.optional(),
 })
 export type TokenLocation = z.infer<typeof tokenLocation>
 
@@ -28,6 +31,7 @@ export type KeyVersion = z.infer<typeof keyVersion>
 export const domainDescription = z.strictObject({
   id: hex(DOMAIN_ID_BYTES),
   region: z.string().max(64),
+  schemes,
   domainKeys: z.array(keyVersion),
   macKeys: z.array(keyVersion).min(1),
 })
@@ -40,25 +44,26 @@ export const hostConfiguration = z.strictObject({
   cachedHbks: z.int().positive(),
   /** After this long an EKT is verified and unwrapped again. */
   hbkLifetimeMs: z.int().positive(),
+  /** Threads that serve commands, each with a channel and sessions of its own. */
+  threads: z.int().min(1).max(64).default(1),
+  /** Sessions that the hosts of the token may hold open, 0 for as many as it allows, and how many hosts share them. */
+  sessions: z
+    .strictObject({ limit: z.int().nonnegative(), shares: z.int().positive() })
+    .default({ limit: 0, shares: 1 }),
+  /** Whether the host may use the PIN again when its login is lost. One process of a token at a time does. */
+  logsInAgain: z.boolean().default(false),
 })
-export type HostConfiguration = z.infer<typeof hostConfiguration>
-
-/** What a token can do, in the names of the standards; worked out once, at the host's start. */
-export const tokenProfile = z.strictObject({
-  label: z.string(),
-  serial: z.string(),
-  manufacturer: z.string(),
-  model: z.string(),
-  wrapScheme: z.enum(['RFC5649', 'RFC3394', 'resident']),
-  kdf: z.enum(['AES-CBC-DATA', 'SP800-108-HMAC-SHA256']),
-  /** Where AES-256-GCM runs. */
-  gcm: z.enum(['token', 'host']),
-})
-export type TokenProfile = z.infer<typeof tokenProfile>
+/** As the pool gives it; what it leaves out has the defaults of the schema. */
+export type HostConfiguration = z.input<typeof hostConfiguration>
+export type CompleteHostConfiguration = z.output<typeof hostConfiguration>
 
 export const hostEvent = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('ready'), profile: tokenProfile }),
-  /** The host cannot serve and ends. `retry` is false where trying again does harm, as with a rejected PIN. */
+  /** `lanes` is how many of its channels the host serves: fewer than asked for when the token's sessions do not suffice. */
+  z.strictObject({ type: z.literal('ready'), profile: tokenProfile, lanes: z.int().positive() }),
+  /**
+   * The host cannot open its token. It waits for another configuration to try again with, unless `retry` is false: trying
+   * again does harm, as with a rejected PIN, and the host ends.
+   */
   z.strictObject({ type: z.literal('failed'), kind: z.enum(FAULT_KINDS), reason: z.string(), retry: z.boolean() }),
 ])
 export type HostEvent = z.infer<typeof hostEvent>

@@ -17,7 +17,7 @@ import {
   SPKI_DIGEST_BYTES,
   type WrapScheme,
 } from '../../formats/ekt.ts'
-import { HsmFault } from '../contract/fault.ts'
+import { HsmFault, STALE_DOMAIN } from '../contract/fault.ts'
 import type { EktReference } from '../contract/fields.ts'
 import type { Capabilities } from './capabilities.ts'
 import type { BaseKey } from './ciphers/message-cipher.ts'
@@ -140,6 +140,31 @@ export class BackingKeys {
     })
   }
 
+  /** Whether this token wraps HBKs into records; otherwise they reside in it. */
+  get wraps(): boolean {
+    return this.#capabilities.wrap !== undefined
+  }
+
+  /** An HBK without a record, which ends with the sessions of this lane: for known answers where none can be wrapped. */
+  createUnrecorded(request: HbkRequest): Hbk {
+    const kind = kindOf(request.keySpec, request.keyUsage)
+    const { kdf } = this.#capabilities
+    const object = this.#objectOf(kind, kdf)
+    const place = { inToken: false, extractable: false }
+    return {
+      handle: generateHbk(this.#cryptoki, this.#sessions.cache, object, place),
+      kid: request.kid,
+      mid: randomBytes(MID_BYTES),
+      suite: KDF_SUITES[kdf],
+      keySpec: kind.keySpec,
+      purpose: kind.purpose,
+      pair: undefined,
+      spkiDigest: NO_SPKI_DIGEST,
+      resident: false,
+      importedAt: performance.now(),
+    }
+  }
+
   /**
    * Generates an HBK that stays in this token under `ckaId`. The object is there before the record is: whoever asked has
    * written the CKA_ID down already. Throws TokenFull.
@@ -196,9 +221,14 @@ export class BackingKeys {
     this.#cache.delete(digest.toString(DIGEST_ENCODING))
   }
 
-  /** Lets go of every HBK, after a fault that may have taken the handles with it. */
-  clear(): void {
-    this.#cache.clear()
+  /** An HBK that is let go of after one use: the known-answer command pushes no other out of the cache. */
+  useOnce<T>(record: Buffer, use: (hbk: Hbk) => T): T {
+    const hbk = this.#import(record)
+    try {
+      return use(hbk)
+    } finally {
+      this.#letGo(hbk)
+    }
   }
 
   #get({ digest, record }: EktReference): Hbk {
@@ -265,6 +295,7 @@ export class BackingKeys {
   #verified(record: Buffer): EktFields {
     const { fields, mac } = decode(record)
     if (!fields.domainId.equals(this.#domain.id)) throw new HsmFault('key', 'the EKT belongs to another domain')
+    if (!this.#domain.knowsMac(fields.macVersion)) throw new HsmFault('token', STALE_DOMAIN)
     const verified = this.#sessions.withSession(session =>
       this.#domain.verifies(session, fields.macVersion, ektMacInput(fields), mac),
     )
@@ -353,7 +384,7 @@ export class BackingKeys {
       throw new HsmFault('key', `this token does not unwrap ${wrapScheme}`)
     }
     const unwrapKey = this.#domain.unwrapKey(dkVersion)
-    if (unwrapKey === undefined) throw new HsmFault('key', `domain key ${dkVersion} is not in use`)
+    if (unwrapKey === undefined) throw new HsmFault('token', STALE_DOMAIN)
     const template = [...barred, ...attributes({ MODIFIABLE: false })]
     try {
       return this.#cryptoki.C_UnwrapKey(this.#sessions.cache, wrap.mechanism, unwrapKey, body.bytes, template)

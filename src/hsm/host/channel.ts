@@ -1,12 +1,12 @@
 /**
- * The host's end of the socket pair: blocking reads and writes on one file descriptor, so that a host is a plain loop
+ * The host's end of a socket pair: blocking reads and writes on one file descriptor, so that a host is a plain loop
  * (read, do, answer) with no event loop between a command and the token. Everything that passed through is overwritten.
  */
 import { readSync, writeSync } from 'node:fs'
 import { ByteWriter } from '../../base/bytes.ts'
 import { FrameSplitter } from '../contract/frames.ts'
 
-/** The descriptor that the daemon's spawn puts the socket on. */
+/** The descriptor that the daemon's spawn puts the first socket on; the others follow. */
 export const CHANNEL_FD = 3
 const READ_BYTES = 262_144
 /** Answers leave together, but none waits longer than this for the ones behind it. */
@@ -16,11 +16,29 @@ export class HostChannel {
   readonly writer = new ByteWriter(READ_BYTES)
   readonly #buffer = Buffer.alloc(READ_BYTES)
   readonly #splitter = new FrameSplitter()
+  readonly #fd: number
+
+  constructor(fd = CHANNEL_FD) {
+    this.#fd = fd
+  }
+
+  /** The next frame, of a daemon that sends one at a time; undefined when it has closed the channel. */
+  next(): Buffer | undefined {
+    let next: Buffer | undefined
+    while (next === undefined) {
+      const length = readSync(this.#fd, this.#buffer)
+      if (length === 0) return undefined
+      this.#splitter.push(this.#buffer.subarray(0, length), frame => {
+        next = Buffer.from(frame)
+      })
+    }
+    return next
+  }
 
   /** Calls `take` with each frame until the daemon closes the channel; `settle` after the answers to a batch have left. */
   serve(take: (frame: Buffer) => void, settle: () => void): void {
     for (;;) {
-      const length = readSync(CHANNEL_FD, this.#buffer)
+      const length = readSync(this.#fd, this.#buffer)
       if (length === 0) return
       let answeredAt = performance.now()
       const taken = this.#splitter.push(this.#buffer.subarray(0, length), frame => {
@@ -39,7 +57,7 @@ export class HostChannel {
   /** Writes what the writer holds, all of it, and overwrites it. */
   flush(): void {
     const bytes = this.writer.view()
-    for (let offset = 0; offset < bytes.length; ) offset += writeSync(CHANNEL_FD, bytes, offset)
+    for (let offset = 0; offset < bytes.length; ) offset += writeSync(this.#fd, bytes, offset)
     this.writer.clear()
   }
 }

@@ -8,19 +8,25 @@ export type SessionHandle = Buffer
 export type ObjectHandle = Buffer
 export type Attributes = pkcs11.Template
 
-export const CKF_OS_LOCKING_OK = 2
+const CKF_OS_LOCKING_OK = 2
 const CKR_CRYPTOKI_ALREADY_INITIALIZED = 0x191
 
-/** Loads a module and initialises it. Without CKF_OS_LOCKING_OK SoftHSM switches its mutexes off. */
-export function loadModule(path: string): Cryptoki {
+/** Loads a module and initialises it. `libraryParameters` is what some modules want of C_Initialize, NSS for one. */
+export function loadModule(path: string, libraryParameters = ''): Cryptoki {
   const cryptoki = new pkcs11.PKCS11()
   cryptoki.load(path)
   try {
-    cryptoki.C_Initialize({ flags: CKF_OS_LOCKING_OK })
+    initialise(cryptoki, libraryParameters)
   } catch (error) {
     if (ckrCode(error) !== CKR_CRYPTOKI_ALREADY_INITIALIZED) throw error
   }
   return cryptoki
+}
+
+/** C_Initialize. Without CKF_OS_LOCKING_OK SoftHSM switches its mutexes off. */
+export function initialise(cryptoki: Cryptoki, libraryParameters = ''): void {
+  const flags = { flags: CKF_OS_LOCKING_OK }
+  cryptoki.C_Initialize(libraryParameters === '' ? flags : { ...flags, libraryParameters })
 }
 
 type Value = boolean | number | string | Buffer

@@ -11,12 +11,14 @@
  *
  * A domain of tokens that cannot wrap has no `dk` objects: its HBKs reside in the tokens (resident-keys.ts).
  *
- * None is modifiable. CKA_LABEL is `strongroom/<name>`, CKA_ID the domain id and the version's fork id.
+ * None is modifiable. CKA_LABEL is `strongroom/<name>`; CKA_ID is the domain id, the version's fork id and one byte for the
+ * object's role, since some tokens keep one object of a class and CKA_ID (NSS). Objects without that byte are as good.
  */
 import { createHash } from 'node:crypto'
 import pkcs11 from 'pkcs11js'
 import { HsmFault } from '../contract/fault.ts'
 import type { DomainDescription, KeyVersion } from '../contract/host-configuration.ts'
+import { isRefusedMac } from './ckr.ts'
 import { attributes, type Cryptoki, findObjects, NO_RIGHTS, type ObjectHandle, type SessionHandle } from './cryptoki.ts'
 import { HMAC_SHA_256 } from './mechanisms.ts'
 
@@ -34,7 +36,14 @@ export const AUDIT = 'audit'
 /** CKA_LABEL of a domain's object. */
 export const labelOf = (name: string) => `strongroom/${name}`
 /** CKA_ID of a domain's object. */
-export const idOf = (domainId: string, forkId: string) => Buffer.from(domainId + forkId, 'hex')
+export function idOf(name: string, domainId: string, forkId: string): Buffer {
+  return Buffer.concat([idPrefix(domainId, forkId), Buffer.from([ROLES.findIndex(role => role.test(name))])])
+}
+
+/** With what the CKA_ID of every object of a version begins. */
+const idPrefix = (domainId: string, forkId: string) => Buffer.from(domainId + forkId, 'hex')
+/** By their place: never reordered. */
+const ROLES = [/^dk\.\d+\.gen$/, /^dk\.\d+\.use$/, /^mac\.\d+\.sign$/, /^mac\.\d+\.verify$/, /^audit$/]
 
 /** One object of a domain; undefined when it is not there. Two of one name are a fault: CKA_ID need not be unique. */
 export function findDomainObject(
@@ -45,8 +54,15 @@ export function findDomainObject(
   forkId: string,
   objectClass: number = pkcs11.CKO_SECRET_KEY,
 ): ObjectHandle | undefined {
-  const template = attributes({ CLASS: objectClass, LABEL: labelOf(name), ID: idOf(domainId, forkId) })
-  const found = findObjects(cryptoki, session, template)
+  const prefix = idPrefix(domainId, forkId)
+  const found = findObjects(cryptoki, session, attributes({ CLASS: objectClass, LABEL: labelOf(name) })).filter(
+    handle => {
+      const [attribute] = cryptoki.C_GetAttributeValue(session, handle, [{ type: pkcs11.CKA_ID }])
+      return Buffer.from(attribute?.value as Buffer)
+        .subarray(0, prefix.length)
+        .equals(prefix)
+    },
+  )
   if (found.length > 1) throw new HsmFault('token', `the token holds ${found.length} objects ${labelOf(name)}`)
   return found[0]
 }
@@ -117,7 +133,7 @@ export class DomainKeys {
     return this.#cryptoki.C_Sign(session, input, Buffer.allocUnsafe(MAC_BYTES))
   }
 
-  /** Whether the token says CKR_OK to this MAC; every other return value, whatever it is, means no. */
+  /** Whether the token says CKR_OK to this MAC. Throws what it says when it cannot tell, which is not a yes either. */
   verifies(session: SessionHandle, version: number, input: Buffer, mac: Buffer): boolean {
     const key = this.#verifyKeys.get(version)
     if (key === undefined) return false
@@ -125,9 +141,15 @@ export class DomainKeys {
     try {
       this.#cryptoki.C_Verify(session, input, mac)
       return true
-    } catch {
-      return false
+    } catch (error) {
+      if (isRefusedMac(error)) return false
+      throw error
     }
+  }
+
+  /** Whether this host was told of a version of the domain's MAC key. */
+  knowsMac(version: number): boolean {
+    return this.#verifyKeys.has(version)
   }
 
   /** Proves that the MAC key still answers as it did at the start; part of the known-answer command. */

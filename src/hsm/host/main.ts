@@ -1,102 +1,56 @@
 /**
- * An HSM host: the process that loads a token's PKCS#11 module, logs in, and serves the commands of the contract, one at
- * a time, until the daemon closes the channel. It knows nothing of HTTP, callers, policies or the key store.
+ * An HSM host: the process that loads a token's PKCS#11 module, logs in, and serves the commands of the contract, on one
+ * thread or several, until the daemon closes its channels. It knows nothing of HTTP, callers, policies or the key store.
  */
-import { wipe } from '../../base/bytes.ts'
-import type { CommandName } from '../contract/commands.ts'
-import { HsmFault } from '../contract/fault.ts'
-import {
-  readConfiguration,
-  readRequest,
-  writeEvent,
-  writeFault,
-  writeNeedRecord,
-  writeResult,
-} from '../contract/frames.ts'
-import { type HostConfiguration, type HostEvent, hostConfiguration } from '../contract/host-configuration.ts'
-import { BackingKeys, NeedRecord } from './backing-keys.ts'
-import { type Capabilities, probeCapabilities, profileOf } from './capabilities.ts'
+import { readConfiguration, writeEvent } from '../contract/frames.ts'
+import { type CompleteHostConfiguration, type HostEvent, hostConfiguration } from '../contract/host-configuration.ts'
 import { HostChannel } from './channel.ts'
-import { MessageCiphers } from './ciphers/message-ciphers.ts'
 import { faultOf } from './ckr.ts'
-import type { Handler, HostParts } from './commands/command.ts'
-import { handlers } from './commands/index.ts'
-import { DomainKeys } from './domain-keys.ts'
 import { endWithParent, forbidDebugging } from './hardening.ts'
-import { ResidentKeys } from './resident-keys.ts'
-import { RsaDecryption } from './rsa-decryption.ts'
-import { Sealing } from './sealing.ts'
-import { Sessions } from './sessions.ts'
-import { openToken, PinRefused } from './token.ts'
-
-const MICROSECONDS_PER_MS = 1_000
+import { Lane } from './lane.ts'
+import { SESSIONS_PER_LANE } from './sessions.ts'
+import { serveByThreads } from './threads.ts'
+import { openToken, PinRefused, sessionLimit, type Token, unload } from './token.ts'
 
 forbidDebugging()
 const channel = new HostChannel()
-const spent: Buffer[] = []
-let host: HostParts | undefined
 
-channel.serve(
-  frame => {
-    if (host === undefined) host = start(hostConfiguration.parse(readConfiguration(frame)))
-    else answer(host, frame)
-  },
-  () => wipe(...spent.splice(0)),
-)
-
-/** Opens the token and says so; a host that cannot, says why and ends. */
-function start(configuration: HostConfiguration): HostParts {
+for (let frame = channel.next(); frame !== undefined; frame = channel.next()) {
+  const configuration = hostConfiguration.parse(readConfiguration(frame))
   try {
-    const { parts, capabilities } = compose(configuration)
-    endWithParent()
-    announce({ type: 'ready', profile: profileOf(parts.token, capabilities) })
-    return parts
+    await serve(configuration)
+    break
   } catch (error) {
+    const refused = error instanceof PinRefused
     const fault = faultOf(error)
-    announce({ type: 'failed', kind: fault.kind, reason: fault.reason, retry: !(fault instanceof PinRefused) })
-    channel.flush()
-    process.exit(1)
+    announce({ type: 'failed', kind: fault.kind, reason: fault.reason, retry: !refused })
+    // A token that turned the PIN down is not asked again; any other failure may pass, and the daemon says when to look.
+    if (refused) break
+    unload()
   }
 }
+process.exit(0)
 
-function compose(configuration: HostConfiguration): { parts: HostParts; capabilities: Capabilities } {
+/** Opens the token and serves until the daemon closes the channels. Throws HsmFault when the token cannot be opened. */
+async function serve(configuration: CompleteHostConfiguration): Promise<void> {
   const token = openToken(configuration.token)
-  const { cryptoki } = token
-  const sessions = new Sessions(token)
-  const { capabilities, domain, macCheckValue } = sessions.withSession(session => {
-    const capabilities = probeCapabilities(token, session)
-    const domain = new DomainKeys(cryptoki, session, configuration.domain, capabilities.wrap?.mechanism)
-    return { capabilities, domain, macCheckValue: domain.macCheckValue(session) }
-  })
-  const ciphers = new MessageCiphers({ cryptoki, sessions }, capabilities)
-  const resident = new ResidentKeys(token, domain.id)
-  const backingKeys = new BackingKeys({ cryptoki, sessions, domain, capabilities, ciphers, resident }, configuration)
-  const sealing = new Sealing({ cryptoki, sessions, ciphers })
-  const rsa = new RsaDecryption(cryptoki)
-  const wipeLater = (bytes: Buffer) => void spent.push(bytes)
-  const parts = { token, sessions, domain, backingKeys, resident, sealing, rsa, macCheckValue, wipeLater }
-  return { parts, capabilities }
+  const lane = new Lane(token, configuration, { mayLogIn: true })
+  const lanes = Math.min(configuration.threads, lanesWithin(token, configuration))
+  const threads = lanes > 1 ? await serveByThreads(token, { ...configuration, threads: lanes }) : undefined
+  endWithParent()
+  announce({ type: 'ready', profile: lane.profile, lanes })
+  if (threads === undefined) lane.serve(channel)
+  else await threads.ended
 }
 
-function answer(parts: HostParts, frame: Buffer): void {
-  const { id, name, args } = readRequest(frame)
-  const startedAt = performance.now()
-  const elapsed = () => Math.round((performance.now() - startedAt) * MICROSECONDS_PER_MS)
-  try {
-    const result = (handlers[name] as Handler<CommandName>)(parts, args)
-    writeResult(channel.writer, id, elapsed(), name, result)
-  } catch (error) {
-    if (error instanceof NeedRecord) {
-      writeNeedRecord(channel.writer, id)
-      return
-    }
-    if (!(error instanceof HsmFault)) throw error
-    // Handles may have gone with the session: none is used again before its EKT is verified and unwrapped anew.
-    if (error.kind === 'session') parts.backingKeys.clear()
-    writeFault(channel.writer, id, elapsed(), error)
-  }
+/** How many lanes this host's share of the sessions suffices for. One is always tried. */
+function lanesWithin(token: Token, { sessions: { limit, shares } }: CompleteHostConfiguration): number {
+  const allowed = Math.min(sessionLimit(token), limit === 0 ? Number.POSITIVE_INFINITY : limit)
+  // With threads the main thread has sessions too, which keep the login.
+  return Math.max(1, Math.floor(allowed / shares / SESSIONS_PER_LANE) - 1)
 }
 
 function announce(event: HostEvent): void {
   writeEvent(channel.writer, event)
+  channel.flush()
 }

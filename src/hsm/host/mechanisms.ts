@@ -1,6 +1,6 @@
 /** The mechanisms this world uses, by the standard they implement. Numbers never leave this file's importers. */
 import pkcs11 from 'pkcs11js'
-import type { Hash } from '../../model/algorithms.ts'
+import type { OaepHash } from '../contract/token-profile.ts'
 import { addressOf, words } from './cryptoki.ts'
 
 export const AES_KEY_GENERATION: pkcs11.Mechanism = { mechanism: pkcs11.CKM_AES_KEY_GEN }
@@ -8,10 +8,13 @@ export const GENERIC_SECRET_GENERATION: pkcs11.Mechanism = { mechanism: pkcs11.C
 export const HMAC_SHA_256: pkcs11.Mechanism = { mechanism: pkcs11.CKM_SHA256_HMAC }
 
 /**
- * RFC 5649 has two numbers. 0x210B is the standard's own; 0x210A is RFC 5649 on SoftHSM, and PKCS #7 padding with
- * RFC 3394 on NSS. A self-test decides, never the number.
+ * Key wrap has many numbers, and one of them two meanings: 0x210A is RFC 5649 on SoftHSM, and PKCS #7 padding with RFC 3394
+ * on NSS. A known answer decides, never the number. 0x8... are vendors': Luna's, CloudHSM's.
  */
-export const RFC5649_CANDIDATES = [0x210b, 0x210a] as const
+export const WRAP_CANDIDATES = {
+  RFC5649: [0x210b, 0x8000_0171, 0x8000_216f, 0x210a],
+  RFC3394: [0x2109, 0x8000_0170, 0x8000_2109],
+} as const
 export const AES_CBC_ENCRYPT_DATA = 0x1105
 export const AES_GCM = pkcs11.CKM_AES_GCM
 
@@ -50,7 +53,7 @@ export function aesGcmParameters({ iv, ivBytes, aad }: { iv: Buffer | undefined;
 /** SP 800-108 in counter mode with HMAC-SHA-256 and a 32-bit counter before a fixed input; L is part of the input. */
 export type CounterKdf = (fixedInput: Buffer) => pkcs11.Mechanism
 
-const SP800_108_COUNTER_KDF = 0x3ac
+export const SP800_108_COUNTER_KDF = 0x3ac
 const SP800_108_ITERATION_VARIABLE = 1
 const SP800_108_BYTE_ARRAY = 4
 const COUNTER_BITS = 32
@@ -71,7 +74,7 @@ export const counterKdf: CounterKdf = fixedInput => {
   )
 }
 
-const CLOUDHSM_SP800_108_COUNTER_KDF = 0x8000_0001
+export const CLOUDHSM_SP800_108_COUNTER_KDF = 0x8000_0001
 const CLOUDHSM_COUNTER = 4
 const CLOUDHSM_BYTE_ARRAY = 8
 
@@ -94,14 +97,14 @@ function keeping(mechanism: pkcs11.Mechanism, buffers: readonly Buffer[]): pkcs1
 
 const pointedTo = new WeakMap<pkcs11.Mechanism, readonly Buffer[]>()
 
-const OAEP_PARAMETERS: Readonly<Partial<Record<Hash, { hashAlg: number; mgf: number }>>> = {
-  sha1: { hashAlg: pkcs11.CKM_SHA_1, mgf: pkcs11.CKG_MGF1_SHA1 },
-  sha256: { hashAlg: pkcs11.CKM_SHA256, mgf: pkcs11.CKG_MGF1_SHA256 },
+const OAEP_PARAMETERS: Readonly<Record<OaepHash, { hashAlg: number; mgf: number }>> = {
+  'SHA-1': { hashAlg: pkcs11.CKM_SHA_1, mgf: pkcs11.CKG_MGF1_SHA1 },
+  'SHA-256': { hashAlg: pkcs11.CKM_SHA256, mgf: pkcs11.CKG_MGF1_SHA256 },
 }
 const CKZ_DATA_SPECIFIED = 1
 
-/** RSAES-OAEP with an empty label and MGF1 of the same hash. */
-export function oaepMechanism(hash: Hash): pkcs11.Mechanism {
+/** RSAES-OAEP with MGF1 over the same hash and an empty label (RFC 8017 section 7.1). */
+export function oaepMechanism(hash: OaepHash): pkcs11.Mechanism {
   const parameters = { type: pkcs11.CK_PARAMS_RSA_OAEP, ...OAEP_PARAMETERS[hash], source: CKZ_DATA_SPECIFIED }
   return { mechanism: pkcs11.CKM_RSA_PKCS_OAEP, parameter: parameters as pkcs11.IParams }
 }

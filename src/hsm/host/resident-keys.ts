@@ -57,8 +57,7 @@ export class ResidentKeys {
       const commitment = this.#commit(session, handle, identity)
       return { kind: 'resident', ckaId, serials: [this.#serial], commitment }
     } catch (error) {
-      // The one object that is known to be nobody's: this command has just made it.
-      this.#cryptoki.C_DestroyObject(session, handle)
+      this.#forgetNew(session, handle)
       throw error
     }
   }
@@ -108,6 +107,15 @@ export class ResidentKeys {
     } catch (error) {
       if (ckrCode(error) === CKR_DEVICE_MEMORY) throw new TokenFull('the token has no room', { cause: error })
       throw error
+    }
+  }
+
+  /** The one object that is known to be nobody's: the command has just made it, and fails. */
+  #forgetNew(session: SessionHandle, handle: ObjectHandle): void {
+    try {
+      this.#cryptoki.C_DestroyObject(session, handle)
+    } catch {
+      // It stays, and will be reported as one that no record names.
     }
   }
 

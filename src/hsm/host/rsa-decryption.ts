@@ -4,46 +4,45 @@
  */
 import pkcs11 from 'pkcs11js'
 import { wipe } from '../../base/bytes.ts'
-import type { Hash } from '../../model/algorithms.ts'
+import type { OAEP_HASH } from '../../model/algorithms.ts'
+import type { OaepHash } from '../contract/token-profile.ts'
 import { invalidCiphertext } from './ciphers/message-cipher.ts'
-import { ckrCode, faultOfUntrustedData } from './ckr.ts'
+import { faultOfUntrustedData } from './ckr.ts'
 import type { Cryptoki, ObjectHandle, SessionHandle } from './cryptoki.ts'
 import { oaepMechanism } from './mechanisms.ts'
 import { decodeOaep } from './oaep.ts'
 
-/** What a token says of a mechanism or a parameter that it does not know. */
-const UNKNOWN_MECHANISM: ReadonlySet<number> = new Set([0x07, 0x70, 0x71])
+/** The hashes of RSAES-OAEP in KMS. */
+export type PaddingHash = (typeof OAEP_HASH)[keyof typeof OAEP_HASH]
+
+/** As a token's profile names them. */
+const NAMES = { sha1: 'SHA-1', sha256: 'SHA-256' } as const satisfies Record<PaddingHash, OaepHash>
 
 export class RsaDecryption {
   readonly #cryptoki: Cryptoki
-  /** Hashes that the token has turned down for OAEP, as a mechanism and never for what a ciphertext held. */
-  readonly #outside = new Set<Hash>()
+  /** Hashes with which the token takes OAEP off by itself, as its self-tests have proven. */
+  readonly #inToken: ReadonlySet<OaepHash>
 
-  constructor(cryptoki: Cryptoki) {
+  constructor(cryptoki: Cryptoki, inToken: readonly OaepHash[]) {
     this.#cryptoki = cryptoki
+    this.#inToken = new Set(inToken)
   }
 
   /** The message; the caller wipes it. Throws HsmFault `input`, the same for every reason. */
-  decrypt(session: SessionHandle, key: ObjectHandle, modulusBytes: number, hash: Hash, ciphertext: Buffer): Buffer {
+  decrypt(session: SessionHandle, key: ObjectHandle, modulusBytes: number, hash: PaddingHash, ciphertext: Buffer): Buffer {
     if (ciphertext.length !== modulusBytes) throw invalidCiphertext()
-    if (!this.#outside.has(hash)) {
-      if (this.#startsInToken(session, key, hash)) return this.#finish(session, ciphertext, modulusBytes)
-      this.#outside.add(hash)
-    }
-    return this.#decryptRaw(session, key, modulusBytes, hash, ciphertext)
+    if (!this.#inToken.has(NAMES[hash])) return this.#decryptRaw(session, key, modulusBytes, hash, ciphertext)
+    this.#cryptoki.C_DecryptInit(session, oaepMechanism(NAMES[hash]), key)
+    return this.#finish(session, ciphertext, modulusBytes)
   }
 
-  #startsInToken(session: SessionHandle, key: ObjectHandle, hash: Hash): boolean {
-    try {
-      this.#cryptoki.C_DecryptInit(session, oaepMechanism(hash), key)
-      return true
-    } catch (error) {
-      if (UNKNOWN_MECHANISM.has(ckrCode(error) ?? 0)) return false
-      throw error
-    }
-  }
-
-  #decryptRaw(session: SessionHandle, key: ObjectHandle, modulusBytes: number, hash: Hash, ciphertext: Buffer): Buffer {
+  #decryptRaw(
+    session: SessionHandle,
+    key: ObjectHandle,
+    modulusBytes: number,
+    hash: PaddingHash,
+    ciphertext: Buffer,
+  ): Buffer {
     this.#cryptoki.C_DecryptInit(session, { mechanism: pkcs11.CKM_RSA_X_509 }, key)
     const opened = this.#finish(session, ciphertext, modulusBytes)
     // Some tokens drop leading zeros.

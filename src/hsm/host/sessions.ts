@@ -1,11 +1,14 @@
 /**
- * The sessions of a host: one that owns every unwrapped HBK and is never lent, and one that commands work in, opened
- * once and reused. A host does one thing at a time, so one working session is enough.
+ * The sessions of a lane: one that owns every unwrapped HBK and is never lent, and one that commands work in, opened
+ * once and reused. A lane does one thing at a time, so one working session is enough.
  */
 import { HsmFault } from '../contract/fault.ts'
 import { faultOf } from './ckr.ts'
 import type { SessionHandle } from './cryptoki.ts'
-import { logIn, openSession, type Token } from './token.ts'
+import { isLoggedIn, logIn, openSession, type Token } from './token.ts'
+
+/** Sessions that a lane holds open. */
+export const SESSIONS_PER_LANE = 2
 
 export class Sessions {
   /** Owns the HBK handles: an object lives as long as the session that made it. */
@@ -13,12 +16,18 @@ export class Sessions {
   readonly #token: Token
   #working: SessionHandle
 
-  /** Opens both sessions and logs in. Throws HsmFault. */
-  constructor(token: Token) {
+  /**
+   * Opens both sessions, and logs in where nobody is. Throws HsmFault, of the kind `module` when nobody is and `mayLogIn`
+   * is false: another process tries the PIN then.
+   */
+  constructor(token: Token, mayLogIn: boolean) {
     this.#token = token
     try {
       this.cache = openSession(token)
-      logIn(token, this.cache)
+      if (!isLoggedIn(token, this.cache)) {
+        if (!mayLogIn) throw new HsmFault('module', 'the login is lost')
+        logIn(token, this.cache)
+      }
       this.#working = openSession(token)
     } catch (error) {
       throw faultOf(error)
@@ -26,7 +35,7 @@ export class Sessions {
   }
 
   get open(): number {
-    return 2
+    return SESSIONS_PER_LANE
   }
 
   /**
@@ -43,16 +52,32 @@ export class Sessions {
     }
   }
 
+  /** Whether the login stands, as the token sees it. Throws HsmFault when the session is gone. */
+  requireLogin(): void {
+    this.withSession(session => {
+      if (!isLoggedIn(this.#token, session)) throw new HsmFault('module', 'the login is lost')
+    })
+  }
+
+  /** Closes both; the HBKs go with them. */
+  close(): void {
+    for (const session of [this.#working, this.cache]) this.#close(session)
+  }
+
   #replace(): void {
-    try {
-      this.#token.cryptoki.C_CloseSession(this.#working)
-    } catch {
-      // It is to be let go of in any case.
-    }
+    this.#close(this.#working)
     try {
       this.#working = openSession(this.#token)
     } catch (error) {
       throw new HsmFault('module', `no session can be opened: ${faultOf(error).reason}`, { cause: error })
+    }
+  }
+
+  #close(session: SessionHandle): void {
+    try {
+      this.#token.cryptoki.C_CloseSession(session)
+    } catch {
+      // It is to be let go of in any case.
     }
   }
 }

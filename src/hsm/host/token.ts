@@ -5,7 +5,7 @@ import { type Pkcs11Uri, parsePkcs11Uri } from '../../base/pkcs11-uri.ts'
 import { HsmFault } from '../contract/fault.ts'
 import type { TokenLocation } from '../contract/host-configuration.ts'
 import { ckrCode, faultOf, isPinFault } from './ckr.ts'
-import { CKF_OS_LOCKING_OK, type Cryptoki, loadModule, type SessionHandle } from './cryptoki.ts'
+import { type Cryptoki, initialise, loadModule, type SessionHandle } from './cryptoki.ts'
 
 const CKU_SO = 0
 const CKU_USER = 1
@@ -14,6 +14,9 @@ const CKR_USER_ALREADY_LOGGED_IN = 0x100
 const PIN_MAX_BYTES = 255
 const FIND_ATTEMPTS = 4
 const FIND_PAUSE_MS = 150
+/** CK_UNAVAILABLE_INFORMATION has all bits set; no token has this many sessions. */
+const UNKNOWN_FROM = 0x7fff_ffff
+const CKS_RW_USER_FUNCTIONS = 3
 
 /** The token turned the PIN down. Trying again could lock it, so whoever sees this waits for an operator. */
 export class PinRefused extends HsmFault {}
@@ -41,7 +44,7 @@ export function openToken(location: TokenLocation): Token {
   for (let attempt = 1; tokens.length === 0 && attempt < FIND_ATTEMPTS; attempt += 1) {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FIND_PAUSE_MS)
     cryptoki.C_Finalize()
-    cryptoki.C_Initialize({ flags: CKF_OS_LOCKING_OK })
+    initialise(cryptoki, location.libraryParameters)
     tokens = find()
   }
   const [token] = tokens
@@ -50,15 +53,40 @@ export function openToken(location: TokenLocation): Token {
   return { cryptoki, uri, ...token }
 }
 
+const loaded: Cryptoki[] = []
+
+/** Has the library let go of everything, so that it finds what is there the next time it is loaded. */
+export function unload(): void {
+  for (const cryptoki of loaded.splice(0)) {
+    try {
+      cryptoki.C_Finalize()
+    } catch {
+      // It was not initialised, or is past caring.
+    }
+  }
+}
+
 /** Loads the module of a URI, with the environment it wants in place first. */
 export function load(uri: Pkcs11Uri, location: TokenLocation): Cryptoki {
   Object.assign(process.env, location.environment)
   try {
-    return loadModule(uri.modulePath)
+    const cryptoki = loadModule(uri.modulePath, location.libraryParameters)
+    loaded.push(cryptoki)
+    return cryptoki
   } catch (error) {
     if (ckrCode(error) !== undefined) throw faultOf(error)
     throw new HsmFault('module', `cannot load ${uri.modulePath}`, { cause: error })
   }
+}
+
+/**
+ * How many sessions the token lets an application have: the smaller of its two limits, where it names any. 0 stands for
+ * "effectively infinite", all bits for "not known" (PKCS#11 3.1, section 3.2).
+ */
+export function sessionLimit({ cryptoki, slot }: Token): number {
+  const { maxSessionCount, maxRwSessionCount } = cryptoki.C_GetTokenInfo(slot)
+  const limits = [maxSessionCount, maxRwSessionCount].map(Number)
+  return Math.min(...limits.map(limit => (limit > 0 && limit < UNKNOWN_FROM ? limit : Number.POSITIVE_INFINITY)))
 }
 
 export function listTokens(cryptoki: Cryptoki): (TokenIdentity & { slot: Buffer; slotId: number })[] {
@@ -79,6 +107,11 @@ export function listTokens(cryptoki: Cryptoki): (TokenIdentity & { slot: Buffer;
 /** Opens a session. Read-write always: CloudHSM refuses read-only ones. */
 export function openSession({ cryptoki, slot }: Token): SessionHandle {
   return cryptoki.C_OpenSession(slot, pkcs11.CKF_SERIAL_SESSION | pkcs11.CKF_RW_SESSION)
+}
+
+/** Whether the user is logged in, as a session sees it. */
+export function isLoggedIn({ cryptoki }: Token, session: SessionHandle): boolean {
+  return cryptoki.C_GetSessionInfo(session).state === CKS_RW_USER_FUNCTIONS
 }
 
 /** Logs the user in with the PIN of the URI's `pin-source`. Login holds for the whole process. */

@@ -1,6 +1,6 @@
 /**
- * Starting a process of the crypto world and the service's end of its socket pair. No other local user can reach a host:
- * the channel is inherited, it has no name.
+ * Starting a process of the crypto world and the service's end of its socket pairs. No other local user can reach a host:
+ * its channels are inherited, they have no name.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Socket } from 'node:net'
@@ -15,22 +15,25 @@ const OUTPUT_LINE_MAX = 500
 
 export interface HostProcess {
   readonly child: ChildProcess
+  /** The first channel; a host with several threads has one for each. */
   readonly channel: Socket
+  readonly channels: readonly Socket[]
 }
 
 /**
  * Spawns a process of the crypto world. It gets none of this process' environment but what finds programs and names the
  * locale, and a process group of its own, so that Ctrl-C in a terminal reaches the daemon alone, which then drains.
  */
-export function spawnHost(entry: string, onOutput: (line: string) => void): HostProcess {
+export function spawnHost(entry: string, onOutput: (line: string) => void, lanes = 1): HostProcess {
   const { PATH, LANG, TZ } = process.env
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', entry], {
     detached: true,
     env: { PATH, LANG, TZ },
-    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', ...Array.from({ length: lanes }, () => 'pipe' as const)],
   })
   for (const stream of [child.stdout, child.stderr]) {
     if (stream !== null) createInterface({ input: stream }).on('line', line => onOutput(line.slice(0, OUTPUT_LINE_MAX)))
   }
-  return { child, channel: child.stdio[CHANNEL_FD] as Socket }
+  const channels = child.stdio.slice(CHANNEL_FD) as Socket[]
+  return { child, channel: channels[0] as Socket, channels }
 }

@@ -1,240 +1,476 @@
 /**
- * One token of the pool: its host process, the commands in flight there, and the state it is in. A member starts its host
- * again when it ends, with a pause that grows until one is ready, unless the token refused the PIN: that waits for an operator.
+ * One token of the pool: the hosts that serve it, and its circuit. Hosts of a token are started one after another, so that
+ * a PIN that the token refuses is tried once, and no two logins meet in a token's file. Time comes in by `tick` alone.
  */
-import { ByteWriter } from '../../base/bytes.ts'
-import { type Args, type CommandName, commands, type Result } from '../contract/commands.ts'
-import { HsmFault } from '../contract/fault.ts'
-import type { EktReference, WriteContext } from '../contract/fields.ts'
-import {
-  FrameSplitter,
-  readAnswer,
-  readFault,
-  readResult,
-  writeConfiguration,
-  writeRequest,
-} from '../contract/frames.ts'
-import { type HostConfiguration, type HostEvent, hostEvent, type TokenProfile } from '../contract/host-configuration.ts'
-import { EktMemory } from './ekt-memory.ts'
-import { HOST_ENTRY, type HostProcess, spawnHost } from './host-process.ts'
+import type { CommandName, Result } from '../contract/commands.ts'
+import { HsmFault, STALE_DOMAIN } from '../contract/fault.ts'
+import { type Answer, readFault, readResult } from '../contract/frames.ts'
+import type { DomainDescription, HostConfiguration, HostEvent } from '../contract/host-configuration.ts'
+import type { TokenProfile } from '../contract/token-profile.ts'
+import { Circuit, type TokenState } from './circuit.ts'
+import { Errand } from './errand.ts'
+import { Host, type HostPhase, type Lost } from './host.ts'
+import type { Lane } from './lane.ts'
+import { Latencies } from './latencies.ts'
 
-export const MEMBER_STATES = ['starting', 'healthy', 'down', 'locked-out'] as const
-export type MemberState = (typeof MEMBER_STATES)[number]
+/** A token as the pool is told of it. */
+export interface TokenSettings {
+  readonly label: string
+  readonly configuration: HostConfiguration
+  /** Host processes that serve it at once; 1 when absent. */
+  readonly hosts?: number
+}
 
-/** A command on its way. The pool makes it, a member carries it, and it may go to another member. */
-export interface Errand {
-  readonly name: CommandName
-  readonly args: Args<CommandName>
-  /** Serials of the only tokens that can serve it; undefined when all of the region can. */
-  readonly serials: readonly string[] | undefined
-  readonly startedAtMs: number
-  readonly resolve: (result: Result<CommandName>) => void
-  readonly reject: (error: Error) => void
-  /** Hosts that ended, or faults that were not the command's own, while this command was in flight. */
-  setbacks: number
-  sentAtMs: number
+export interface MemberLimits {
+  /** The least that any command is given before its host counts as mute. */
+  readonly deadlineFloorMs: number
+  /** How often the known-answer command is sent, a second at least. */
+  readonly healthIntervalMs: number
+  /** A host is replaced after so many commands, or when it holds so much memory; 0 for never. */
+  readonly recycleAfterCommands: number
+  readonly recycleAfterMb: number
 }
 
 export interface MemberEvents {
-  stateChanged(member: Member, reason: string): void
+  stateChanged(member: Member): void
+  /** A lane may have room again. */
+  freed(member: Member): void
   answered(member: Member, errand: Errand, tokenMicroseconds: number): void
   /** Any fault, whoever is to blame. */
   faulted(member: Member, fault: HsmFault): void
-  /** A fault that is not the command's own, or the end of the host: the pool decides where the command goes next. */
-  lost(member: Member, errand: Errand, fault: HsmFault): void
+  /** The token did not serve the command: the pool decides where it goes next. `suspect`: it may be why its host ended. */
+  lost(member: Member, errand: Errand, fault: HsmFault, suspect: boolean): void
+  /** The host knows too old a description of the domain for this command. */
+  stale(member: Member, errand: Errand, fault: HsmFault): void
+  restarted(member: Member): void
+  /** A host is due to be replaced by a fresh one. */
+  worn(member: Member, host: Host, reason: string): void
+  probed(member: Member, passed: boolean): void
   output(member: Member, line: string): void
 }
 
-const RESTART_PAUSE_FIRST_MS = 100
-const RESTART_PAUSE_MAX_MS = 30_000
-/** A library may hang while it is loaded or logged in as well. */
-const START_DEADLINE_MS = 15_000
+/** What an operator sees of a token. */
+export interface MemberStatus {
+  readonly hsm: string
+  readonly state: TokenState
+  readonly reason: string
+  /** When it came into this state. */
+  readonly since: string
+  readonly hosts: number
+  readonly lanes: number
+  readonly sessions: number
+  readonly inFlight: number
+  readonly p50Ms: number | null
+  readonly p99Ms: number | null
+  readonly restarts: number
+}
+
+interface Renewal {
+  readonly old: Host
+  fresh: Host | undefined
+  readonly resolve: () => void
+  readonly reject: (error: Error) => void
+}
+
 const MICROSECONDS_PER_MS = 1_000
-/** Of the newest command in the moving average: some twenty commands decide. */
-const TOKEN_MS_WEIGHT = 0.05
+/** A library may hang while it is loaded or logged in as well; SIGKILL at that moment may cost the token (see hardening.ts). */
+const START_DEADLINE_MS = 15_000
+const CANARY_PAUSE_LEAST_MS = 1_000
+/** A lost host whose siblings serve is replaced after this long; the circuit has a back-off of its own. */
+const SIBLING_PAUSE_MS = 500
+const SIBLING_PAUSE_MAX_MS = 30_000
+/** A host is not replaced for its memory before it has lived so long: a bound too low must not keep hosts starting. */
+const WEAR_LEAST_MS = 30_000
+const TOKEN_MS_FIRST = 0.1
 
 export class Member {
   readonly label: string
-  profile: TokenProfile | undefined
   restarts = 0
-  readonly #configuration: HostConfiguration
+  readonly circuit: Circuit
+  readonly latencies = new Latencies()
+  readonly #limits: MemberLimits
   readonly #events: MemberEvents
-  readonly #inFlight = new Map<number, Errand>()
-  readonly #writer = new ByteWriter(65_536)
-  readonly #held: EktMemory
-  readonly #writeContext: WriteContext
-  /** Moving average of the time a command takes in the host. */
-  #tokenMs = 0.1
-  #state: MemberState = 'starting'
-  #process: HostProcess | undefined
-  #startedAtMs = 0
-  #nextId = 1
-  #flushScheduled = false
-  #pauseMs = RESTART_PAUSE_FIRST_MS
-  #restartTimer: NodeJS.Timeout | undefined
+  readonly #wanted: number
+  #configuration: HostConfiguration
+  #generation = 0
+  #profile: TokenProfile | undefined
+  #hosts: Host[] = []
+  #turn = 0
+  #refusal: string | undefined
+  #startAtMs = 0
+  #siblingPauseMs = SIBLING_PAUSE_MS
+  #canaryAtMs = 0
+  #canarySentAtMs = Number.NEGATIVE_INFINITY
+  #canaryOut = false
+  #renewal: Renewal | undefined
+  #tokenMs = TOKEN_MS_FIRST
   #closing = false
 
-  constructor(label: string, configuration: HostConfiguration, events: MemberEvents) {
-    this.label = label
-    this.#configuration = configuration
+  constructor(settings: TokenSettings, limits: MemberLimits, events: MemberEvents, random: () => number) {
+    this.label = settings.label
+    this.#configuration = settings.configuration
+    this.#wanted = settings.hosts ?? 1
+    this.#limits = limits
     this.#events = events
-    this.#held = new EktMemory(configuration.cachedHbks)
-    this.#writeContext = { holdsEkt: (ekt: EktReference) => this.#held.add(ekt.digest) }
+    const nowMs = performance.now()
+    this.circuit = new Circuit({ random, nowMs, changed: () => events.stateChanged(this) })
+    this.tick(nowMs)
   }
 
-  get state(): MemberState {
-    return this.#state
+  get state(): TokenState {
+    return this.circuit.state
+  }
+
+  get profile(): TokenProfile | undefined {
+    return this.#profile
+  }
+
+  get domain(): DomainDescription {
+    return this.#configuration.domain
+  }
+
+  /** Which description of the domain new hosts are given. */
+  get generation(): number {
+    return this.#generation
   }
 
   get inFlight(): number {
-    return this.#inFlight.size
+    return this.#hosts.reduce((sum, { inFlight }) => sum + inFlight, 0)
   }
 
-  /** Whether the token is one of those that can serve this command at all; what it is, is known once it was ready. */
-  mayServe({ serials }: Pick<Errand, 'serials'>): boolean {
-    return serials === undefined || (this.profile !== undefined && serials.includes(this.profile.serial))
+  /** The processes that serve this token. */
+  get pids(): number[] {
+    return this.#ready.flatMap(({ pid }) => pid ?? [])
   }
 
-  /** How long a command sent now would wait for those before it, as fast as this token has been of late. */
-  get expectedWaitMs(): number {
-    return this.#inFlight.size * this.#tokenMs
+  get #ready(): Host[] {
+    return this.#hosts.filter(({ phase }) => phase === 'ready')
   }
 
-  get pid(): number | undefined {
-    return this.#process?.child.pid
-  }
-
-  start(): void {
-    const host = spawnHost(HOST_ENTRY, line => this.#events.output(this, line))
-    const splitter = new FrameSplitter()
-    this.#startedAtMs = performance.now()
-    let failure: Extract<HostEvent, { type: 'failed' }> | undefined
-    this.#process = host
-    this.#held.clear()
-    host.channel.on('error', () => {})
-    host.channel.on('data', (chunk: Buffer) => {
-      try {
-        splitter.push(chunk, frame => {
-          failure = this.#take(frame) ?? failure
-        })
-      } catch (error) {
-        this.kill(`unreadable answer: ${(error as Error).message}`)
-      }
-    })
-    host.child.once('error', () => {})
-    host.child.once('close', (code, signal) => {
-      this.#ended(failure, `host ended (${signal ?? `code ${code}`})`)
-    })
-    writeConfiguration(this.#writer, this.#configuration)
-    this.#flush()
-  }
-
-  /** Sends a command. Frames of one turn of the event loop leave in one write. */
-  send(errand: Errand): void {
-    const id = this.#nextId
-    this.#nextId = id === 0xffff_ffff ? 1 : id + 1
-    writeRequest(this.#writer, id, errand.name, errand.args, this.#writeContext)
-    this.#inFlight.set(id, errand)
-    errand.sentAtMs = performance.now()
-    if (this.#flushScheduled) return
-    this.#flushScheduled = true
-    setImmediate(() => this.#flush())
-  }
-
-  /** Ends a host that does not answer. Nothing but SIGKILL ends a hung PKCS#11 call. */
-  kill(reason: string): void {
-    this.#changeState('down', reason)
-    this.#process?.child.kill('SIGKILL')
-  }
-
-  /** Why the host counts as mute; undefined while it keeps its deadlines. */
-  muteReason(nowMs: number): string | undefined {
-    if (this.#state === 'starting' && nowMs - this.#startedAtMs > START_DEADLINE_MS)
-      return 'host was not ready within its deadline'
-    if (this.#state !== 'healthy') return undefined
-    for (const { name, sentAtMs } of this.#inFlight.values()) {
-      if (nowMs - sentAtMs > commands[name].deadlineMs) return `no answer to ${name} within its deadline`
+  /** Lanes that may be given this command now, the circuit apart. */
+  *lanesFor(errand: Errand): Generator<Lane> {
+    for (const { phase, generation, lanes } of this.#hosts) {
+      if (phase !== 'ready' || generation < errand.generation) continue
+      for (const lane of lanes) if (lane.hasRoom) yield lane
     }
-    return undefined
   }
 
-  /** Lets the host finish what it has and ends it. */
+  /** Whether the token is one of those that can serve this command at all. */
+  mayServe({ serials }: Errand): boolean {
+    return serials === undefined || (this.#profile !== undefined && serials.includes(this.#profile.serial))
+  }
+
+  /** Lanes that do not move while commands wait behind the one they are at. */
+  stalledLanes(nowMs: number): Lane[] {
+    return this.#hosts.flatMap(({ lanes }) => lanes.filter(lane => lane.checkStall(nowMs)))
+  }
+
+  status(): MemberStatus {
+    const ready = this.#ready
+    return {
+      hsm: this.label,
+      state: this.state,
+      reason: this.circuit.reason,
+      since: new Date(Date.now() - (performance.now() - this.circuit.sinceMs)).toISOString(),
+      hosts: ready.length,
+      lanes: ready.reduce((sum, { lanes }) => sum + lanes.length, 0),
+      sessions: this.sum('sessions'),
+      inFlight: this.inFlight,
+      ...this.latencies.summary(),
+      restarts: this.restarts,
+    }
+  }
+
+  /** What its hosts said of themselves last, added up. */
+  sum(of: 'sessions' | 'cachedHbks' | 'residentMemoryMb'): number {
+    return this.#ready.reduce((total, host) => total + host[of], 0)
+  }
+
+  /** Runs a command once on every host, on each of its lanes. Rejects never; a host that ends has nothing left of it. */
+  async onEveryLane(name: CommandName, args: Errand['args']): Promise<void> {
+    const lanes = this.#hosts
+      .filter(({ phase }) => phase === 'ready' || phase === 'draining')
+      .flatMap(host => host.lanes)
+    await Promise.allSettled(lanes.map(lane => this.#ask(lane, name, args)))
+  }
+
+  /** An operator says that the PIN may be tried again. False when nothing keeps it from being tried. */
+  unlock(): boolean {
+    if (this.#refusal === undefined) return false
+    this.#refusal = undefined
+    this.#startAtMs = 0
+    this.circuit.impaired(performance.now(), undefined)
+    this.circuit.unlock(performance.now())
+    return true
+  }
+
+  /** Gives new hosts another description of the domain. Those that serve go on with theirs until {@link renew}. */
+  describe(domain: DomainDescription, generation: number): void {
+    this.#configuration = { ...this.#configuration, domain }
+    this.#generation = generation
+  }
+
+  /** Replaces every host that knows an older description than the newest, one after another, and no command is lost. */
+  async renew(): Promise<void> {
+    for (const host of this.#ready) if (host.generation < this.#generation) await this.replace(host)
+  }
+
+  /** Starts another host, and drains this one when the other is ready. Rejects when the other cannot start. */
+  replace(old: Host): Promise<void> {
+    if (old.phase !== 'ready' || this.#renewal !== undefined) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      this.#renewal = { old, fresh: undefined, resolve, reject }
+      this.#startAtMs = 0
+      this.#start(performance.now())
+    })
+  }
+
+  /** What is due at this moment: deadlines, stalled lanes, known answers, hosts to start, hosts that have done enough. */
+  tick(nowMs: number): void {
+    if (this.#closing) return
+    for (const host of [...this.#hosts]) this.#watch(host, nowMs)
+    this.#sendCanary(nowMs)
+    this.#start(nowMs)
+  }
+
+  /** Lets the hosts finish what they have and ends them. */
   async close(): Promise<void> {
     this.#closing = true
-    clearTimeout(this.#restartTimer)
-    const host = this.#process
-    if (host === undefined || host.child.exitCode !== null || host.child.signalCode !== null) return
-    const ended = new Promise(resolve => host.child.once('close', resolve))
-    host.channel.end()
-    const impatience = setTimeout(() => host.child.kill('SIGKILL'), 2_000)
-    await ended
-    clearTimeout(impatience)
+    await Promise.all(this.#hosts.map(host => host.close()))
   }
 
-  #take(frame: Buffer): Extract<HostEvent, { type: 'failed' }> | undefined {
-    const answer = readAnswer(frame)
-    if (answer.outcome === 'event') return this.#heard(hostEvent.parse(JSON.parse(answer.body.toString('utf8'))))
-    const errand = this.#inFlight.get(answer.id)
-    if (errand === undefined) return undefined
-    if (answer.outcome === 'need-record') {
-      this.#inFlight.delete(answer.id)
-      this.#held.clear()
-      this.send(errand)
-      return undefined
+  #watch(host: Host, nowMs: number): void {
+    if (host.phase === 'starting' && nowMs - host.phaseSinceMs > START_DEADLINE_MS)
+      host.kill('host was not ready within its deadline')
+    host.endWhenDone()
+    for (const lane of host.lanes) {
+      const overdue = lane.overdue(nowMs, this.#limits.deadlineFloorMs)
+      if (overdue !== undefined) {
+        this.#loseMute(host, lane, overdue)
+        return
+      }
     }
-    this.#inFlight.delete(answer.id)
-    this.#tokenMs += (answer.tokenMicroseconds / MICROSECONDS_PER_MS - this.#tokenMs) * TOKEN_MS_WEIGHT
+    if (host.phase === 'ready') this.#checkWear(host, nowMs)
+  }
+
+  /** Only the command that got no answer is suspect: the others on this host lose it to that one. */
+  #loseMute(host: Host, lane: Lane, overdue: Errand): void {
+    const { head, waiting } = lane.lose()
+    const fault = new HsmFault('module', `no answer to ${overdue.name} within its deadline`)
+    this.#lose(host, fault.reason)
+    if (head !== undefined) this.#lost(head, fault, true)
+    for (const errand of waiting) this.#lost(errand, fault, false)
+  }
+
+  #checkWear(host: Host, nowMs: number): void {
+    const { recycleAfterCommands, recycleAfterMb } = this.#limits
+    if (recycleAfterCommands > 0 && host.served >= recycleAfterCommands)
+      this.#events.worn(this, host, `it has done ${host.served} commands`)
+    else if (recycleAfterMb > 0 && host.residentMemoryMb > recycleAfterMb && nowMs - host.startedAtMs > WEAR_LEAST_MS)
+      this.#events.worn(this, host, `it holds ${host.residentMemoryMb} MB of memory`)
+  }
+
+  /** The known-answer command, to one lane after another. */
+  #sendCanary(nowMs: number): void {
+    if (this.#canaryOut || nowMs < this.#canaryAtMs) return
+    const lanes = this.#ready.flatMap(host => host.lanes.map(lane => ({ host, lane })))
+    const next = lanes[this.#turn % Math.max(1, lanes.length)]
+    if (next === undefined) return
+    this.#turn += 1
+    this.#canaryAtMs = nowMs + (this.state === 'probing' ? CANARY_PAUSE_LEAST_MS : this.#limits.healthIntervalMs)
+    this.#canarySentAtMs = nowMs
+    this.#canaryOut = true
+    this.#ask(next.lane, 'status', {})
+      .then(
+        status => this.#canarySang(next.host, status as Result<'status'>),
+        (error: Error) => this.#canaryFellSilent(next.host, error),
+      )
+      .finally(() => {
+        this.#canaryOut = false
+      })
+  }
+
+  #canarySang(host: Host, status: Result<'status'>): void {
+    host.cachedHbks = status.cachedHbks * host.lanes.length
+    host.sessions = status.openSessions * host.lanes.length
+    host.residentMemoryMb = status.residentMemoryMb
+    this.#events.probed(this, true)
+    this.circuit.canarySucceeded(performance.now())
+    this.#events.freed(this)
+  }
+
+  #canaryFellSilent(host: Host, error: Error): void {
+    if (this.#closing) return
+    this.#events.probed(this, false)
+    if (host.phase === 'ready') this.#lose(host, `known-answer command: ${error.message}`)
+  }
+
+  /** Starts the next host, if one is wanted and none is being started: only one process at a time tries the PIN. */
+  #start(nowMs: number): void {
+    if (this.#closing || this.#refusal !== undefined || nowMs < this.#startAtMs) return
+    if (this.#hosts.some(({ phase }) => phase === 'starting')) return
+    const ready = this.#ready.length
+    const wanted = this.circuit.serving ? this.#wanted + (this.#renewal === undefined ? 0 : 1) : 1
+    if (ready >= wanted || (!this.circuit.serving && nowMs < this.circuit.retryAtMs)) return
+    const plan = { configuration: this.#configuration, generation: this.#generation, tokenMs: this.#tokenMs }
+    const failed = this.#hosts.find(host => host.phase === 'failed')
+    if (failed?.mayRetry === true) {
+      failed.retry(plan)
+      return
+    }
+    failed?.kill('host is replaced by a fresh one')
+    const host = new Host(plan, {
+      ready: ready => this.#hostReady(ready),
+      failed: (failing, failure) => this.#hostFailed(failing, failure),
+      answered: (answering, lane, errand, answer) => this.#answered(answering, lane, errand, answer),
+      ended: (ended, phase, reason, lost) => this.#hostEnded(ended, phase, reason, lost),
+      output: line => this.#events.output(this, line),
+    })
+    this.#hosts.push(host)
+    if (this.#renewal !== undefined) this.#renewal.fresh = host
+    else if (this.circuit.state !== 'starting' && ready < this.#wanted) this.#restarted()
+  }
+
+  #restarted(): void {
+    this.restarts += 1
+    this.#events.restarted(this)
+  }
+
+  #hostReady(host: Host): void {
+    const nowMs = performance.now()
+    this.#profile = host.profile
+    this.#siblingPauseMs = SIBLING_PAUSE_MS
+    this.#canaryAtMs = nowMs
+    const renewal = this.#renewal
+    if (renewal?.fresh === host) {
+      renewal.old.drain()
+      this.#endRenewal()
+    }
+    if (this.#ready.length >= this.#wanted) this.circuit.impaired(nowMs, undefined)
+    this.circuit.ready(nowMs)
+    this.#sendCanary(nowMs)
+    this.#events.freed(this)
+  }
+
+  #hostFailed(host: Host, { kind, reason, retry }: Extract<HostEvent, { type: 'failed' }>): void {
+    this.#events.faulted(this, new HsmFault(kind, reason))
+    if (!retry) this.#refusal = reason
+    if (host.phase === 'failed') this.#startFailed(reason)
+  }
+
+  #hostEnded(host: Host, phase: HostPhase, reason: string, lost: Lost): void {
+    this.#hosts = this.#hosts.filter(each => each !== host)
+    if (this.#closing) return
+    const fault = new HsmFault('module', reason)
+    if (phase === 'ready') this.#lostHost(reason)
+    else if (phase === 'starting') this.#startFailed(reason)
+    if (phase === 'ready' || phase === 'starting') this.#events.faulted(this, fault)
+    for (const errand of lost.heads) this.#lost(errand, fault, true)
+    for (const errand of lost.waiting) this.#lost(errand, fault, false)
+  }
+
+  /** Ends a host that cannot be trusted. What it was working on is no suspect: the host did not end by it. */
+  #lose(host: Host, reason: string): void {
+    const lost = host.lanes.map(lane => lane.lose())
+    host.kill(reason)
+    const fault = new HsmFault('module', reason)
+    for (const { head, waiting } of lost) {
+      if (head !== undefined) this.#lost(head, fault, false)
+      for (const errand of waiting) this.#lost(errand, fault, false)
+    }
+  }
+
+  #lost(errand: Errand, fault: HsmFault, suspect: boolean): void {
+    if (errand.pinned) errand.reject(fault)
+    else this.#events.lost(this, errand, fault, suspect)
+  }
+
+  #lostHost(reason: string): void {
+    const nowMs = performance.now()
+    if (this.#renewal !== undefined && this.#renewal.old.phase === 'ended') this.#endRenewal()
+    if (this.#ready.length > 0) {
+      this.#pauseStarts(nowMs)
+      this.circuit.impaired(nowMs, `it lacks a host: ${this.#refusal ?? reason}`)
+    } else if (this.#refusal !== undefined) this.circuit.lockOut(nowMs, this.#refusal)
+    else this.circuit.trip(nowMs, reason)
+  }
+
+  #startFailed(reason: string): void {
+    const nowMs = performance.now()
+    this.#endRenewal(new Error(reason))
+    if (this.#ready.length > 0) {
+      this.#pauseStarts(nowMs)
+      this.circuit.impaired(nowMs, `it lacks a host: ${reason}`)
+    } else if (this.#refusal !== undefined) this.circuit.lockOut(nowMs, this.#refusal)
+    else this.circuit.startFailed(nowMs, reason)
+  }
+
+  #pauseStarts(nowMs: number): void {
+    this.#startAtMs = nowMs + this.#siblingPauseMs
+    this.#siblingPauseMs = Math.min(SIBLING_PAUSE_MAX_MS, this.#siblingPauseMs * 2)
+  }
+
+  #endRenewal(error?: Error): void {
+    const renewal = this.#renewal
+    this.#renewal = undefined
+    if (error === undefined) renewal?.resolve()
+    else {
+      renewal?.reject(error)
+      renewal?.fresh?.kill(error.message)
+    }
+  }
+
+  #answered(host: Host, lane: Lane, errand: Errand, answer: Answer): void {
+    const { name } = errand
+    const ms = answer.tokenMicroseconds / MICROSECONDS_PER_MS
+    this.#tokenMs = lane.tokenMs
+    if (name === 'status') lane.quicken(ms)
+    else this.latencies.add(ms)
     this.#events.answered(this, errand, answer.tokenMicroseconds)
     if (answer.outcome === 'result') {
-      errand.resolve(readResult(errand.name, answer.body))
-      return undefined
-    }
-    const fault = readFault(answer.body)
+      errand.resolve(readResult(name, answer.body))
+      if (!errand.pinned) this.circuit.succeeded(performance.now(), ms / errand.deadlineMs)
+    } else this.#faulted(host, errand, readFault(answer.body), ms)
+    this.#events.freed(this)
+  }
+
+  #faulted(host: Host, errand: Errand, fault: HsmFault, ms: number): void {
+    const nowMs = performance.now()
     this.#events.faulted(this, fault)
-    if (fault.kind === 'input' || fault.kind === 'key') errand.reject(fault)
-    else this.#events.lost(this, errand, fault)
-    return undefined
+    if (fault.kind === 'input' || fault.kind === 'key') {
+      this.circuit.succeeded(nowMs, ms / errand.deadlineMs)
+      errand.reject(fault)
+      return
+    }
+    if (errand.pinned) {
+      errand.reject(fault)
+      return
+    }
+    if (fault.reason === STALE_DOMAIN) {
+      this.#events.stale(this, errand, fault)
+      return
+    }
+    this.blame(errand, fault)
+    if (fault.kind === 'module' && host.phase === 'ready') this.#lose(host, fault.reason)
+    this.#lost(errand, fault, false)
   }
 
-  #heard(event: HostEvent): Extract<HostEvent, { type: 'failed' }> | undefined {
-    if (event.type === 'failed') return event
-    this.profile = event.profile
-    this.#pauseMs = RESTART_PAUSE_FIRST_MS
-    this.#changeState('healthy', 'host is ready')
-    return undefined
+  /** Counts a fault against the token, unless another one answered the same: then it is the command's. */
+  blame(errand: Errand, fault: HsmFault): void {
+    const { lastFault } = errand
+    const nowMs = performance.now()
+    if (lastFault !== undefined && lastFault.label !== this.label && lastFault.reason === fault.reason) return
+    if (this.circuit.failed(nowMs, fault.message)) {
+      for (const host of this.#ready) this.#lose(host, fault.message)
+    } else if (this.circuit.suspect) this.suspect()
   }
 
-  #ended(failure: Extract<HostEvent, { type: 'failed' }> | undefined, how: string): void {
-    const reason = failure?.reason ?? how
-    const errands = [...this.#inFlight.values()]
-    this.#inFlight.clear()
-    this.#writer.clear()
-    this.#process = undefined
-    if (!this.#closing) this.#changeState(failure?.retry === false ? 'locked-out' : 'down', reason)
-    const fault = new HsmFault('module', reason)
-    if (errands.length > 0) this.#events.faulted(this, fault)
-    for (const errand of errands) this.#events.lost(this, errand, fault)
-    if (this.#closing || this.#state === 'locked-out') return
-    this.#restartTimer = setTimeout(() => {
-      this.restarts += 1
-      this.#changeState('starting', 'host is started again')
-      this.start()
-    }, this.#pauseMs)
-    this.#pauseMs = Math.min(this.#pauseMs * 2, RESTART_PAUSE_MAX_MS)
+  /** Has the known-answer command sent before its time, and yet not more than once a second. */
+  suspect(): void {
+    this.#canaryAtMs = Math.min(this.#canaryAtMs, this.#canarySentAtMs + CANARY_PAUSE_LEAST_MS)
   }
 
-  #changeState(state: MemberState, reason: string): void {
-    if (state === this.#state) return
-    this.#state = state
-    this.#events.stateChanged(this, reason)
-  }
-
-  #flush(): void {
-    this.#flushScheduled = false
-    if (this.#writer.length === 0) return
-    // The socket may keep the bytes for later, so it gets a buffer of its own.
-    const frames = Buffer.from(this.#writer.view())
-    this.#writer.clear()
-    this.#process?.channel.write(frames, () => frames.fill(0))
+  #ask(lane: Lane, name: CommandName, args: Errand['args']): Promise<unknown> {
+    return new Promise((resolve, reject) => lane.send(new Errand(name, args, { resolve, reject }, { pinned: true })))
   }
 }

@@ -1,14 +1,21 @@
 /**
- * The pool of one region: tokens that share a domain. A command goes to the healthy token with the least to do; when a
- * host ends or a token fails, its commands are repeated on another, so that a caller sees a slower answer and no error.
+ * The pool of one region: tokens that share a domain. It loses tokens and not requests: when a host ends or a token fails,
+ * its commands are repeated on another, so that a caller sees a slower answer and no error. What a second doing makes, nobody
+ * has recorded; the few commands that leave something behind are done once.
  */
+import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from '../../telemetry/logger.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
-import { type Args, type CommandName, commands, type Result } from '../contract/commands.ts'
-import type { HsmFault } from '../contract/fault.ts'
-import type { HostConfiguration } from '../contract/host-configuration.ts'
-import { holdersOf } from './holders.ts'
-import { type Errand, MEMBER_STATES, Member, type MemberEvents } from './member.ts'
+import type { Args, CommandName, Result } from '../contract/commands.ts'
+import { HsmFault } from '../contract/fault.ts'
+import type { DomainDescription } from '../contract/host-configuration.ts'
+import { chooseLane, isServed } from './choice.ts'
+import { type Asker, Errand } from './errand.ts'
+import type { Host } from './host.ts'
+import type { Lane } from './lane.ts'
+import { Member, type MemberEvents, type MemberStatus, type TokenSettings } from './member.ts'
+import { PoolMetrics } from './pool-metrics.ts'
+import { type Sent, Waiting } from './waiting.ts'
 
 /** The region has as many commands as it takes; the caller is told to slow down. */
 export class PoolBusy extends Error {
@@ -22,63 +29,77 @@ export class PoolUnavailable extends Error {
 
 export interface PoolSettings {
   readonly region: string
-  readonly hosts: readonly { readonly label: string; readonly configuration: HostConfiguration }[]
-  /** Whether HBKs reside in the tokens, which cannot wrap them. */
+  readonly tokens: readonly TokenSettings[]
+  /** Whether HBKs reside in the tokens, which cannot wrap them; false when absent. */
   readonly resident?: boolean
   /** Commands of the region, in flight and waiting together. */
   readonly maxCommands: number
-  /** How long a command waits for a token that can take it. */
+  /** How long a command waits while no token can take it. */
   readonly maxWaitMs: number
   readonly healthIntervalMs: number
+  /** The least that any command is given before its host counts as mute; 0 when absent. */
+  readonly deadlineFloorMs?: number
+  /** When a host is replaced by a fresh one; 0, or absent, for never. */
+  readonly recycleAfterCommands?: number
+  readonly recycleAfterMb?: number
+  /** Reads the domain's row again, and calls {@link HsmPool.useDomain} with what it says. */
+  readonly onStaleDomain?: () => Promise<void>
 }
 
-const WATCH_INTERVAL_MS = 100
-/** A command that was in flight at two host deaths may be their cause, and is not repeated. */
-const SETBACKS_MAX = 2
-/**
- * Tokens whose queue is shorter than this count as equally free, and the one that is at work already gets the command: its
- * host is awake, and its frames travel together. Waking another one costs both worlds more than the wait. Tokens that have
- * nothing to do take turns.
- */
-const FREE_BELOW_MS = 1
-const MICROSECONDS_PER_SECOND = 1_000_000
-const MS_PER_SECOND = 1_000
+const TICK_MS = 25
+/** In hand at two host deaths, a command may be their cause, and is not repeated. */
+const DEATHS_MAX = 2
+/** Faults of tokens that a command may meet. Faults come and go; a command that always meets one is not served. */
+const FAULTS_MAX = 4
+const RECALLS_MAX = 2
+/** A command that was not served in this time is given up, whatever the reason. */
+const PATIENCE_MS = 10_000
+const REPLACE_AGAIN_MS = 60_000
+/** The domain's row is not read more often than this for commands that meet a stale host. */
+const READ_AGAIN_MS = 500
+const STRANGERS_MAX = 2
+
+interface Parked {
+  readonly member: Member
+  readonly errand: Errand
+  readonly fault: HsmFault
+}
 
 export class HsmPool {
   readonly region: string
   readonly #settings: PoolSettings
   readonly #members: readonly Member[]
-  readonly #metrics: Metrics
+  readonly #metrics: PoolMetrics
   readonly #logger: Logger
-  readonly #waiting: Errand[] = []
-  readonly #timers: readonly NodeJS.Timeout[]
+  readonly #waiting = new Waiting()
+  readonly #timer: NodeJS.Timeout
+  /** Hosts whose replacement is on its way. */
+  readonly #worn = new WeakSet<Host>()
+  #parked: Parked[] = []
+  #generation = 0
+  /** Replacements of hosts, one after another in the whole region. */
+  #replacements: Promise<unknown> = Promise.resolve()
+  /** A command that was in hand when a host ended is tried alone: if it ends another, no other is suspected. */
+  #suspect: Errand | undefined
+  #domainReadAtMs = Number.NEGATIVE_INFINITY
+  #outstanding = 0
   #turn = 0
-  readonly #observers = new Map<string, (seconds: number) => void>()
 
   constructor(settings: PoolSettings, { metrics, logger }: { metrics: Metrics; logger: Logger }) {
     this.region = settings.region
     this.#settings = settings
-    this.#metrics = metrics
     this.#logger = logger
-    const events: MemberEvents = {
-      stateChanged: (member, reason) => this.#stateChanged(member, reason),
-      answered: (member, errand, microseconds) => this.#answered(member, errand, microseconds),
-      faulted: ({ label: token }, { kind }) => metrics.commandFaults.inc({ region: settings.region, token, kind }),
-      lost: (member, errand, fault) => this.#lost(member, errand, fault),
-      output: (member, line) =>
-        logger.warn('output of an HSM host', { region: settings.region, hsm: member.label, line }),
-    }
-    this.#members = settings.hosts.map(({ label, configuration }) => new Member(label, configuration, events))
-    for (const member of this.#members) member.start()
-    this.#timers = [
-      setInterval(() => this.#watch(), WATCH_INTERVAL_MS).unref(),
-      setInterval(() => this.#checkHealth(), settings.healthIntervalMs).unref(),
-    ]
+    this.#metrics = new PoolMetrics(metrics, settings.region)
+    const { healthIntervalMs, deadlineFloorMs = 0, recycleAfterCommands = 0, recycleAfterMb = 0 } = settings
+    const limits = { healthIntervalMs, deadlineFloorMs, recycleAfterCommands, recycleAfterMb }
+    const events = this.#events()
+    this.#members = settings.tokens.map(token => new Member(token, limits, events, Math.random))
+    this.#timer = setInterval(() => this.#tick(), TICK_MS).unref()
   }
 
   /** Whether at least one token can serve. */
   get ready(): boolean {
-    return this.#members.some(member => member.state === 'healthy')
+    return this.#members.some(({ circuit }) => circuit.serving || circuit.takesTrials)
   }
 
   /** Whether an HBK of this region stays in the token that made it. */
@@ -88,49 +109,71 @@ export class HsmPool {
 
   /** The tokens that have told their serial so far, and whether each can be given a command now. */
   get tokens(): readonly { readonly serial: string; readonly label: string; readonly serving: boolean }[] {
-    return this.#members.flatMap(({ profile, label, state }) =>
-      profile === undefined ? [] : [{ serial: profile.serial, label, serving: state === 'healthy' }],
+    return this.#members.flatMap(({ profile, label, circuit }) =>
+      profile === undefined ? [] : [{ serial: profile.serial, label, serving: circuit.serving || circuit.takesTrials }],
     )
   }
 
-  get members(): readonly Pick<Member, 'label' | 'state' | 'pid' | 'inFlight' | 'profile' | 'restarts'>[] {
+  get members(): readonly Pick<Member, 'label' | 'state' | 'pids' | 'inFlight' | 'profile' | 'restarts'>[] {
     return this.#members
   }
 
+  status(): MemberStatus[] {
+    return this.#members.map(member => member.status())
+  }
+
   /**
-   * Runs a command on a token. Throws HsmFault `input` or `key` when the command itself is at fault, {@link PoolBusy}
-   * beyond the bound, {@link PoolUnavailable} when no token could answer. `serials` names the only tokens it may go to:
-   * those that hold the HBKs it works with, unless the caller says otherwise.
+   * Runs a command on a token; `serials` names the only ones that can serve it: when absent, those that hold its HBKs. Throws HsmFault `input` or `key` when the
+   * command itself is at fault, {@link PoolBusy} beyond the bound, {@link PoolUnavailable} when no token could answer.
    */
   call<C extends CommandName>(
     name: C,
     args: Args<C>,
-    serials: readonly string[] | undefined = holdersOf(args as Args<CommandName>),
+    { serials }: { serials?: readonly string[] } = {},
   ): Promise<Result<C>> {
     return new Promise((resolve, reject) => {
-      const errand: Errand = {
-        name,
-        args: args as Args<CommandName>,
-        serials,
-        startedAtMs: performance.now(),
-        resolve: resolve as Errand['resolve'],
-        reject,
-        setbacks: 0,
-        sentAtMs: 0,
+      if (this.#outstanding >= this.#settings.maxCommands) {
+        reject(new PoolBusy(`region ${this.region} has all it takes`))
+        return
       }
-      const member = this.#leastLoaded(errand)
-      if (this.#load() >= this.#settings.maxCommands) reject(new PoolBusy(`region ${this.region} has all it takes`))
-      else if (member === undefined) this.#waiting.push(errand)
-      else member.send(errand)
+      this.#outstanding += 1
+      const asker: Asker = {
+        resolve: result => {
+          this.#outstanding -= 1
+          resolve(result as Result<C>)
+        },
+        reject: error => {
+          this.#outstanding -= 1
+          reject(error)
+        },
+      }
+      this.#dispatch(new Errand(name, args as Args<CommandName>, asker, { serials }))
     })
   }
 
   /** Tells every host to let go of an HBK. A host that is down holds none. */
   async evict(digest: Buffer): Promise<void> {
-    const evictions = this.#members
-      .filter(({ state }) => state === 'healthy')
-      .map(member => this.#direct(member, 'evict', { digest }))
-    await Promise.allSettled(evictions)
+    await Promise.all(this.#members.map(member => member.onEveryLane('evict', { digest })))
+  }
+
+  /**
+   * Gives the hosts another description of the domain: each is replaced by a fresh one, one after another in the region,
+   * and no command is lost. Rejects with {@link PoolUnavailable}, naming the tokens, when some host could not be replaced:
+   * it goes on with what it knew. A token that is down gets the description when it comes back.
+   */
+  useDomain(description: DomainDescription): Promise<void> {
+    const known = this.#members.every(member => isDeepStrictEqual(member.domain, description))
+    if (!known) {
+      this.#generation += 1
+      for (const member of this.#members) member.describe(description, this.#generation)
+      this.#unpark()
+    }
+    return this.#inTurn(() => this.#renewAll())
+  }
+
+  /** An operator says that a token's PIN may be tried again. False when no token of that label is locked out. */
+  unlock(label: string): boolean {
+    return this.#members.filter(member => member.label === label && member.unlock()).length > 0
   }
 
   /** Resolves when a token can serve and none is still starting; rejects with {@link PoolUnavailable} after `timeoutMs`, or when none ever will. */
@@ -145,129 +188,204 @@ export class HsmPool {
   }
 
   async close(): Promise<void> {
-    for (const timer of this.#timers) clearInterval(timer)
-    for (const errand of this.#waiting.splice(0)) errand.reject(new PoolUnavailable('the pool is closing'))
+    clearInterval(this.#timer)
+    for (const errand of this.#waiting.take(() => true)) errand.reject(new PoolUnavailable('the pool is closing'))
     await Promise.all(this.#members.map(member => member.close()))
   }
 
   /** Brings the gauges up to date, for a scrape. */
   report(): void {
-    const { region } = this
-    this.#metrics.waiting.set({ region }, this.#waiting.length)
-    for (const { label: token, state, inFlight } of this.#members) {
-      this.#metrics.inFlight.set({ region, token }, inFlight)
-      for (const name of MEMBER_STATES)
-        this.#metrics.tokenState.set({ region, token, state: name }, name === state ? 1 : 0)
+    this.#metrics.report(this.#members, this.#waiting.size)
+  }
+
+  #events(): MemberEvents {
+    return {
+      stateChanged: member => this.#stateChanged(member),
+      freed: () => this.#drain(),
+      answered: (member, errand, microseconds) => this.#metrics.answered(member, errand, microseconds),
+      faulted: (member, fault) => this.#metrics.faulted(member, fault),
+      lost: (member, errand, fault, suspect) => this.#lost(member, errand, fault, suspect),
+      stale: (member, errand, fault) => this.#stale({ member, errand, fault }),
+      restarted: member => this.#metrics.restarted(member),
+      worn: (member, host, reason) => this.#recycle(member, host, reason),
+      probed: (member, passed) => this.#metrics.probed(member, passed),
+      output: ({ label: hsm }, line) => this.#logger.warn('output of an HSM host', { region: this.region, hsm, line }),
     }
   }
 
-  #load(): number {
-    return this.#members.reduce((sum, { inFlight }) => sum + inFlight, this.#waiting.length)
+  /** Sends a command, or has it wait. */
+  #dispatch(errand: Errand): void {
+    if (this.#offer(errand) === 'sent') return
+    if (this.#crowdsOut(errand))
+      errand.reject(new PoolBusy(`region ${this.region} has all it keeps for tokens that are away`))
+    else this.#waiting.add(errand)
   }
 
-  #leastLoaded(errand: Errand, except?: Member): Member | undefined {
-    let best: Member | undefined
+  /** Commands for HBKs whose token is away wait for it, and leave half of the room to the others. */
+  #crowdsOut(errand: Errand): boolean {
+    if (errand.serials === undefined || this.#waiting.size < this.#settings.maxCommands / 2) return false
+    return !isServed(this.#members, errand)
+  }
+
+  #offer(errand: Errand): Sent {
+    if (errand.settled) return 'sent'
+    if (errand.deaths > 0 && this.#suspect !== undefined && !this.#suspect.settled) return 'not-this'
     this.#turn += 1
-    for (let at = 0; at < this.#members.length; at += 1) {
-      const member = this.#members[(this.#turn + at) % this.#members.length]
-      if (member?.state !== 'healthy' || member === except || !member.mayServe(errand)) continue
-      if (best === undefined || takesSooner(member, best)) best = member
-    }
-    return best
+    const lane = chooseLane(this.#members, errand, this.#turn)
+    if (lane !== undefined) this.#send(errand, lane)
+    else if (errand.deaths > 0 || errand.serials !== undefined || errand.generation > 0) return 'not-this'
+    else return 'full'
+    return 'sent'
   }
 
-  #direct<C extends CommandName>(member: Member, name: C, args: Args<C>): Promise<Result<C>> {
-    return new Promise((resolve, reject) => {
-      const now = performance.now()
-      const errand = { name, args: args as Args<CommandName>, startedAtMs: now, sentAtMs: now, setbacks: SETBACKS_MAX }
-      member.send({ ...errand, serials: undefined, resolve: resolve as Errand['resolve'], reject })
+  #send(errand: Errand, lane: Lane): void {
+    if (errand.deaths > 0) this.#suspect = errand
+    try {
+      lane.send(errand)
+    } catch (error) {
+      // A field out of its bounds: the command's own.
+      errand.reject(error as Error)
+    }
+  }
+
+  #drain(): void {
+    if (this.#waiting.size === 0) return
+    this.#waiting.drain(errand => {
+      const sent = this.#offer(errand)
+      if (sent === 'sent') this.#metrics.waited(performance.now() - errand.startedAtMs)
+      return sent
     })
   }
 
-  #answered(member: Member, { name, startedAtMs }: Errand, microseconds: number): void {
-    const { region } = this
-    this.#observe(`${member.label}/${name}`, () =>
-      this.#metrics.commandSeconds.labels({ region, token: member.label, command: name }),
-    )(microseconds / MICROSECONDS_PER_SECOND)
-    this.#observe(name, () => this.#metrics.commandRoundTripSeconds.labels({ region, command: name }))(
-      (performance.now() - startedAtMs) / MS_PER_SECOND,
-    )
-  }
-
-  /** The histogram of one set of labels, looked up once. */
-  #observe(key: string, child: () => { observe(seconds: number): void }): (seconds: number) => void {
-    let observer = this.#observers.get(key)
-    if (observer === undefined) {
-      const histogram = child()
-      observer = seconds => histogram.observe(seconds)
-      this.#observers.set(key, observer)
-    }
-    return observer
-  }
-
-  #lost(member: Member, errand: Errand, fault: HsmFault): void {
-    const { region } = this
-    errand.setbacks += 1
-    if (errand.setbacks >= SETBACKS_MAX || commands[errand.name].once) {
+  #lost(member: Member, errand: Errand, fault: HsmFault, suspect: boolean): void {
+    if (errand.settled) return
+    if (this.#suspect === errand) this.#suspect = undefined
+    if (suspect) errand.deaths += 1
+    else if (fault.kind !== 'module') errand.faults += 1
+    errand.lastFault = { label: member.label, reason: fault.reason }
+    const late = performance.now() - errand.startedAtMs > PATIENCE_MS
+    if (late || errand.once || errand.deaths >= DEATHS_MAX || errand.faults >= FAULTS_MAX) {
       errand.reject(new PoolUnavailable(fault.message, { cause: fault }))
       return
     }
-    this.#metrics.commandRepeats.inc({ region })
-    const next = this.#leastLoaded(errand, member) ?? this.#leastLoaded(errand)
-    if (next === undefined) this.#waiting.push(errand)
-    else next.send(errand)
+    this.#metrics.repeated(member)
+    this.#dispatch(errand)
   }
 
-  #stateChanged(member: Member, reason: string): void {
-    const { region } = this
-    const { state, label: token } = member
-    const fields = { region, hsm: token, state, reason }
-    if (state === 'healthy' || state === 'starting') this.#logger.info('HSM changed its state', fields)
-    else this.#logger.error('HSM changed its state', fields)
-    if (state === 'starting') this.#metrics.hostRestarts.inc({ region, token })
-    if (state !== 'healthy') return
-    for (const errand of this.#waiting.splice(0)) {
-      const next = this.#leastLoaded(errand)
-      if (next === undefined) this.#waiting.push(errand)
-      else next.send(errand)
+  /** Keeps a command until the domain's row has been read again, once for all that come meanwhile. */
+  #stale(parked: Parked): void {
+    const { errand } = parked
+    if (errand.generation < this.#generation) {
+      errand.generation = this.#generation
+      this.#dispatch(errand)
+      return
+    }
+    this.#parked.push(parked)
+    if (this.#parked.length > 1) return
+    const sinceLastMs = performance.now() - this.#domainReadAtMs
+    const reading = sinceLastMs < READ_AGAIN_MS ? Promise.resolve() : this.#readDomain()
+    void reading.then(() => {
+      for (const each of this.#parked.splice(0)) this.#refuseStranger(each)
+    })
+  }
+
+  async #readDomain(): Promise<void> {
+    this.#domainReadAtMs = performance.now()
+    try {
+      await this.#settings.onStaleDomain?.()
+    } catch (error) {
+      this.#logger.error('domain could not be read again', { region: this.region, error })
     }
   }
 
-  /** Cuts off tokens that have gone mute, and commands that have waited for too long. */
-  #watch(): void {
-    const now = performance.now()
+  /**
+   * The domain's row says nothing new. Either this token has lost the domain's keys, which its known-answer command will
+   * tell, and another serves the command; or they all know nothing of such a version, and the EKT is wrong.
+   */
+  #refuseStranger({ member, errand, fault }: Parked): void {
+    member.suspect()
+    errand.strangers += 1
+    if (errand.strangers < STRANGERS_MAX) this.#lost(member, errand, fault, false)
+    else errand.reject(new HsmFault('key', 'the EKT names a version of the domain keys that is not in use'))
+  }
+
+  #unpark(): void {
+    for (const { errand } of this.#parked.splice(0)) {
+      errand.generation = this.#generation
+      this.#dispatch(errand)
+    }
+  }
+
+  async #renewAll(): Promise<void> {
+    const failed: string[] = []
     for (const member of this.#members) {
-      const reason = member.muteReason(now)
-      if (reason !== undefined) member.kill(reason)
+      await member.renew().catch((error: Error) => failed.push(`${member.label}: ${error.message}`))
     }
-    while (this.#waiting[0] !== undefined && now - this.#waiting[0].startedAtMs > this.#settings.maxWaitMs) {
-      const { serials, reject } = this.#waiting.shift() as Errand
-      const which = serials === undefined ? '' : ` that holds the key (${serials.join(', ')})`
-      reject(new PoolUnavailable(`no token of region ${this.region}${which} can serve`))
-    }
+    if (failed.length > 0) throw new PoolUnavailable(`hosts could not be replaced: ${failed.join('; ')}`)
   }
 
-  #checkHealth(): void {
-    const { region } = this
-    for (const member of this.#members) {
-      if (member.state !== 'healthy') continue
-      const token = member.label
-      this.#direct(member, 'status', {}).then(
-        status => {
-          this.#metrics.cachedHbks.set({ region, token }, status.cachedHbks)
-          this.#metrics.openSessions.set({ region, token }, status.openSessions)
-          this.#metrics.hostMemoryBytes.set({ region, token }, status.residentMemoryMb * 1_048_576)
-        },
-        (error: Error) => {
-          if (member.state === 'healthy') member.kill(`health check failed: ${error.message}`)
-        },
-      )
+  #recycle(member: Member, host: Host, reason: string): void {
+    if (this.#worn.has(host)) return
+    this.#worn.add(host)
+    const fields = { region: this.region, hsm: member.label, pid: host.pid, reason }
+    this.#inTurn(() => member.replace(host)).then(
+      () => {
+        this.#metrics.recycled(member)
+        this.#logger.info('HSM host was replaced by a fresh one', fields)
+      },
+      (error: Error) => {
+        this.#logger.warn('HSM host could not be replaced', { ...fields, error: error.message })
+        setTimeout(() => this.#worn.delete(host), REPLACE_AGAIN_MS).unref()
+      },
+    )
+  }
+
+  #inTurn<T>(replace: () => Promise<T>): Promise<T> {
+    const replaced = this.#replacements.then(replace)
+    this.#replacements = replaced.catch(() => {})
+    return replaced
+  }
+
+  #stateChanged(member: Member): void {
+    const { state, label: hsm, circuit } = member
+    const fields = { region: this.region, hsm, state, reason: circuit.reason }
+    if (state === 'open' || state === 'locked-out') this.#logger.error('HSM changed its state', fields)
+    else if (state === 'degraded') this.#logger.warn('HSM changed its state', fields)
+    else this.#logger.info('HSM changed its state', fields)
+  }
+
+  /** What is due: mute hosts, lanes that do not move, commands that have waited for too long. */
+  #tick(): void {
+    const nowMs = performance.now()
+    for (const member of this.#members) member.tick(nowMs)
+    for (const member of this.#members) for (const lane of member.stalledLanes(nowMs)) this.#recall(member, lane)
+    const { maxWaitMs } = this.#settings
+    const expired = this.#waiting.take(errand => {
+      const waitedMs = nowMs - errand.startedAtMs
+      return waitedMs > PATIENCE_MS || (waitedMs > maxWaitMs && !isServed(this.#members, errand))
+    })
+    for (const errand of expired) {
+      const { serials, lastFault } = errand
+      const which = serials === undefined ? '' : ` that holds the HBK (${serials.join(', ')})`
+      const reason = lastFault === undefined ? '' : `: ${lastFault.reason}`
+      errand.reject(new PoolUnavailable(`no token of region ${this.region}${which} can serve${reason}`))
+    }
+    this.#drain()
+  }
+
+  /** Has commands that wait behind one that takes long done elsewhere, where there is room for them. */
+  #recall(member: Member, stalled: Lane): void {
+    const recalled = stalled.recall(
+      errand =>
+        !errand.pinned &&
+        !errand.once &&
+        errand.recalls < RECALLS_MAX &&
+        chooseLane(this.#members, errand, this.#turn) !== undefined,
+    )
+    for (const errand of recalled) {
+      errand.recalls += 1
+      this.#metrics.recalled(member)
+      this.#dispatch(errand)
     }
   }
-}
-
-/** Whether `a` will get to a new command sooner than `b`, or as soon and cheaper. */
-function takesSooner(a: Member, b: Member): boolean {
-  const [aMs, bMs] = [a.expectedWaitMs, b.expectedWaitMs]
-  return aMs < FREE_BELOW_MS && bMs < FREE_BELOW_MS ? a.inFlight > b.inFlight : aMs < bMs
 }

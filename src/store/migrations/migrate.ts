@@ -5,12 +5,14 @@ import type { Database } from '../dialects/database.ts'
 import { StoreUnusable } from '../faults.ts'
 import type { Tables } from '../sql/tables.ts'
 import { createFirstTables } from './0001-first-tables.ts'
+import { addDomainSchemes } from './0003-domain-schemes.ts'
 import { createResidentObjects } from './0005-resident-objects.ts'
 import { addPublicKeys } from './0008-public-keys.ts'
 import { addKeyRotation } from './0009-key-rotation.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
+  '0003-domain-schemes': addDomainSchemes,
   '0005-resident-objects': createResidentObjects,
   '0008-public-keys': addPublicKeys,
   '0009-key-rotation': addKeyRotation,

@@ -15,7 +15,7 @@ export async function findDomain(db: Handle, region: string): Promise<Domain | u
     .selectAll('domains')
     .select(['versions.kind', 'versions.version', 'versions.fork_id', 'versions.check_value'])
     .select(['tokens.serial', 'tokens.label', 'tokens.state as token_state'])
-    .select(['tokens.audit_public_key', 'tokens.enrolled_at_ms'])
+    .select(['tokens.audit_public_key', 'tokens.enrolled_at_ms', 'tokens.sealed as token_sealed'])
     .where('domains.region', '=', region)
     .orderBy('versions.kind')
     .orderBy('versions.version')
@@ -30,12 +30,17 @@ export async function findDomain(db: Handle, region: string): Promise<Domain | u
     if (kind === null || version === null || forkId === null || checkValue === null) continue
     versions.set(`${kind} ${version}`, { kind, version, forkId, checkValue })
   }
-  for (const { serial, label, token_state: state, audit_public_key: publicKey, enrolled_at_ms: enrolledAtMs } of rows) {
+  for (const { serial, label, token_state: state, audit_public_key: publicKey, ...row } of rows) {
+    const { enrolled_at_ms: enrolledAtMs, token_sealed: sealed } = row
     if (serial === null || label === null || state === null || publicKey === null || enrolledAtMs === null) continue
-    tokens.set(serial, { serial, label, state, auditPublicKey: bufferOf(publicKey), enrolledAtMs })
+    tokens.set(serial, {
+      ...{ serial, label, state, auditPublicKey: bufferOf(publicKey), enrolledAtMs },
+      sealed: sealed === 1,
+    })
   }
   return {
     ...{ id: domain.id, region, state: domain.state, sealed: domain.sealed === 1, createdAtMs: domain.created_at_ms },
+    schemes: { wrapScheme: domain.wrap_scheme, kdf: domain.kdf },
     versions: [...versions.values()],
     tokens: [...tokens.values()],
   }
@@ -51,6 +56,8 @@ export async function putDomain(db: Handle, domain: Domain): Promise<void> {
     .values({
       ...{ region, id: domain.id, state: domain.state, sealed: domain.sealed ? 1 : 0 },
       created_at_ms: domain.createdAtMs,
+      wrap_scheme: domain.schemes.wrapScheme,
+      kdf: domain.schemes.kdf,
     })
     .execute()
   for (const { kind, version, forkId, checkValue } of domain.versions) {
@@ -59,10 +66,13 @@ export async function putDomain(db: Handle, domain: Domain): Promise<void> {
       .values({ region, kind, version, fork_id: forkId, check_value: checkValue })
       .execute()
   }
-  for (const { serial, label, state, auditPublicKey, enrolledAtMs } of domain.tokens) {
+  for (const { serial, label, state, auditPublicKey, enrolledAtMs, sealed } of domain.tokens) {
     await db
       .insertInto('domain_tokens')
-      .values({ region, serial, label, state, audit_public_key: auditPublicKey, enrolled_at_ms: enrolledAtMs })
+      .values({
+        ...{ region, serial, label, state, audit_public_key: auditPublicKey, enrolled_at_ms: enrolledAtMs },
+        sealed: sealed ? 1 : 0,
+      })
       .execute()
   }
 }

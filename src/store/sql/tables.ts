@@ -22,7 +22,15 @@ export interface Tables {
   identity_policies: { principal_id: string; name: string; document: string }
   access_keys: { id: string; principal_id: string; active: Flag; sealed_secret: Bytes; created_at_ms: number }
 
-  domains: { region: string; id: string; state: Domain['state']; sealed: Flag; created_at_ms: number }
+  domains: {
+    region: string
+    id: string
+    state: Domain['state']
+    sealed: Flag
+    created_at_ms: number
+    wrap_scheme: Domain['schemes']['wrapScheme']
+    kdf: Domain['schemes']['kdf']
+  }
   domain_key_versions: {
     region: string
     kind: DomainKeyVersion['kind']
@@ -37,6 +45,7 @@ export interface Tables {
     state: EnrolledToken['state']
     audit_public_key: Bytes
     enrolled_at_ms: number
+    sealed: Flag
   }
   daemon_keys: { purpose: string; region: string; kid: Bytes; ekt: Bytes }
 

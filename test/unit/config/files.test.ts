@@ -12,8 +12,9 @@ const FOLDER = fileURLToPath(new URL('../../../config/', import.meta.url))
 const files = readdirSync(FOLDER).filter(name => name.endsWith('.yaml'))
 
 describe('config/', () => {
-  it('holds a reference and two samples', () => {
-    expect(files).toEqual(expect.arrayContaining(['production.yaml', 'reference.yaml', 'softhsm.yaml']))
+  it('holds a reference, a sample for production, and one for each vendor of the table of quirks', () => {
+    const vendors = ['cloudhsm', 'luna', 'nshield', 'nss', 'opencryptoki', 'softhsm', 'utimaco', 'yubihsm2']
+    expect(files.toSorted()).toEqual(['production', 'reference', ...vendors].map(name => `${name}.yaml`).toSorted())
   })
 
   it.each(files)('%s loads', file => {
@@ -27,6 +28,8 @@ describe('config/', () => {
 
   it.each([
     ['softhsm.yaml', 2],
+    ['luna.yaml', 2],
+    ['nss.yaml', 1],
     ['production.yaml', 3],
   ])('%s has %d tokens in one region', (file, count) => {
     const { regions } = loadConfiguration(FOLDER + file)
@@ -67,7 +70,11 @@ describe('config/reference.yaml', () => {
 
   it('gives what its required fields alone give', () => {
     const { stateDir, regions } = loadConfiguration(`${FOLDER}reference.yaml`)
-    const required = regions.map(({ name, tokens }) => ({ name, tokens: tokens.map(({ uri }) => ({ uri })) }))
+    // What a token has in the place of a setting for all has no default of its own.
+    const required = regions.map(({ name, tokens }) => ({
+      name,
+      tokens: tokens.map(({ uri, hosts, threads }) => ({ uri, hosts, threads })),
+    }))
     expect(loadConfiguration(`${FOLDER}reference.yaml`)).toEqual(
       checkConfiguration({ stateDir, regions: required }, '/reference.yaml'),
     )

@@ -21,6 +21,8 @@ function faultsOf(document: unknown): string[] {
   throw new Error('the document was accepted')
 }
 
+const NO_PINS = { wrapScheme: 'any', kdf: 'any', gcmIv: 'any' }
+
 describe('checkConfiguration', () => {
   it('completes a document that has the required fields only', () => {
     expect(checkConfiguration(minimal, PATH)).toEqual({
@@ -28,15 +30,23 @@ describe('checkConfiguration', () => {
       account: '000000000001',
       listen: { host: '127.0.0.1', port: 7600 },
       admin: { host: '127.0.0.1', port: 7601 },
-      regions: [{ name: 'on-prem-1', tokens: [{ uri: URI, environment: {} }] }],
+      regions: [
+        { name: 'on-prem-1', tokens: [{ uri: URI, environment: {}, libraryParameters: '', profile: NO_PINS }] },
+      ],
       log: { level: 'info' },
       store: { cachedRecords: 100_000 },
       hsm: {
         cachedHbks: 10_000,
         hbkLifetimeMs: 600_000,
         maxCommands: 2_000,
-        maxWaitMs: 5_000,
+        maxWaitMs: 800,
         healthIntervalMs: 2_000,
+        deadlineFloorMs: 0,
+        hostsPerToken: 1,
+        threadsPerHost: 1,
+        sessionsPerToken: 0,
+        recycleAfterCommands: 10_000_000,
+        recycleAfterMb: 768,
       },
       jobs: { deletionIntervalMs: 60_000, rotationIntervalMs: 60_000 },
     })

@@ -3,11 +3,13 @@ import { createHash, randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { type EktFields, encodeEkt } from '../../../src/formats/ekt.ts'
+import { residentCkaId } from '../../../src/formats/resident-key.ts'
 import { userArn } from '../../../src/model/arn.ts'
 import type { AccessKey, Identity } from '../../../src/model/identity.ts'
 import { type Alias, arnOf, type KeyMaterial, type KmsKey } from '../../../src/model/key.ts'
 import { kidOf, newKeyId } from '../../../src/model/key-id.ts'
-import type { DaemonKey, Domain, Scope } from '../../../src/store/store.ts'
+import type { DaemonKey, Domain, ResidentObject, Scope } from '../../../src/store/store.ts'
 
 export const SCOPE: Scope = { region: 'on-prem-1', account: '000000000001' }
 
@@ -85,15 +87,48 @@ export function makeDomain(): Domain {
     region: SCOPE.region,
     state: 'ready',
     sealed: true,
+    schemes: { wrapScheme: 'RFC3394', kdf: 'SP800-108-HMAC-SHA256' },
     createdAtMs: 11,
     versions: [version('dk', 1), version('dk', 2), version('mac', 1), version('mac', 2)],
     tokens: [
-      { serial: 'b', label: 'first', state: 'enrolled', auditPublicKey: randomBytes(91), enrolledAtMs: 12 },
-      { serial: 'a', label: 'second', state: 'enrolling', auditPublicKey: Buffer.alloc(0), enrolledAtMs: 13 },
+      {
+        serial: 'b',
+        label: 'first',
+        state: 'enrolled',
+        auditPublicKey: randomBytes(91),
+        enrolledAtMs: 12,
+        sealed: true,
+      },
+      {
+        serial: 'a',
+        label: 'second',
+        state: 'enrolling',
+        auditPublicKey: Buffer.alloc(0),
+        enrolledAtMs: 13,
+        sealed: false,
+      },
     ],
   }
 }
 
 export function makeDaemonKey(): DaemonKey {
   return { purpose: 'identity', region: SCOPE.region, kid: kidOf(newKeyId()), ekt: makeEkt() }
+}
+
+/** A key whose HBK resides in a token, and the row of its object as it is when the object is about to be made. */
+export function makeResident(): { key: KmsKey; object: ResidentObject; ekt: KeyMaterial['ekt'] } {
+  const serial = randomBytes(8).toString('hex')
+  const kid = kidOf(newKeyId())
+  const ckaId = residentCkaId(kid, randomBytes(15))
+  const fields: EktFields = {
+    ...{ domainId: randomBytes(16), dkVersion: 0, macVersion: 1, ...SCOPE, kid, mid: randomBytes(32) },
+    ...{ keySpec: 'SYMMETRIC_DEFAULT', keyUsage: 'ENCRYPT_DECRYPT', origin: 'AWS_KMS', kdf: 'SP800-108-HMAC-SHA256' },
+    ...{ wrapScheme: 'resident', tokenKeyType: 'GENERIC_SECRET', trueLength: 32, multiRegion: false },
+    spkiDigest: Buffer.alloc(32),
+    body: { kind: 'resident', ckaId, serials: [serial], commitment: randomBytes(32) },
+  }
+  const record = encodeEkt(fields, randomBytes(32))
+  const ekt = { record, digest: createHash('sha256').update(record).digest(), holders: [serial] }
+  const object: ResidentObject = { region: SCOPE.region, serial, ckaId, state: 'creating', createdAtMs: 3 }
+  return { key: makeKey({}, [{ ...makeMaterial(), ekt }]), object, ekt }
 }

@@ -6,9 +6,8 @@ import pkcs11 from 'pkcs11js'
 import { ckrCode } from '../ckr.ts'
 import { attributes, NO_RIGHTS, type ObjectHandle, type SessionHandle } from '../cryptoki.ts'
 import { generateHbk } from '../hbk-kinds.ts'
-import { AES_KEY_GENERATION } from '../mechanisms.ts'
+import { AES_KEY_GENERATION, oaepMechanism } from '../mechanisms.ts'
 import type { Token } from '../token.ts'
-import { unwrapMechanism } from './transfer.ts'
 
 const secretKey = { CLASS: pkcs11.CKO_SECRET_KEY, KEY_TYPE: pkcs11.CKK_AES, TOKEN: false, PRIVATE: true }
 
@@ -79,7 +78,7 @@ export function enforcesResidence(
     () => cryptoki.C_CopyObject(session, handle, attributes({ TOKEN: false, ...values })),
   ]
   const wrap = (handle: ObjectHandle) => () =>
-    cryptoki.C_WrapKey(session, unwrapMechanism('SHA-1'), own.publicKey, handle, Buffer.alloc(256))
+    cryptoki.C_WrapKey(session, oaepMechanism('SHA-1'), own.publicKey, handle, Buffer.alloc(256))
   try {
     return [
       ...[hbk, mac.sign, mac.verify].flatMap(handle => [read(handle), wrap(handle)]),

@@ -18,7 +18,7 @@ import {
 } from '../../contract/ceremony.ts'
 import { HsmFault } from '../../contract/fault.ts'
 import type { TokenLocation } from '../../contract/host-configuration.ts'
-import { type Capabilities, probeCapabilities, profileOf } from '../capabilities.ts'
+import { chooseCapabilities } from '../capabilities.ts'
 import { CHANNEL_FD, HostChannel } from '../channel.ts'
 import { faultOf } from '../ckr.ts'
 import { attributes, findObjects, type SessionHandle } from '../cryptoki.ts'
@@ -33,6 +33,8 @@ import {
   macVerify,
 } from '../domain-keys.ts'
 import { forbidDebugging } from '../hardening.ts'
+import { oaepMechanism } from '../mechanisms.ts'
+import { type Examination, examineToken } from '../profile/examine.ts'
 import {
   listTokens,
   load,
@@ -45,6 +47,7 @@ import {
   type TokenIdentity,
 } from '../token.ts'
 import { enforcesBarrier, enforcesResidence } from './barrier.ts'
+import { inspectToken } from './inspect.ts'
 import {
   generateAuditKey,
   generateMacVersionByCopy,
@@ -57,7 +60,6 @@ import {
   generateTransferPair,
   type TransferPair,
   trustTransferKey,
-  unwrapMechanism,
   wrapForTransfer,
 } from './transfer.ts'
 
@@ -68,7 +70,7 @@ const DOMAIN_ID_BYTES = 16
 interface OpenToken {
   readonly token: Token
   readonly session: SessionHandle
-  readonly capabilities: Capabilities
+  readonly examination: Examination
 }
 
 let opened: OpenToken | undefined
@@ -77,6 +79,7 @@ let transferPair: TransferPair | undefined
 const handlers: { readonly [C in CeremonyName]: (args: CeremonyArgs<C>) => CeremonyResult<C> } = {
   initialiseToken,
   open,
+  inspect: inspectToken,
   createDomain,
   describeDomain,
   beginTransfer,
@@ -130,15 +133,15 @@ function open({ location }: { location: TokenLocation }): CeremonyResult<'open'>
   const token = openToken(location)
   const session = openSession(token)
   logIn(token, session)
-  const capabilities = probeCapabilities(token, session)
-  opened = { token, session, capabilities }
-  return profileOf(token, capabilities)
+  const examination = examineToken(token, session, location.profile)
+  opened = { token, session, examination }
+  return examination.profile
 }
 
 function createDomain(domain: DomainForks): DomainInToken {
-  const { token, session, capabilities } = openedToken()
+  const { token, session } = openedToken()
   const { domainId, domainKeys, macKeys } = domain
-  const mechanism = capabilities.wrap?.mechanism
+  const mechanism = wrapMechanismOf(domain)
   if (mechanism === undefined) {
     if (domainKeys.length > 0) throw new HsmFault('input', `token "${token.label}" cannot wrap: it has no domain key`)
     for (const version of macKeys) generateMacVersionByCopy(token, session, domainId, version)
@@ -151,11 +154,11 @@ function createDomain(domain: DomainForks): DomainInToken {
 }
 
 function describeDomain(domain: DomainForks): DomainInToken | null {
-  const { token, session, capabilities } = openedToken()
+  const { token, session } = openedToken()
   const { domainId } = domain
   const find = (name: string, forkId: string, objectClass?: number) =>
     findDomainObject(token.cryptoki, session, name, domainId, forkId, objectClass)
-  const mechanism = capabilities.wrap?.mechanism
+  const mechanism = wrapMechanismOf(domain)
   const domainKeys = domain.domainKeys.map(({ version, forkId }) => {
     const gen = find(dkGen(version), forkId)
     const use = find(dkUse(version), forkId)
@@ -194,8 +197,9 @@ function beginTransfer(): CeremonyResult<'beginTransfer'> {
 /** The officer and the user cannot be logged in at once: the officer marks, the user wraps, the officer removes. */
 function exportDomain(args: CeremonyArgs<'exportDomain'>): CeremonyResult<'exportDomain'> {
   const { token, session } = openedToken()
-  const officerPin = pinOf(args.officerPin)
+  const officerPin = args.officerPin && pinOf(args.officerPin)
   const asOfficer = (work: () => void) => {
+    if (officerPin === undefined) return work()
     token.cryptoki.C_Logout(session)
     try {
       logInOfficer(token, session, officerPin)
@@ -235,7 +239,7 @@ function importDomain({ domain, transfer }: CeremonyArgs<'importDomain'>): Domai
     versions.forEach((version, index) => {
       const wrapped = Buffer.from(blobs[index] ?? '', 'base64')
       installVersion(token, session, kind, domain.domainId, version, template =>
-        token.cryptoki.C_UnwrapKey(session, unwrapMechanism(transfer.oaepHash), pair.privateKey, wrapped, template),
+        token.cryptoki.C_UnwrapKey(session, oaepMechanism(transfer.oaepHash), pair.privateKey, wrapped, template),
       )
     })
   }
@@ -266,6 +270,11 @@ function discardDomain({ domainId }: { domainId: string }): { destroyed: number 
 function openedToken(): OpenToken {
   if (opened === undefined) throw new HsmFault('input', 'no token is open')
   return opened
+}
+
+/** How the domain wraps in this token; undefined where HBKs reside. Throws HsmFault when the token lacks its schemes. */
+function wrapMechanismOf({ schemes }: DomainForks): pkcs11.Mechanism | undefined {
+  return chooseCapabilities(openedToken().examination, schemes).wrap?.mechanism
 }
 
 function describeWhole(domain: DomainForks): DomainInToken {

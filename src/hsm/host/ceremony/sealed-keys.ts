@@ -69,7 +69,7 @@ export function installVersion(
     const base = { CLASS: pkcs11.CKO_SECRET_KEY, KEY_TYPE: keyTypes[kind], TOKEN: false, PRIVATE: true }
     const staged = unwrap([...attributes(base), ...template()])
     try {
-      const identity = { TOKEN: true, LABEL: labelOf(name), ID: idOf(domainId, forkId), MODIFIABLE: false }
+      const identity = { TOKEN: true, LABEL: labelOf(name), ID: idOf(name, domainId, forkId), MODIFIABLE: false }
       cryptoki.C_CopyObject(session, staged, attributes(identity))
     } finally {
       cryptoki.C_DestroyObject(session, staged)
@@ -137,7 +137,7 @@ export function generateMacVersionByCopy(
     }),
   )
   const copy = (name: string, rights: { SIGN: boolean; VERIFY: boolean; EXTRACTABLE: boolean }) => {
-    const identity = { TOKEN: true, LABEL: labelOf(name), ID: idOf(domainId, forkId) }
+    const identity = { TOKEN: true, LABEL: labelOf(name), ID: idOf(name, domainId, forkId) }
     cryptoki.C_CopyObject(session, original, attributes({ ...identity, ...rights, MODIFIABLE: false }))
   }
   try {
@@ -150,7 +150,7 @@ export function generateMacVersionByCopy(
 
 /** Generates the token's own audit key: an ECDSA P-256 pair that signs checkpoints and nothing else, and never leaves. */
 export function generateAuditKey({ cryptoki }: Token, session: SessionHandle, domainId: string, forkId: string): void {
-  const identity = { KEY_TYPE: pkcs11.CKK_EC, TOKEN: true, LABEL: labelOf(AUDIT), ID: idOf(domainId, forkId) }
+  const identity = { KEY_TYPE: pkcs11.CKK_EC, TOKEN: true, LABEL: labelOf(AUDIT), ID: idOf(AUDIT, domainId, forkId) }
   cryptoki.C_GenerateKeyPair(
     session,
     { mechanism: pkcs11.CKM_EC_KEY_PAIR_GEN },

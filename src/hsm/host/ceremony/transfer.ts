@@ -4,8 +4,9 @@
  */
 import { createHash } from 'node:crypto'
 import pkcs11 from 'pkcs11js'
-import type { OaepHash, TransferKey } from '../../contract/ceremony.ts'
+import type { TransferKey } from '../../contract/ceremony.ts'
 import { HsmFault } from '../../contract/fault.ts'
+import { OAEP_HASHES, type OaepHash } from '../../contract/token-profile.ts'
 import { ckrCode } from '../ckr.ts'
 import {
   attributes,
@@ -16,19 +17,13 @@ import {
   unwrapTemplate,
 } from '../cryptoki.ts'
 import { labelOf } from '../domain-keys.ts'
-import { AES_KEY_GENERATION } from '../mechanisms.ts'
+import { AES_KEY_GENERATION, oaepMechanism } from '../mechanisms.ts'
 import type { Token } from '../token.ts'
 
 const MODULUS_BITS = 3_072
 const EXPONENT = Buffer.from('010001', 'hex')
 const WRAPPED_MAX_BYTES = 512
 const LABEL = labelOf('transfer')
-const CKZ_DATA_SPECIFIED = 1
-
-const oaep: Record<OaepHash, pkcs11.Mechanism> = {
-  'SHA-256': oaepMechanism(pkcs11.CKM_SHA256, pkcs11.CKG_MGF1_SHA256),
-  'SHA-1': oaepMechanism(pkcs11.CKM_SHA_1, pkcs11.CKG_MGF1_SHA1),
-}
 
 export interface TransferPair {
   readonly publicHalf: TransferKey
@@ -61,9 +56,7 @@ export function generateTransferPair(token: Token, session: SessionHandle): Tran
     Buffer.from(cryptoki.C_GetAttributeValue(session, publicKey, [{ type }])[0]?.value as Buffer)
   const modulus = read(pkcs11.CKA_MODULUS)
   const exponent = read(pkcs11.CKA_PUBLIC_EXPONENT)
-  const oaepHashes = (['SHA-256', 'SHA-1'] as const).filter(hash =>
-    unwraps(token, session, publicKey, privateKey, hash),
-  )
+  const oaepHashes = OAEP_HASHES.filter(hash => unwraps(token, session, publicKey, privateKey, hash))
   cryptoki.C_DestroyObject(session, publicKey)
   if (oaepHashes.length === 0)
     throw new HsmFault(
@@ -124,7 +117,7 @@ export function wrapForTransfer(
     try {
       const wrapped = handles.map(handle =>
         cryptoki
-          .C_WrapKey(session, oaep[oaepHash], transferKey, handle, Buffer.alloc(WRAPPED_MAX_BYTES))
+          .C_WrapKey(session, oaepMechanism(oaepHash), transferKey, handle, Buffer.alloc(WRAPPED_MAX_BYTES))
           .toString('base64'),
       )
       return { oaepHash, wrapped }
@@ -133,10 +126,6 @@ export function wrapForTransfer(
     }
   }
   throw new HsmFault('token', `token "${label}" wraps by none of RSA-OAEP ${key.oaepHashes.join(', ')}`)
-}
-
-export function unwrapMechanism(hash: OaepHash): pkcs11.Mechanism {
-  return oaep[hash]
 }
 
 /** Known answer on a throw-away key: whether the pair can move anything with this hash. */
@@ -160,9 +149,15 @@ function unwraps(
     attributes({ ...secret, VALUE_LEN: 32, EXTRACTABLE: true, ...NO_RIGHTS }),
   )
   try {
-    const wrapped = cryptoki.C_WrapKey(session, oaep[hash], publicKey, throwAway, Buffer.alloc(WRAPPED_MAX_BYTES))
+    const wrapped = cryptoki.C_WrapKey(
+      session,
+      oaepMechanism(hash),
+      publicKey,
+      throwAway,
+      Buffer.alloc(WRAPPED_MAX_BYTES),
+    )
     const template = attributes({ ...secret, EXTRACTABLE: false, ...NO_RIGHTS })
-    cryptoki.C_DestroyObject(session, cryptoki.C_UnwrapKey(session, oaep[hash], privateKey, wrapped, template))
+    cryptoki.C_DestroyObject(session, cryptoki.C_UnwrapKey(session, oaepMechanism(hash), privateKey, wrapped, template))
     return true
   } catch (error) {
     if (isMechanismFault(error)) return false
@@ -179,11 +174,4 @@ function isMechanismFault(error: unknown): boolean {
 
 function fingerprintOf(modulus: Buffer, exponent: Buffer): string {
   return createHash('sha256').update(modulus).update(exponent).digest('hex')
-}
-
-function oaepMechanism(hashAlg: number, mgf: number): pkcs11.Mechanism {
-  return {
-    mechanism: pkcs11.CKM_RSA_PKCS_OAEP,
-    parameter: { type: pkcs11.CK_PARAMS_RSA_OAEP, hashAlg, mgf, source: CKZ_DATA_SPECIFIED } as pkcs11.IParams,
-  }
 }

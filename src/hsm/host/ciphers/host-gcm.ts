@@ -28,7 +28,7 @@ const FIRST_BLOCK = Buffer.from([0, 0, 0, 1])
 export class HostGcmCipher implements MessageCipher {
   readonly hbkRight = 'SIGN'
   readonly #cryptoki: Cryptoki
-  readonly #sessions: Sessions
+  readonly #sessions: Pick<Sessions, 'withSession'>
   /** One input for each purpose, whose nonce, kid and mid each message replaces. */
   readonly #inputs = forEachPurpose(purpose => {
     const [nonce, kid, mid] = [NONCE_BYTES, KID_BYTES, MID_BYTES].map(length => Buffer.alloc(length)) as [
@@ -40,7 +40,7 @@ export class HostGcmCipher implements MessageCipher {
     return { bytes: Buffer.concat([FIRST_BLOCK, counterFixedInput(purpose, nonce, kid, mid)]), offsets }
   })
 
-  constructor(parts: { readonly cryptoki: Cryptoki; readonly sessions: Sessions }) {
+  constructor(parts: { readonly cryptoki: Cryptoki; readonly sessions: Pick<Sessions, 'withSession'> }) {
     this.#cryptoki = parts.cryptoki
     this.#sessions = parts.sessions
   }

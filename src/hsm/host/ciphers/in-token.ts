@@ -18,7 +18,7 @@ import type { TokenGcm } from './token-gcm.ts'
 
 export interface CipherParts {
   readonly cryptoki: Cryptoki
-  readonly sessions: Sessions
+  readonly sessions: Pick<Sessions, 'withSession'>
   readonly gcm: TokenGcm
 }
 
@@ -28,7 +28,7 @@ export type Derivation = (hbk: BaseKey, purpose: Purpose, nonce: Buffer) => pkcs
 export class InTokenCipher implements MessageCipher {
   readonly hbkRight = 'DERIVE'
   readonly #cryptoki: Cryptoki
-  readonly #sessions: Sessions
+  readonly #sessions: CipherParts['sessions']
   readonly #gcm: TokenGcm
   readonly #derivation: Derivation
   readonly #templates = { seal: dekTemplate('ENCRYPT'), open: dekTemplate('DECRYPT') }

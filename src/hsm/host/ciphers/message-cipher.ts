@@ -25,7 +25,10 @@ export interface MessageCipher {
   open(hbk: BaseKey, purpose: Purpose, nonce: Buffer, iv: Buffer, aad: Buffer, sealed: Buffer): Buffer
 }
 
-/** Every reason a ciphertext may be refused for looks the same from outside (security.md 2.2). */
-export function invalidCiphertext(): HsmFault {
-  return new HsmFault('input', 'InvalidCiphertext')
+/**
+ * Every reason a ciphertext may be refused for looks the same from outside (security.md 2.2). `cause` is the token's own
+ * refusal, by which a host sees whether it may be trouble of the token in truth.
+ */
+export function invalidCiphertext(cause?: HsmFault): HsmFault {
+  return new HsmFault('input', 'InvalidCiphertext', { cause })
 }

@@ -5,6 +5,7 @@
 import type pkcs11 from 'pkcs11js'
 import { IV_BYTES } from '../../../formats/ciphertext.ts'
 import { HsmFault } from '../../contract/fault.ts'
+import type { TokenProfile } from '../../contract/token-profile.ts'
 import { faultOfUntrustedData } from '../ckr.ts'
 import type { Cryptoki, ObjectHandle, SessionHandle } from '../cryptoki.ts'
 import { aesGcm, aesGcmParameters } from '../mechanisms.ts'
@@ -17,8 +18,7 @@ import { invalidCiphertext } from './message-cipher.ts'
  * | `hsm-in-param`   | the token; it writes it where the parameter points to zeros (AWS CloudHSM)    |
  * | `hsm-suffix`     | the token; it appends it to ciphertext and tag (Thales Luna in FIPS mode)     |
  */
-export const GCM_IV_MAKERS = ['caller', 'hsm-in-param', 'hsm-suffix'] as const
-export type GcmIvMaker = (typeof GCM_IV_MAKERS)[number]
+export type GcmIvMaker = TokenProfile['gcmIv']
 
 /** Encrypts into `sealed`, ciphertext and tag; leaves the IV that was used in `iv`. */
 type Encrypt = (
@@ -48,7 +48,7 @@ export class TokenGcm {
       return this.#cryptoki.C_Decrypt(session, sealed, Buffer.allocUnsafe(sealed.length))
     } catch (error) {
       const fault = faultOfUntrustedData(error)
-      throw fault.kind === 'input' ? invalidCiphertext() : fault
+      throw fault.kind === 'input' ? invalidCiphertext(fault) : fault
     }
   }
 }

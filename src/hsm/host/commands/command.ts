@@ -1,6 +1,7 @@
 /** What a command handler is: arguments in, result out, the parts of this host beside it. It may throw HsmFault. */
 import type { Args, CommandName, Result } from '../../contract/commands.ts'
 import type { BackingKeys } from '../backing-keys.ts'
+import type { Canary } from '../canary.ts'
 import type { DomainKeys } from '../domain-keys.ts'
 import type { ResidentKeys } from '../resident-keys.ts'
 import type { RsaDecryption } from '../rsa-decryption.ts'
@@ -16,6 +17,7 @@ export interface HostParts {
   readonly resident: ResidentKeys
   readonly sealing: Sealing
   readonly rsa: RsaDecryption
+  readonly canary: Canary
   /** The check value of the MAC key that new records are signed with, as it was when the host started. */
   readonly macCheckValue: string
   /** Buffers that held plaintext: they are overwritten once the answer has been written. */

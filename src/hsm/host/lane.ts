@@ -1,0 +1,131 @@
+/**
+ * One lane of a host: reads a command, does it, answers, with sessions and HBKs of its own, on a thread that does nothing
+ * else. What a lost session or login takes with it is opened anew here, once, before anybody is told of it.
+ */
+import { wipe } from '../../base/bytes.ts'
+import { type Args, type CommandName, commands, type Result } from '../contract/commands.ts'
+import { HsmFault, STALE_DOMAIN } from '../contract/fault.ts'
+import { readRequest, writeFault, writeNeedRecord, writeResult } from '../contract/frames.ts'
+import type { CompleteHostConfiguration } from '../contract/host-configuration.ts'
+import type { TokenProfile } from '../contract/token-profile.ts'
+import { BackingKeys, NeedRecord } from './backing-keys.ts'
+import { Canary } from './canary.ts'
+import { type Capabilities, probeCapabilities } from './capabilities.ts'
+import type { HostChannel } from './channel.ts'
+import { MessageCiphers } from './ciphers/message-ciphers.ts'
+import { faultOf, isAmbiguous, repairOf } from './ckr.ts'
+import type { Handler, HostParts } from './commands/command.ts'
+import { handlers } from './commands/index.ts'
+import { DomainKeys } from './domain-keys.ts'
+import { ResidentKeys } from './resident-keys.ts'
+import { RsaDecryption } from './rsa-decryption.ts'
+import { Sealing } from './sealing.ts'
+import { Sessions } from './sessions.ts'
+import { PinRefused, type Token } from './token.ts'
+
+const MICROSECONDS_PER_MS = 1_000
+
+export class Lane {
+  readonly #token: Token
+  readonly #configuration: CompleteHostConfiguration
+  readonly #spent: Buffer[] = []
+  #capabilities: Capabilities | undefined
+  #parts: HostParts
+
+  /** Opens the lane's sessions and finds the domain's keys; with `mayLogIn` it logs in when nobody has. Throws HsmFault. */
+  constructor(token: Token, configuration: CompleteHostConfiguration, { mayLogIn }: { mayLogIn: boolean }) {
+    this.#token = token
+    this.#configuration = configuration
+    this.#parts = this.#compose(mayLogIn)
+  }
+
+  get profile(): TokenProfile {
+    return (this.#capabilities as Capabilities).profile
+  }
+
+  /** Serves until the daemon closes the channel. Throws {@link PinRefused} when the login is lost and the PIN turned down. */
+  serve(channel: HostChannel): void {
+    channel.serve(
+      frame => this.#answer(channel, frame),
+      () => wipe(...this.#spent.splice(0)),
+    )
+  }
+
+  #answer(channel: HostChannel, frame: Buffer): void {
+    const { id, name, args } = readRequest(frame)
+    const startedAt = performance.now()
+    const elapsed = () => Math.round((performance.now() - startedAt) * MICROSECONDS_PER_MS)
+    try {
+      const result = this.#run(name, args)
+      writeResult(channel.writer, id, elapsed(), name, result)
+    } catch (error) {
+      if (error instanceof NeedRecord) writeNeedRecord(channel.writer, id)
+      else if (error instanceof HsmFault && !(error instanceof PinRefused)) {
+        writeFault(channel.writer, id, elapsed(), error)
+      } else throw error
+    }
+  }
+
+  /** One that met a fault which the host can repair is done again, unless it may have left something behind. */
+  #run(name: CommandName, args: Args<CommandName>): Result<CommandName> {
+    const handler = handlers[name] as Handler<CommandName>
+    try {
+      return handler(this.#parts, args)
+    } catch (error) {
+      if (!(error instanceof HsmFault)) throw error
+      const repair = repairOf(error)
+      if (repair === 'reopen') this.#reopen()
+      else if (isAmbiguous(error)) this.#parts.canary.prove()
+      else if (repair === undefined) throw error
+      if (commands[name].once) throw error
+      return handler(this.#parts, args)
+    }
+  }
+
+  /** The old sessions are closed last: a token forgets its login with the last session of a process. */
+  #reopen(): void {
+    const { sessions } = this.#parts
+    this.#parts = this.#compose(this.#configuration.logsInAgain)
+    sessions.close()
+  }
+
+  #compose(mayLogIn: boolean): HostParts {
+    const token = this.#token
+    const { cryptoki } = token
+    const sessions = new Sessions(token, mayLogIn)
+    try {
+      const capabilities = sessions.withSession(session => this.#capabilities ?? this.#probe(session))
+      const domain = sessions.withSession(session => this.#findDomain(session, capabilities))
+      this.#capabilities = capabilities
+      const macCheckValue = sessions.withSession(session => domain.macCheckValue(session))
+      const { threads, cachedHbks, hbkLifetimeMs } = this.#configuration
+      const limits = { cachedHbks: Math.max(1, Math.floor(cachedHbks / threads)), hbkLifetimeMs }
+      const ciphers = new MessageCiphers({ cryptoki, sessions }, capabilities)
+      const resident = new ResidentKeys(token, domain.id)
+      const backingKeys = new BackingKeys({ cryptoki, sessions, domain, capabilities, ciphers, resident }, limits)
+      const sealing = new Sealing({ cryptoki, sessions, ciphers })
+      const rsa = new RsaDecryption(cryptoki, capabilities.profile.oaepHashes)
+      const canary = new Canary(backingKeys, sealing)
+      const wipeLater = (bytes: Buffer) => void this.#spent.push(bytes)
+      return { token, sessions, domain, backingKeys, resident, sealing, rsa, canary, macCheckValue, wipeLater }
+    } catch (error) {
+      sessions.close()
+      throw faultOf(error)
+    }
+  }
+
+  #probe(session: Buffer): Capabilities {
+    const { domain, token } = this.#configuration
+    return probeCapabilities(this.#token, session, { schemes: domain.schemes, pins: token.profile })
+  }
+
+  /** A domain key that was there when the lane was opened and is gone may have been retired: the daemon looks. */
+  #findDomain(session: Buffer, capabilities: Capabilities): DomainKeys {
+    try {
+      return new DomainKeys(this.#token.cryptoki, session, this.#configuration.domain, capabilities.wrap?.mechanism)
+    } catch (error) {
+      if (this.#capabilities === undefined || !(error instanceof HsmFault)) throw error
+      throw new HsmFault('token', STALE_DOMAIN, { cause: error })
+    }
+  }
+}

@@ -1,0 +1,80 @@
+/** A command on its way through the pool: what is asked, who waits for it, and what has befallen it so far. */
+import { type Args, type CommandName, commands, deadlineMs, type Result } from '../contract/commands.ts'
+import type { EktReference } from '../contract/fields.ts'
+import { holdersOf } from './holders.ts'
+
+export interface Asker {
+  readonly resolve: (result: Result<CommandName>) => void
+  readonly reject: (error: Error) => void
+}
+
+export class Errand {
+  readonly name: CommandName
+  readonly args: Args<CommandName>
+  /** Serials of the only tokens that can serve it; undefined when all of the region can. */
+  readonly serials: readonly string[] | undefined
+  /** It is for one lane and for no other: a known-answer command, or an eviction. */
+  readonly pinned: boolean
+  readonly startedAtMs: number
+  /** How long a host may work on it. */
+  readonly deadlineMs: number
+  sentAtMs = 0
+  /** Hosts that ended while they worked on it: at the second it may be their cause. */
+  deaths = 0
+  /** Faults of tokens that it met. */
+  faults = 0
+  /** Times that it was taken away from a lane that did not get to it. */
+  recalls = 0
+  /** Tokens that knew too old a description of the domain for it, when there was none newer. */
+  strangers = 0
+  /** The last fault of a token that it met, and the token's label. */
+  lastFault: { readonly label: string; readonly reason: string } | undefined
+  /** The oldest description of the domain that a host may have to serve it. */
+  generation = 0
+  readonly #asker: Asker
+  #settled = false
+
+  /** `serials` as in {@link serials}, those that hold its HBKs when absent; `pinned` as in {@link pinned}. */
+  constructor(
+    name: CommandName,
+    args: Args<CommandName>,
+    asker: Asker,
+    { serials, pinned = false }: { serials?: readonly string[] | undefined; pinned?: boolean } = {},
+  ) {
+    this.name = name
+    this.args = args
+    this.serials = serials ?? holdersOf(args)
+    this.pinned = pinned
+    this.startedAtMs = performance.now()
+    this.deadlineMs = deadlineMs(name, args)
+    this.#asker = asker
+  }
+
+  /** The EKT that it works with; the one it seals under, where there are two. */
+  get ekt(): EktReference | undefined {
+    const { ekt, destination } = this.args as { ekt?: EktReference; destination?: EktReference }
+    return ekt ?? destination
+  }
+
+  /** It may leave something behind in a token, and is sent to none a second time. */
+  get once(): boolean {
+    return commands[this.name].once
+  }
+
+  get settled(): boolean {
+    return this.#settled
+  }
+
+  /** The first answer counts; a second one, from a lane that it was taken away from, is dropped. */
+  resolve(result: Result<CommandName>): void {
+    if (this.#settled) return
+    this.#settled = true
+    this.#asker.resolve(result)
+  }
+
+  reject(error: Error): void {
+    if (this.#settled) return
+    this.#settled = true
+    this.#asker.reject(error)
+  }
+}

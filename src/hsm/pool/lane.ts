@@ -1,0 +1,190 @@
+/**
+ * One channel into a host: commands go in, and come back in the order they were sent, because the thread behind it does
+ * one thing at a time. So the oldest command without an answer is the one being worked on; those behind it only wait.
+ */
+import type { Socket } from 'node:net'
+import { ByteWriter } from '../../base/bytes.ts'
+import type { EktReference, WriteContext } from '../contract/fields.ts'
+import { type Answer, FrameSplitter, readAnswer, writeConfiguration, writeRequest } from '../contract/frames.ts'
+import type { HostConfiguration } from '../contract/host-configuration.ts'
+import { EktMemory } from './ekt-memory.ts'
+import type { Errand } from './errand.ts'
+
+export interface LaneEvents {
+  answered(lane: Lane, errand: Errand, answer: Answer): void
+  /** An event of the host, as JSON. */
+  told(body: Buffer): void
+  /** The host sent bytes that are no answer. */
+  broken(reason: string): void
+}
+
+const MICROSECONDS_PER_MS = 1_000
+/** Of the newest command in the moving average: some twenty commands decide. */
+const TOKEN_MS_WEIGHT = 0.05
+/**
+ * A lane is given what it can do in this time, and two commands at least, so that its thread never waits for the pool; the
+ * rest waits in the pool, where it can still go elsewhere.
+ */
+const WINDOW_MS = 50
+/** A lane that has not answered for this long, and for so many times as long as a command takes, is passed over. */
+const STALL_LEAST_MS = 100
+const STALL_FACTOR = 10
+const WRITER_BYTES = 65_536
+
+export class Lane {
+  readonly #channel: Socket
+  readonly #events: LaneEvents
+  readonly #writer = new ByteWriter(WRITER_BYTES)
+  readonly #splitter = new FrameSplitter()
+  readonly #held: EktMemory
+  readonly #writeContext: WriteContext
+  /** By id, the oldest first. */
+  readonly #inFlight = new Map<number, Errand>()
+  /** Those that were taken away: the host answers them all the same, and nobody listens. */
+  readonly #taken = new Set<number>()
+  #tokenMs: number
+  #headSinceMs = 0
+  #stalled = false
+  #nextId = 1
+  #flushScheduled = false
+
+  constructor(channel: Socket, { tokenMs, ekts }: { tokenMs: number; ekts: number }, events: LaneEvents) {
+    this.#channel = channel
+    this.#events = events
+    this.#tokenMs = tokenMs
+    this.#held = new EktMemory(ekts)
+    this.#writeContext = { holdsEkt: (ekt: EktReference) => this.#held.add(ekt.digest) }
+    channel.on('error', () => {})
+    channel.on('data', (chunk: Buffer) => {
+      try {
+        this.#splitter.push(chunk, frame => this.#take(frame))
+      } catch (error) {
+        events.broken(`unreadable answer: ${(error as Error).message}`)
+      }
+    })
+  }
+
+  get inFlight(): number {
+    return this.#inFlight.size
+  }
+
+  /** Moving average of the time a command takes in the host, in milliseconds. */
+  get tokenMs(): number {
+    return this.#tokenMs
+  }
+
+  /** When a command sent now would be done, as fast as this lane has been of late. */
+  get expectedMs(): number {
+    return (this.#inFlight.size + 1) * this.#tokenMs
+  }
+
+  get hasRoom(): boolean {
+    return !this.#stalled && this.#inFlight.size < Math.max(2, WINDOW_MS / this.#tokenMs)
+  }
+
+  holds(ekt: EktReference): boolean {
+    return this.#held.has(ekt.digest)
+  }
+
+  /** Tells the host what it is: its first frame, and again after it said that it could not start. */
+  configure(configuration: HostConfiguration): void {
+    writeConfiguration(this.#writer, configuration)
+    this.#flush()
+  }
+
+  /** Sends a command. Frames of one turn of the event loop leave in one write. Throws when the command does not fit. */
+  send(errand: Errand): void {
+    const id = this.#nextId
+    this.#nextId = id === 0xffff_ffff ? 1 : id + 1
+    writeRequest(this.#writer, id, errand.name, errand.args, this.#writeContext)
+    errand.sentAtMs = performance.now()
+    if (this.#inFlight.size === 0) this.#headSinceMs = errand.sentAtMs
+    this.#inFlight.set(id, errand)
+    if (this.#flushScheduled) return
+    this.#flushScheduled = true
+    setImmediate(() => this.#flush())
+  }
+
+  /** The command that has been worked on for longer than it may be. `floorMs` is the least that any is given. */
+  overdue(nowMs: number, floorMs: number): Errand | undefined {
+    const [head] = this.#inFlight.values()
+    if (head === undefined) return undefined
+    return nowMs - this.#headSinceMs > Math.max(floorMs, head.deadlineMs) ? head : undefined
+  }
+
+  /** Looks whether the lane still moves; true when it does not and commands wait behind the one it is at. */
+  checkStall(nowMs: number): boolean {
+    const limitMs = Math.max(STALL_LEAST_MS, STALL_FACTOR * this.#tokenMs)
+    this.#stalled = this.#inFlight.size > 0 && nowMs - this.#headSinceMs > limitMs
+    return this.#stalled && this.#inFlight.size > 1
+  }
+
+  /** Takes away what the lane has not begun. All commands may be done twice; the answer that comes second is dropped. */
+  recall(wanted: (errand: Errand) => boolean): Errand[] {
+    const recalled: Errand[] = []
+    let head = true
+    for (const [id, errand] of this.#inFlight) {
+      if (!head && !this.#taken.has(id) && wanted(errand)) {
+        this.#taken.add(id)
+        recalled.push(errand)
+      }
+      head = false
+    }
+    return recalled
+  }
+
+  /** Gives up the lane: the command that was being worked on, and those that waited. */
+  lose(): { head: Errand | undefined; waiting: Errand[] } {
+    const [first] = this.#inFlight.keys()
+    const waiting: Errand[] = []
+    let head: Errand | undefined
+    for (const [id, errand] of this.#inFlight) {
+      if (this.#taken.has(id)) continue
+      if (id === first) head = errand
+      else waiting.push(errand)
+    }
+    this.#inFlight.clear()
+    this.#taken.clear()
+    this.#writer.clear()
+    return { head, waiting }
+  }
+
+  end(): void {
+    this.#channel.end()
+  }
+
+  #take(frame: Buffer): void {
+    const answer = readAnswer(frame)
+    if (answer.outcome === 'event') {
+      this.#events.told(answer.body)
+      return
+    }
+    const errand = this.#inFlight.get(answer.id)
+    if (errand === undefined) return
+    this.#inFlight.delete(answer.id)
+    const wanted = !this.#taken.delete(answer.id)
+    this.#headSinceMs = performance.now()
+    this.#stalled = false
+    if (answer.outcome === 'need-record') {
+      this.#held.clear()
+      if (wanted) this.send(errand)
+      return
+    }
+    this.#tokenMs += (answer.tokenMicroseconds / MICROSECONDS_PER_MS - this.#tokenMs) * TOKEN_MS_WEIGHT
+    if (wanted) this.#events.answered(this, errand, answer)
+  }
+
+  /** A known answer that came quicker than the average shows that the token is no longer as slow as it was. */
+  quicken(tokenMs: number): void {
+    this.#tokenMs = Math.min(this.#tokenMs, tokenMs)
+  }
+
+  #flush(): void {
+    this.#flushScheduled = false
+    if (this.#writer.length === 0) return
+    // The socket may keep the bytes for later, so it gets a buffer of its own.
+    const frames = Buffer.from(this.#writer.view())
+    this.#writer.clear()
+    this.#channel.write(frames, () => frames.fill(0))
+  }
+}

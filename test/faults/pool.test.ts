@@ -1,0 +1,323 @@
+/** A token that misbehaves beside one that does not: what the pool makes of it, family by family. */
+import { hash } from 'node:crypto'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
+import { buildFaultyModule, CALLS, callsOf, type FaultyModule, makeFaulty } from '../../scripts/chaos/faulty-module.ts'
+import { contextHash } from '../../src/formats/aad.ts'
+import type { HostConfiguration } from '../../src/hsm/contract/host-configuration.ts'
+import type { PoolSettings } from '../../src/hsm/pool/pool.ts'
+import { kidOf, newKeyId } from '../../src/model/key-id.ts'
+import { type Load, startLoad } from '../support/load.ts'
+import { startPool, type WatchedPool } from '../support/pools.ts'
+import { waitUntil } from '../support/processes.ts'
+import { makeTokenDomain, type TokenDomain } from '../support/tokens.ts'
+
+const CALLERS = 8
+const NO_CONTEXT = contextHash(new Map())
+/** The deadline of a hot command and what an answer may take besides, on a machine that has other things to do. */
+const WORST_MS = 900 + 2_000
+const DEVICE_ERROR = 0x30
+const SESSION_HANDLE_INVALID = 0xb3
+const OPERATION_ACTIVE = 0x90
+const KEY_HANDLE_INVALID = 0x60
+const USER_NOT_LOGGED_IN = 0x101
+const GENERAL_ERROR = 5
+
+let tokens: TokenDomain
+let module: string
+let made = 0
+const started: WatchedPool[] = []
+const loads: Load[] = []
+
+beforeAll(async () => {
+  tokens = await makeTokenDomain(['good', 'bad'])
+  module = buildFaultyModule(tokens.folder)
+})
+
+afterEach(async () => {
+  await Promise.all(loads.splice(0).map(load => load.stop()))
+  await Promise.all(started.splice(0).map(({ pool }) => pool.close()))
+})
+
+afterAll(() => tokens?.remove())
+
+const faulty = (): FaultyModule => makeFaulty(tokens.folder, `bad-${++made}`, module, tokens.locations[1]!)
+
+function tokenOf(label: string, location: HostConfiguration['token'], limits: Partial<HostConfiguration> = {}) {
+  return { label, configuration: tokens.configurationOf(location, { logsInAgain: true, ...limits }) }
+}
+
+async function startWith(
+  bad: FaultyModule,
+  settings: Partial<PoolSettings> = {},
+  limits: Partial<HostConfiguration> & { hosts?: number } = {},
+): Promise<WatchedPool> {
+  const { hosts = 1, ...configuration } = limits
+  const watched = startPool(
+    [tokenOf('good', tokens.locations[0]!), { ...tokenOf('bad', bad.location, configuration), hosts }],
+    settings,
+  )
+  started.push(watched)
+  await watched.pool.whenReady(30_000)
+  return watched
+}
+
+async function startAlone(bad: FaultyModule, limits: Partial<HostConfiguration> = {}): Promise<WatchedPool> {
+  const watched = startPool([tokenOf('bad', bad.location, limits)])
+  started.push(watched)
+  await watched.pool.whenReady(30_000)
+  return watched
+}
+
+async function makeKey({ pool }: WatchedPool) {
+  const request = { account: '000000000001', keySpec: 'SYMMETRIC_DEFAULT', keyUsage: 'ENCRYPT_DECRYPT' }
+  const { record } = await pool.call('createBackingKey', { ...request, kid: kidOf(newKeyId()) })
+  return { record: Buffer.from(record), digest: hash('sha256', record, 'buffer') }
+}
+
+/** Data keys made and opened again, by several callers. */
+async function startCommands(watched: WatchedPool): Promise<Load> {
+  const ekt = await makeKey(watched)
+  const args = { ekt, lengthBytes: 32, contextHash: NO_CONTEXT, plaintextWanted: true }
+  const load = startLoad(CALLERS, async () => {
+    const made = await watched.pool.call('generateDataKey', args)
+    const [blob, key] = [Buffer.from(made.blob), Buffer.from(made.plaintext)]
+    const { plaintext } = await watched.pool.call('decrypt', { ekt, blob, contextHash: NO_CONTEXT })
+    if (!Buffer.from(plaintext).equals(key)) throw new Error('another plaintext')
+  })
+  loads.push(load)
+  return load
+}
+
+const after = (load: Load, more: number) => {
+  const before = load.answered()
+  return waitUntil(() => load.answered() >= before + more, 20_000)
+}
+
+describe('a token that fails under load', () => {
+  it.each<[string, (bad: FaultyModule) => void]>([
+    ['answers CKR_DEVICE_ERROR to everything', bad => bad.set('fail', DEVICE_ERROR)],
+    ['answers a code of its vendor', bad => bad.set('fail', 0x8000_1234)],
+    ['does not return from any call', bad => bad.set('hang')],
+    ['aborts its process', bad => bad.set('abort')],
+    ['crashes its process', bad => bad.set('segfault')],
+    ['takes three seconds for a call', bad => bad.set('wait', 3_000, CALLS.crypto)],
+    ['says CKR_GENERAL_ERROR to ciphertexts', bad => bad.set('fail', GENERAL_ERROR, callsOf('C_Decrypt'))],
+    ['says CKR_DEVICE_ERROR to MACs', bad => bad.set('fail', DEVICE_ERROR, callsOf('C_Verify', 'C_Sign'))],
+  ])('fails no request when it %s', async (_, disturb) => {
+    const bad = faulty()
+    const watched = await startWith(bad)
+    const load = await startCommands(watched)
+    await after(load, 200)
+    disturb(bad)
+    await watched.reach('bad', 'open')
+    await after(load, 100)
+    bad.set('pass')
+    await watched.reach('bad', 'healthy')
+    await after(load, 100)
+    const { failures, slowestMs } = await load.stop()
+    expect(failures).toEqual([])
+    expect(slowestMs).toBeLessThan(WORST_MS)
+    expect(watched.changes.filter(change => change.startsWith('good'))).toEqual(['good healthy'])
+  })
+
+  it('is degraded and not given up when every fortieth call fails', async () => {
+    const bad = faulty()
+    const watched = await startWith(bad)
+    const load = await startCommands(watched)
+    bad.set('fail', DEVICE_ERROR, CALLS.keys, { every: 40 })
+    await watched.reach('bad', 'degraded')
+    await after(load, 500)
+    expect(watched.changes).not.toContain('bad open')
+    bad.set('pass')
+    expect((await load.stop()).failures).toEqual([])
+  })
+
+  it('gets less work than a fast one', async () => {
+    const bad = faulty()
+    const watched = await startWith(bad)
+    bad.set('wait', 5, callsOf('C_DeriveKey'))
+    const load = await startCommands(watched)
+    await after(load, 200)
+    const count = async (token: string) => {
+      const { values } = await watched.metrics.commandSeconds.get()
+      const counts = values.filter(
+        ({ labels, metricName }) => labels.token === token && metricName?.endsWith('_count') === true,
+      )
+      return counts.reduce((sum, { value }) => sum + value, 0)
+    }
+    const before = [await count('good'), await count('bad')]
+    await after(load, 500)
+    const [good, slow] = [(await count('good')) - before[0]!, (await count('bad')) - before[1]!]
+    expect(slow).toBeLessThan(good / 10)
+  })
+})
+
+describe('what a host repairs by itself', () => {
+  it.each<[string, (bad: FaultyModule) => void]>([
+    ['its sessions are closed', bad => bad.set('close-sessions', 0, callsOf('C_DeriveKey'), { times: 1 })],
+    ['it is logged out', bad => bad.set('log-out', 0, callsOf('C_DeriveKey'), { times: 1 })],
+    ['a session handle is invalid', bad => bad.set('fail', SESSION_HANDLE_INVALID, CALLS.crypto, { times: 1 })],
+    ['an operation is active', bad => bad.set('fail', OPERATION_ACTIVE, CALLS.crypto, { times: 1 })],
+    ['a key handle is invalid', bad => bad.set('fail', KEY_HANDLE_INVALID, callsOf('C_DeriveKey'), { times: 1 })],
+    ['nobody is logged in', bad => bad.set('fail', USER_NOT_LOGGED_IN, callsOf('C_DeriveKey'), { times: 1 })],
+  ])('does not reach the caller, nor the pool: %s', async (_, disturb) => {
+    const bad = faulty()
+    const watched = await startAlone(bad)
+    const load = await startCommands(watched)
+    for (let round = 0; round < 3; round++) {
+      await after(load, 30)
+      disturb(bad)
+      await waitUntil(() => bad.disturbed() > 0, 5_000)
+    }
+    await after(load, 30)
+    expect((await load.stop()).failures).toEqual([])
+    expect(watched.changes).toEqual(['bad healthy'])
+    expect(watched.pool.members).toMatchObject([{ restarts: 0 }])
+  })
+})
+
+describe('all tokens down', () => {
+  it('fails requests within a second, and comes back by itself', async () => {
+    const bad = faulty()
+    const watched = await startAlone(bad)
+    await makeKey(watched)
+    bad.set('fail', DEVICE_ERROR)
+    await watched.pool.call('generateRandom', { lengthBytes: 8 }).catch(() => {})
+    await watched.reach('bad', 'open')
+    const startedAt = performance.now()
+    await expect(watched.pool.call('generateRandom', { lengthBytes: 8 })).rejects.toMatchObject({
+      name: 'PoolUnavailable',
+    })
+    expect(performance.now() - startedAt).toBeLessThan(1_000)
+    await new Promise(resolve => setTimeout(resolve, 3_000))
+    bad.set('pass')
+    const passedAt = performance.now()
+    await waitUntil(
+      () =>
+        watched.pool.call('generateRandom', { lengthBytes: 8 }).then(
+          () => true,
+          () => false,
+        ),
+      10_000,
+    )
+    await watched.reach('bad', 'healthy')
+    expect(performance.now() - passedAt).toBeLessThan(5_000)
+    expect(watched.changes).toEqual(['bad healthy', 'bad open', 'bad probing', 'bad healthy'])
+  })
+})
+
+describe('a command that ends its host', () => {
+  it('costs two hosts, and no command that was in hand with it', async () => {
+    const modules = [faulty(), faulty()]
+    const watched = startPool(
+      modules.map(({ location }, at) => tokenOf(`bad-${at}`, location)),
+      { maxWaitMs: 10_000 },
+    )
+    started.push(watched)
+    await watched.pool.whenReady(30_000)
+    const ekt = await makeKey(watched)
+    const sealed = await watched.pool.call('encrypt', { ekt, plaintext: Buffer.from('x'), contextHash: NO_CONTEXT })
+    const args = { ekt, blob: Buffer.from(sealed.blob), contextHash: NO_CONTEXT }
+    const open = () => Array.from({ length: 20 }, () => watched.pool.call('decrypt', args))
+    for (const bad of modules) bad.set('abort', 0, CALLS.random)
+    const before = open()
+    const poison = watched.pool.call('generateRandom', { lengthBytes: 8 })
+    const behind = open()
+    await expect(poison).rejects.toMatchObject({ name: 'PoolUnavailable' })
+    for (const bad of modules) bad.set('pass')
+    const opened = await Promise.all([...before, ...behind])
+    expect(new Set(opened.map(({ plaintext }) => Buffer.from(plaintext).toString()))).toEqual(new Set(['x']))
+    for (const label of ['bad-0', 'bad-1']) await watched.reach(label, 'healthy')
+    expect(watched.changes.filter(change => change.endsWith('open'))).toHaveLength(2)
+  })
+})
+
+describe('several hosts of a token', () => {
+  it('serve together, and the loss of one degrades the token and fails nothing', async () => {
+    const bad = faulty()
+    const watched = await startWith(bad, {}, { hosts: 2 })
+    const member = watched.pool.members[1]!
+    await waitUntil(() => member.pids.length === 2, 20_000)
+    const load = await startCommands(watched)
+    await after(load, 100)
+    process.kill(member.pids[0]!, 'SIGKILL')
+    await watched.reach('bad', 'degraded')
+    await waitUntil(() => member.pids.length === 2, 20_000)
+    await watched.reach('bad', 'healthy')
+    expect((await load.stop()).failures).toEqual([])
+  })
+
+  it('try a PIN one after another, and never again once it was refused', async () => {
+    const bad = faulty()
+    bad.set('fail', 0xa0, callsOf('C_Login'))
+    const watched = startPool([tokenOf('good', tokens.locations[0]!), { ...tokenOf('bad', bad.location), hosts: 4 }])
+    started.push(watched)
+    await watched.reach('bad', 'locked-out')
+    await new Promise(resolve => setTimeout(resolve, 3_000))
+    expect(bad.logins()).toBe(1)
+    expect(watched.pool.ready).toBe(true)
+    bad.set('pass')
+    expect(watched.pool.unlock('good')).toBe(false)
+    expect(watched.pool.unlock('bad')).toBe(true)
+    await watched.reach('bad', 'healthy')
+    await waitUntil(() => watched.pool.members[1]!.pids.length === 4, 20_000)
+    expect(bad.logins()).toBe(5)
+  })
+})
+
+describe('threads in a host', () => {
+  it('serve with a session each, and end with their host', async () => {
+    const bad = faulty()
+    const watched = await startAlone(bad, { threads: 4, logsInAgain: false })
+    const load = await startCommands(watched)
+    await after(load, 200)
+    expect(watched.pool.status()).toMatchObject([{ hosts: 1, lanes: 4 }])
+    expect((await load.stop()).failures).toEqual([])
+    const [pid] = watched.pool.members[0]!.pids
+    await watched.pool.close()
+    expect(() => process.kill(pid!, 0)).toThrow('ESRCH')
+  })
+
+  it('are as many as the sessions suffice for', async () => {
+    const watched = await startAlone(faulty(), { threads: 8, sessions: { limit: 8, shares: 1 } })
+    expect(watched.pool.status()).toMatchObject([{ lanes: 3 }])
+  })
+
+  it('do not lose a command when one of them does not return', async () => {
+    const bad = faulty()
+    const watched = await startWith(bad, {}, { threads: 4, logsInAgain: false })
+    const load = await startCommands(watched)
+    await after(load, 100)
+    bad.set('hang', 0, CALLS.crypto, { times: 1 })
+    await watched.reach('bad', 'open')
+    bad.set('pass')
+    await watched.reach('bad', 'healthy')
+    expect((await load.stop()).failures).toEqual([])
+  })
+})
+
+describe('hosts are replaced without a failed command', () => {
+  it('after so many commands', async () => {
+    const watched = await startWith(faulty(), { recycleAfterCommands: 500 })
+    const before = watched.pool.members.flatMap(({ pids }) => pids)
+    const load = await startCommands(watched)
+    await waitUntil(() => watched.pool.members.every(({ pids }) => pids.every(pid => !before.includes(pid))), 60_000)
+    expect((await load.stop()).failures).toEqual([])
+    expect(watched.changes.toSorted()).toEqual(['bad healthy', 'good healthy'])
+    expect(watched.pool.members).toMatchObject([{ restarts: 0 }, { restarts: 0 }])
+  })
+
+  it('when the domain is described anew', async () => {
+    const watched = await startWith(faulty())
+    const load = await startCommands(watched)
+    const before = watched.pool.members.flatMap(({ pids }) => pids)
+    await watched.pool.useDomain({ ...tokens.description, macKeys: [...tokens.description.macKeys] })
+    expect(watched.pool.members.flatMap(({ pids }) => pids)).toEqual(before)
+    const described = { ...tokens.description, region: tokens.description.region }
+    const wrong = { ...described, domainKeys: [{ ...described.domainKeys[0]!, checkValue: '0'.repeat(16) }] }
+    await expect(watched.pool.useDomain(wrong)).rejects.toMatchObject({ name: 'PoolUnavailable' })
+    await watched.pool.useDomain(described)
+    expect(watched.pool.members.flatMap(({ pids }) => pids).some(pid => before.includes(pid))).toBe(false)
+    expect((await load.stop()).failures).toEqual([])
+  })
+})
