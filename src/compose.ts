@@ -33,6 +33,7 @@ import { openStore } from './store/open-store.ts'
 import { CHECK_TICK_MS, ResidentCheck } from './tasks/check-resident-keys.ts'
 import { DeletionJob } from './tasks/delete-due-keys.ts'
 import { DOMAIN_LOOK_MS, DomainFollower } from './tasks/follow-domains.ts'
+import { rotateDueKeys } from './tasks/rotate-due-keys.ts'
 import { schedule } from './tasks/schedule.ts'
 import { createLogger, type Logger } from './telemetry/logger.ts'
 import { Metrics } from './telemetry/metrics.ts'
@@ -48,6 +49,8 @@ export interface Daemon extends AsyncDisposable {
   readonly reloadCertificate?: () => void
   /** Deletes the keys that are due now, as the job does by itself. */
   deleteDueKeys(): Promise<number>
+  /** Rotates the keys that are due now, as the job does by itself. */
+  rotateDueKeys(): Promise<number>
 }
 
 const DRAIN_MS = 10_000
@@ -102,6 +105,9 @@ export async function compose(
   })
   const following = schedule('follow domains', DOMAIN_LOOK_MS, () => follower.run(), logger)
   parts.defer(() => following.stop())
+  const rotate = () => rotateDueKeys({ store, keyring, clock, logger, metrics })
+  const rotation = schedule('rotate due keys', configuration.jobs.rotationIntervalMs, rotate, logger)
+  parts.defer(() => rotation.stop())
   const residents = new ResidentCheck({ store, pools, clock, logger, metrics })
   const check = schedule('check resident keys', CHECK_TICK_MS, () => residents.run(), logger)
   parts.defer(() => check.stop())
@@ -145,6 +151,7 @@ export async function compose(
     },
     deleteDueKeys: () => deletion.run(),
     ...(certificate === undefined ? {} : { reloadCertificate: () => certificate.reload(renew) }),
+    rotateDueKeys: rotate,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }

@@ -49,7 +49,7 @@ const REFUSED = 'refused'
 const FAILED = 'failed'
 const MS_PER_SECOND = 1_000
 /** Members that hold plaintext on their way to or from a caller. */
-const PLAINTEXT_MEMBERS = ['Plaintext'] as const
+const PLAINTEXT_MEMBERS = ['Plaintext', 'PrivateKeyPlaintext', 'SharedSecret'] as const
 
 export class Road {
   readonly #parts: RoadParts

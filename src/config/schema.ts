@@ -148,6 +148,8 @@ export const configuration = z
       .strictObject({
         /** How often keys whose waiting period has ended are looked for. */
         deletionIntervalMs: milliseconds(1_000, 86_400_000).default(60_000),
+        /** How often keys whose rotation is due are looked for. */
+        rotationIntervalMs: milliseconds(1_000, 86_400_000).default(60_000),
       })
       .prefault({}),
   })

@@ -5,6 +5,13 @@ import type { HsmPool } from '../hsm/pool/pool.ts'
 import type { Ekt } from '../model/key.ts'
 import { createResidentKey, type ResidentParts } from './resident-keys.ts'
 
+export interface NewBackingKey {
+  readonly ekt: Ekt
+  readonly mid: Buffer
+  /** SubjectPublicKeyInfo of a key pair. */
+  readonly publicKey?: Buffer
+}
+
 /**
  * Generates an HBK. A wrapped one that is never stored is simply gone; of a resident one the store knows already. Throws
  * what the pool throws, and KmsError LimitExceededException.
@@ -13,8 +20,9 @@ export async function createBackingKey(
   parts: ResidentParts,
   pool: HsmPool,
   request: Args<'createBackingKey'>,
-): Promise<{ ekt: Ekt; mid: Buffer }> {
+): Promise<NewBackingKey> {
   if (pool.resident) return createResidentKey(parts, pool, request)
-  const { record, mid } = await pool.call('createBackingKey', request)
-  return { ekt: { digest: hash('sha256', record, 'buffer'), record: Buffer.from(record) }, mid: Buffer.from(mid) }
+  const { record, mid, publicKey } = await pool.call('createBackingKey', request)
+  const ekt = { digest: hash('sha256', record, 'buffer'), record: Buffer.from(record) }
+  return { ekt, mid: Buffer.from(mid), ...(publicKey.length > 0 ? { publicKey: Buffer.from(publicKey) } : {}) }
 }

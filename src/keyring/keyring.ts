@@ -6,20 +6,35 @@
 import { wipe } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { contextHash } from '../formats/aad.ts'
-import { parseCiphertext } from '../formats/ciphertext.ts'
+import { parseCiphertext, TAG_BYTES } from '../formats/ciphertext.ts'
 import type { Args, CommandName, Result } from '../hsm/contract/commands.ts'
 import { holdersOf } from '../hsm/pool/holders.ts'
 import type { HsmPool } from '../hsm/pool/pool.ts'
 import type { EncryptionContext } from '../model/encryption-context.ts'
 import { KmsError } from '../model/errors.ts'
 import type { KeyMaterial, KmsKey } from '../model/key.ts'
-import type { KeySpec, KeyUsage } from '../model/key-specs.ts'
+import type { DataKeyPairSpec, EncryptionAlgorithm, KeySpec, KeyUsage } from '../model/key-specs.ts'
 import type { DoomedObject, Store } from '../store/store.ts'
 import { createBackingKey } from './backing-keys.ts'
 import { kmsErrorOf } from './faults.ts'
+import { KeyPairs, spkiOf } from './key-pairs.ts'
 import { destroyResidentKey } from './resident-keys.ts'
 
+/** What new material of a key is made for. */
+export function rotationRequest({ account, kid, spec, usage }: KmsKey): MaterialRequest {
+  return { account, kid, keySpec: spec, keyUsage: usage }
+}
+
+interface MaterialRequest {
+  readonly account: string
+  readonly kid: Buffer
+  readonly keySpec: KeySpec
+  readonly keyUsage: KeyUsage
+}
+
 export class Keyring {
+  /** What is done with key pairs. */
+  readonly pairs: KeyPairs
   readonly #pools: ReadonlyMap<string, HsmPool>
   readonly #store: Store
   readonly #clock: Clock
@@ -29,17 +44,14 @@ export class Keyring {
     this.#pools = parts.pools
     this.#store = parts.store
     this.#clock = parts.clock
+    this.pairs = new KeyPairs((region, name, args) => this.#call(region, name, args))
   }
 
-  /** Generates the first HBK of a new key. The caller stores it with the key, or it is of no use to anybody. */
-  async createMaterial(
-    region: string,
-    request: { account: string; kid: Buffer; keySpec: KeySpec; keyUsage: KeyUsage },
-    nowMs: number,
-  ): Promise<KeyMaterial> {
+  /** Generates an HBK for a key. The caller stores it with the key, or it is of no use to anybody. */
+  async createMaterial(region: string, request: MaterialRequest, nowMs: number): Promise<KeyMaterial> {
     const parts = { store: this.#store, clock: this.#clock }
-    const { ekt, mid } = await this.#translated(createBackingKey(parts, this.#poolOf(region), request))
-    return { id: mid.toString('hex'), state: 'CURRENT', createdAtMs: nowMs, ekt }
+    const { ekt, mid, publicKey } = await this.#translated(createBackingKey(parts, this.#poolOf(region), request))
+    return { id: mid.toString('hex'), state: 'CURRENT', createdAtMs: nowMs, ekt, publicKey }
   }
 
   /** A data key of `lengthBytes`, and the same encrypted. The caller of this wipes the plaintext, which may be unwanted. */
@@ -97,6 +109,51 @@ export class Keyring {
     return { blob, sourceMaterial, destinationMaterial }
   }
 
+  /** The same where one key, or both, is RSA. */
+  async reEncryptRsa(
+    source: { key: KmsKey; algorithm: EncryptionAlgorithm; blob: Buffer; context: EncryptionContext },
+    destination: { key: KmsKey; algorithm: EncryptionAlgorithm; context: EncryptionContext },
+  ): Promise<{ blob: Buffer; sourceMaterial: KeyMaterial; destinationMaterial: KeyMaterial }> {
+    const symmetric = source.algorithm === 'SYMMETRIC_DEFAULT'
+    const sourceMaterial = symmetric ? materialOf(source.key, source.blob) : source.key.current
+    const destinationMaterial = destination.key.current
+    if (destination.algorithm !== 'SYMMETRIC_DEFAULT' && symmetric) {
+      await this.pairs.requireRoom(destination.key, destination.algorithm, plaintextBytesOf(source.blob))
+    }
+    const { blob } = await this.#call(source.key.region, 'reEncryptRsa', {
+      source: sourceMaterial.ekt,
+      sourceAlgorithm: source.algorithm,
+      blob: source.blob,
+      sourceContextHash: contextHash(source.context),
+      destination: destinationMaterial.ekt,
+      destinationAlgorithm: destination.algorithm,
+      destinationPublicKey: destination.algorithm === 'SYMMETRIC_DEFAULT' ? NO_BYTES : spkiOf(destination.key),
+      destinationContextHash: contextHash(destination.context),
+    })
+    return { blob, sourceMaterial, destinationMaterial }
+  }
+
+  /** A key pair for the caller, its private half encrypted under the key. The caller of this wipes the private key. */
+  generateDataKeyPair(
+    key: KmsKey,
+    pairSpec: DataKeyPairSpec,
+    context: EncryptionContext,
+    plaintextWanted: boolean,
+  ): Promise<Result<'generateDataKeyPair'>> {
+    const args = { ekt: key.current.ekt, pairSpec, contextHash: contextHash(context), plaintextWanted }
+    return this.#call(key.region, 'generateDataKeyPair', args)
+  }
+
+  async generateMac(key: KmsKey, message: Buffer): Promise<Buffer> {
+    const { mac } = await this.#call(key.region, 'generateMac', { ekt: key.current.ekt, message })
+    return mac
+  }
+
+  async verifyMac(key: KmsKey, message: Buffer, mac: Buffer): Promise<boolean> {
+    const { valid } = await this.#call(key.region, 'verifyMac', { ekt: key.current.ekt, message, mac })
+    return valid
+  }
+
   async generateRandom(region: string, lengthBytes: number): Promise<Buffer> {
     const { random } = await this.#call(region, 'generateRandom', { lengthBytes })
     return random
@@ -151,4 +208,10 @@ function materialOf(key: KmsKey, blob: Buffer): KeyMaterial {
   const material = key.materials.get(mid.toString('hex'))
   if (material === undefined) throw new KmsError('InvalidCiphertextException', '', { detail: 'unknown key material' })
   return material
+}
+
+const NO_BYTES = Buffer.alloc(0)
+
+function plaintextBytesOf(blob: Buffer): number {
+  return parseCiphertext(blob).sealed.length - TAG_BYTES
 }

@@ -16,6 +16,7 @@ interface ErrorKind {
 export const catalogue = {
   AccessDeniedException: { status: 400, meaning: 'The caller may not do this.', capitalMessage: true },
   AlreadyExistsException: { status: 400, meaning: 'The name is taken.' },
+  ConflictException: { status: 400, meaning: 'Another change of the key is going on, or about to.' },
   DependencyTimeoutException: {
     status: 503,
     meaning: 'A part that the request needs did not answer in time; try again.',
@@ -42,6 +43,8 @@ export const catalogue = {
   InvalidSignatureException: { status: 400, meaning: 'The signature, its date or its scope is wrong.' },
   KeyUnavailableException: { status: 500, meaning: 'No token can serve this key now; try again.' },
   KMSInternalException: { status: 500, meaning: 'Strongroom failed; its log says why.' },
+  KMSInvalidMacException: { status: 400, meaning: 'The MAC is not that of the message under this key.' },
+  KMSInvalidSignatureException: { status: 400, meaning: 'The signature is not that of the message by this key.' },
   KMSInvalidStateException: { status: 400, meaning: 'The state of the key forbids the operation.' },
   LimitExceededException: { status: 400, meaning: 'A quota is used up.' },
   MalformedPolicyDocumentException: { status: 400, meaning: 'The policy is not a policy document.' },

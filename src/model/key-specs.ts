@@ -38,7 +38,7 @@ export interface KeySpecFacts {
 
 const RSA = {
   class: 'asymmetric',
-  offered: false,
+  offered: true,
   legacyName: true,
   algorithms: {
     ENCRYPT_DECRYPT: ['RSAES_OAEP_SHA_1', 'RSAES_OAEP_SHA_256'],
@@ -56,15 +56,15 @@ const RSA = {
 const nist = (signing: string) =>
   ({
     class: 'asymmetric',
-    offered: false,
+    offered: true,
     legacyName: true,
     algorithms: { SIGN_VERIFY: [signing], KEY_AGREEMENT: ['ECDH'] },
   }) as const satisfies KeySpecFacts
 
-const signer = (algorithms: readonly string[], legacyName: boolean) =>
+const signer = (algorithms: readonly string[], legacyName: boolean, offered = false) =>
   ({
     class: 'asymmetric',
-    offered: false,
+    offered,
     legacyName,
     algorithms: { SIGN_VERIFY: algorithms },
   }) as const satisfies KeySpecFacts
@@ -79,7 +79,7 @@ const kem = {
 const hmac = (bits: 224 | 256 | 384 | 512) =>
   ({
     class: 'hmac',
-    offered: false,
+    offered: true,
     legacyName: true,
     secretBytes: bits / 8,
     algorithms: { GENERATE_VERIFY_MAC: [`HMAC_SHA_${bits}`] },
@@ -92,7 +92,7 @@ export const keySpecs = {
   ECC_NIST_P256: nist('ECDSA_SHA_256'),
   ECC_NIST_P384: nist('ECDSA_SHA_384'),
   ECC_NIST_P521: nist('ECDSA_SHA_512'),
-  ECC_SECG_P256K1: signer(['ECDSA_SHA_256'], true),
+  ECC_SECG_P256K1: signer(['ECDSA_SHA_256'], true, true),
   SYMMETRIC_DEFAULT: {
     class: 'symmetric',
     offered: true,
@@ -133,6 +133,20 @@ export function specFacts(spec: KeySpec): KeySpecFacts {
 export function algorithmsOf(spec: KeySpec, usage: KeyUsage): readonly string[] {
   return specFacts(spec).algorithms[usage] ?? []
 }
+
+/** What GenerateDataKeyPair makes. */
+export const DATA_KEY_PAIR_SPECS = [
+  'RSA_2048',
+  'RSA_3072',
+  'RSA_4096',
+  'ECC_NIST_P256',
+  'ECC_NIST_P384',
+  'ECC_NIST_P521',
+  'ECC_SECG_P256K1',
+  'SM2',
+  'ECC_NIST_EDWARDS25519',
+] as const satisfies readonly KeySpec[]
+export type DataKeyPairSpec = (typeof DATA_KEY_PAIR_SPECS)[number]
 
 export const ENCRYPTION_ALGORITHMS = ['SYMMETRIC_DEFAULT', 'RSAES_OAEP_SHA_1', 'RSAES_OAEP_SHA_256', 'SM2PKE'] as const
 export type EncryptionAlgorithm = (typeof ENCRYPTION_ALGORITHMS)[number]

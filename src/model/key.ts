@@ -18,13 +18,25 @@ export interface Ekt {
   readonly holders?: readonly string[] | undefined
 }
 
+export type RotationType = 'AUTOMATIC' | 'ON_DEMAND'
+
+/** When a key is given new material by itself. */
+export interface RotationSchedule {
+  readonly periodDays: number
+  readonly nextAtMs: number
+}
+
 /** One version of a key's material: its HBK, as the EKT record that the store holds. */
 export interface KeyMaterial {
   /** 64 hex digits: the mid of every ciphertext made with it. */
   readonly id: string
   readonly state: 'CURRENT' | 'NON_CURRENT'
   readonly createdAtMs: number
+  /** How it came to be current; undefined for the material that a key is born with. */
+  readonly rotationType?: RotationType | undefined
   readonly ekt: Ekt
+  /** SubjectPublicKeyInfo, DER, of a key pair. The store could hold another: whoever uses it has it checked against the EKT. */
+  readonly publicKey?: Buffer | undefined
 }
 
 /** Values, never changed in place: a change is a new object, written through the store. */
@@ -45,6 +57,8 @@ export interface KmsKey {
   readonly createdAtMs: number
   /** When a key that is pending deletion is deleted; undefined in every other state. */
   readonly deletionAtMs: number | undefined
+  /** Undefined while the key is not rotated by itself. */
+  readonly rotation?: RotationSchedule | undefined
   /** Grows by one with every change. */
   readonly generation: number
   /** By id; one of them is CURRENT. */

@@ -14,7 +14,7 @@ import { accountArn, aliasArn } from '../model/arn.ts'
 import { KmsError } from '../model/errors.ts'
 import type { Grant } from '../model/grant.ts'
 import { type Alias, type KeyState, type KmsKey, requireState } from '../model/key.ts'
-import type { KeyUsage } from '../model/key-specs.ts'
+import { type KeyUsage, specFacts } from '../model/key-specs.ts'
 import type { OperationName } from '../model/operations.ts'
 import type { HotReader, KeyGrant, Reader } from '../store/store.ts'
 
@@ -85,6 +85,8 @@ export class Access {
       )
     }
     const key = await this.key(asker, operation, keyId, need)
+    // What is encrypted with a public key has no header of ours.
+    if (specFacts(key.spec).class === 'asymmetric') return key
     if (ciphertextKid(blob).equals(key.kid)) return key
     throw new KmsError(
       'IncorrectKeyException',

@@ -123,6 +123,8 @@ export interface Reader {
   findKey(scope: Scope, keyId: string): Promise<KmsKey | undefined>
   /** Key ids in ascending order. */
   listKeyIds(scope: Scope, page: Page): Promise<string[]>
+  /** Enabled keys of every account and region whose rotation is due, the longest overdue first. */
+  listKeysDueForRotation(nowMs: number, limit: number): Promise<KmsKey[]>
   /** Keys of every account and region whose deletion is due, the longest overdue first. */
   listKeysDueForDeletion(nowMs: number, limit: number): Promise<KmsKey[]>
   countKeys(scope: Scope): Promise<number>
@@ -226,7 +228,9 @@ export interface Transaction extends Reader {
    * `creating`.
    */
   insertKey(key: KmsKey): Promise<void>
-  /** Writes state, description, policy and deletion date; `generation` must be one above the stored one, or it throws. */
+  /** Writes the key as `updateKey` does and makes `material` its current one; the materials before it stay. */
+  rotateKey(key: KmsKey, material: KeyMaterial): Promise<void>
+  /** Writes state, description, policy, deletion date and rotation; `generation` must be one above the stored one, or it throws. */
   updateKey(key: KmsKey): Promise<void>
   /**
    * Removes the key, its EKT records, aliases, tags and grants, and leaves a tombstone; resident HBKs are then to be destroyed.

@@ -115,6 +115,7 @@ export class Metrics {
     'Signing keys opened in the crypto world.',
     [],
   )
+  readonly keysRotated = this.#counter('keys_rotated_total', 'KMS keys given new material because it was due.', [])
   readonly keysDeleted = this.#counter('keys_deleted_total', 'KMS keys deleted when their waiting period ended.', [])
 
   constructor() {

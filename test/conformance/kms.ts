@@ -3,7 +3,7 @@
  * things on, and answers and refusals in a form that is compared as a whole.
  */
 import { globalAgent } from 'node:http'
-import { KMS, KMSServiceException } from '@aws-sdk/client-kms'
+import { type CreateKeyRequest, KMS, KMSServiceException } from '@aws-sdk/client-kms'
 import { afterAll, expect } from '@jest/globals'
 import { connectionOf, type SandboxDescription, startSandbox } from '../support/sandbox.ts'
 
@@ -71,8 +71,11 @@ export interface Key {
   readonly arn: string
 }
 
-export async function makeKey(client = kms): Promise<Key> {
-  const { KeyMetadata } = await client.createKey({})
+/** What a key is made for; symmetric encryption when nothing is said. */
+export type Kind = Pick<CreateKeyRequest, 'KeySpec' | 'KeyUsage'>
+
+export async function makeKey(client = kms, kind: Kind = {}): Promise<Key> {
+  const { KeyMetadata } = await client.createKey(kind)
   return { id: KeyMetadata!.KeyId!, arn: KeyMetadata!.Arn! }
 }
 

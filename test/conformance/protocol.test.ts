@@ -16,6 +16,9 @@ const SERVED = [
   ...['Encrypt', 'Decrypt', 'ReEncrypt', 'GenerateDataKey', 'GenerateDataKeyWithoutPlaintext', 'GenerateRandom'],
   ...['PutKeyPolicy', 'GetKeyPolicy', 'ListKeyPolicies'],
   ...['CreateGrant', 'ListGrants', 'ListRetirableGrants', 'RetireGrant', 'RevokeGrant'],
+  ...['GenerateDataKeyPair', 'GenerateDataKeyPairWithoutPlaintext'],
+  ...['Sign', 'Verify', 'GetPublicKey', 'DeriveSharedSecret', 'GenerateMac', 'VerifyMac'],
+  ...['EnableKeyRotation', 'DisableKeyRotation', 'GetKeyRotationStatus', 'RotateKeyOnDemand', 'ListKeyRotations'],
 ]
 const OPERATIONS = Object.keys(sdk).flatMap(name => /^(\w+)Command$/.exec(name)?.[1] ?? [])
 

@@ -3,12 +3,15 @@ import { describe, expect, test } from '@jest/globals'
 import {
   accountId,
   aliasArn,
+  bytes,
   callerArn,
   DRY_RUN,
   disabled,
   encrypt,
   invalid,
   type Key,
+  type Kind,
+  kms,
   makeAlias,
   makeKey,
   newAliasName,
@@ -35,7 +38,8 @@ export function takesKeyId(
     member = 'keyId',
     aliases = false,
     required = true,
-  }: { action: string; member?: string; aliases?: boolean; required?: boolean },
+    kind = {},
+  }: { action: string; member?: string; aliases?: boolean; required?: boolean; kind?: Kind },
 ): void {
   describe(`as ${member}`, () => {
     const forms: [form: string, of: (key: Key, alias: string) => string, isAlias: boolean][] = [
@@ -45,9 +49,9 @@ export function takesKeyId(
       ['an alias ARN', (_, alias) => aliasArn(alias), true],
     ]
     test.each(forms.filter(([, , isAlias]) => aliases || !isAlias))('%s is accepted', async (_, of) => {
-      const key = await makeKey()
+      const key = await makeKey(kms, kind)
       const name = of(key, await makeAlias(key))
-      const output = (await call(name, await encrypt(key))) as Record<string, unknown>
+      const output = (await call(name, await ciphertextOf(key, kind))) as Record<string, unknown>
       const named = output[member.charAt(0).toUpperCase() + member.slice(1)]
       if (named !== undefined) expect(named).toBe(key.arn)
     })
@@ -112,18 +116,25 @@ export function takesKeyId(
 
 const notFound = (message: string) => `NotFoundException: ${message}`
 
-let standing: Promise<Key> | undefined
+const standing = new Map<string, Promise<Key>>()
 
 /** A key for tests that leave it as it is. */
-export function standingKey(): Promise<Key> {
-  standing ??= makeKey()
-  return standing
+export function standingKey(kind: Kind = {}): Promise<Key> {
+  const name = `${kind.KeySpec} ${kind.KeyUsage}`
+  const key = standing.get(name) ?? makeKey(kms, kind)
+  standing.set(name, key)
+  return key
+}
+
+async function ciphertextOf(key: Key, { KeySpec }: Kind): Promise<Uint8Array> {
+  return KeySpec === undefined ? encrypt(key) : bytes(0)
 }
 
 /** Key states, by kms-api.md section 5: `ok`, or how a key in that state is refused. */
 export function obeysKeyState(
   call: (key: Key, ciphertext: Uint8Array) => Promise<unknown>,
   outcomes: { [S in Exclude<State, 'Enabled'>]: 'ok' | ((key: Key) => string) },
+  kind: Kind = {},
 ): void {
   describe('a key that is', () => {
     test.each([
@@ -131,8 +142,8 @@ export function obeysKeyState(
       ['Disabled', outcomes.Disabled],
       ['PendingDeletion', outcomes.PendingDeletion],
     ] as const)('%s', async (state, outcome) => {
-      const key = await makeKey()
-      const ciphertext = await encrypt(key)
+      const key = await makeKey(kms, kind)
+      const ciphertext = await ciphertextOf(key, kind)
       await putInState(key, state)
       const called = call(key, ciphertext)
       if (outcome === 'ok') await called
@@ -154,40 +165,44 @@ interface CryptographicMembers {
 }
 
 /** DryRun and grant tokens. `call` adds the members to a request that would succeed. */
-export function takesDryRun(call: (members: CryptographicMembers, ciphertext: Uint8Array) => Promise<unknown>): void {
+export function takesDryRun(
+  call: (members: CryptographicMembers, ciphertext: Uint8Array) => Promise<unknown>,
+  kind: Kind = {},
+): void {
   describe('with DryRun', () => {
     test('a request that would succeed', async () => {
-      const key = await standingKey()
-      expect(await refusal(call({ KeyId: key.id, DryRun: true }, await encrypt(key)))).toBe(DRY_RUN)
+      const key = await standingKey(kind)
+      expect(await refusal(call({ KeyId: key.id, DryRun: true }, await ciphertextOf(key, kind)))).toBe(DRY_RUN)
     })
 
     test('false, it is performed', async () => {
-      const key = await standingKey()
-      await call({ KeyId: key.id, DryRun: false }, await encrypt(key))
+      const key = await standingKey(kind)
+      await call({ KeyId: key.id, DryRun: false }, await ciphertextOf(key, kind))
     })
 
     test.each([
       ['Disabled', disabled],
       ['PendingDeletion', pendingDeletion],
     ] as const)('a key that is %s is refused as ever', async (state, expected) => {
-      const key = await makeKey()
-      const ciphertext = await encrypt(key)
+      const key = await makeKey(kms, kind)
+      const ciphertext = await ciphertextOf(key, kind)
       await putInState(key, state)
       expect(await refusal(call({ KeyId: key.id, DryRun: true }, ciphertext))).toBe(expected(key))
     })
 
     test('an unknown key is refused as ever', async () => {
-      const ciphertext = await encrypt(await standingKey())
+      const ciphertext = await ciphertextOf(await standingKey(kind), kind)
       expect(await refusal(call({ KeyId: 'no-key', DryRun: true }, ciphertext))).toBe(
         notFound("Invalid keyId 'no-key'"),
       )
     })
   })
-  takesGrantTokens(call)
+  takesGrantTokens(call, kind)
 }
 
 export function takesGrantTokens(
   call: (members: { KeyId: string; GrantTokens: string[] }, ciphertext: Uint8Array) => Promise<unknown>,
+  kind: Kind = {},
 ): void {
   test.each<[what: string, tokens: string[], refusal: string | undefined]>([
     ['none', [], undefined],
@@ -199,8 +214,8 @@ export function takesGrantTokens(
       invalid('grantTokens', `[${Array(11).fill('abc').join(', ')}]`, 'have length less than or equal to 10'),
     ],
   ])('grant tokens: %s', async (_, GrantTokens, expected) => {
-    const key = await standingKey()
-    const called = call({ KeyId: key.id, GrantTokens }, await encrypt(key))
+    const key = await standingKey(kind)
+    const called = call({ KeyId: key.id, GrantTokens }, await ciphertextOf(key, kind))
     if (expected === undefined) await called
     else expect(await refusal(called)).toBe(expected)
   })

@@ -16,6 +16,11 @@ export const PLAINTEXT_MAX_BYTES = 4_096
 export const CIPHERTEXT_MAX_BYTES = 6_144
 export const DATA_KEY_MAX_BYTES = 1_024
 export const MAC_MESSAGE_MAX_BYTES = 4_096
+/** SubjectPublicKeyInfo of RSA-4096 takes 550 bytes. */
+export const PUBLIC_KEY_MAX_BYTES = 1_024
+export const SIGNATURE_MAX_BYTES = 512
+/** A coordinate on P-521. */
+export const SHARED_SECRET_MAX_BYTES = 66
 /** CKA_IDs in one answer. */
 export const RESIDENT_KEYS_PAGE = 1_000
 
@@ -46,6 +51,8 @@ const command = <A extends Layout, R extends Layout>(
 /** Short enough that a caller whose every token is mute hears of it within a second. */
 const HOT_DEADLINE_MS = 900
 const KEY_GENERATION_DEADLINE_MS = 3_000
+/** RSA-4096 takes some 20 ms of a CPU, and its queue may be long. */
+const ASYMMETRIC_DEADLINE_MS = 5_000
 /** Prime numbers are looked for, with luck. */
 const RSA_GENERATION_DEADLINE_MS = 60_000
 
@@ -71,6 +78,8 @@ export const commands = {
   createBackingKey: command(1, KEY_GENERATION_DEADLINE_MS, newKey, {
     record: bytes(EKT_RECORD_MAX_BYTES),
     mid: fixed(MID_BYTES),
+    /** SubjectPublicKeyInfo of a key pair; empty for a secret key. */
+    publicKey: bytes(PUBLIC_KEY_MAX_BYTES),
   }),
   /** Draws a data key and encrypts it. Without `plaintextWanted` the plaintext never leaves the host. */
   generateDataKey: command(
@@ -114,6 +123,81 @@ export const commands = {
   evict: command(10, HOT_DEADLINE_MS, { digest: fixed(32) }, {}),
   /** A known-answer command: proves that the session works and that the token holds this domain's keys. */
   status: command(11, HOT_DEADLINE_MS, {}, { cachedHbks: u32, openSessions: u32, residentMemoryMb: u32 }),
+  /** Signs a digest, or a message where the algorithm hashes it itself. ECDSA comes as DER. */
+  sign: command(
+    40,
+    ASYMMETRIC_DEADLINE_MS,
+    { ekt: anyEkt, algorithm: text(NAME_MAX), bytes: bytes(MAC_MESSAGE_MAX_BYTES) },
+    { signature: bytes(SIGNATURE_MAX_BYTES) },
+  ),
+  /** Verifies a signature of a digest with the public key that the EKT fixes. */
+  verify: command(
+    41,
+    ASYMMETRIC_DEADLINE_MS,
+    {
+      ekt: anyEkt,
+      publicKey: bytes(PUBLIC_KEY_MAX_BYTES),
+      algorithm: text(NAME_MAX),
+      bytes: bytes(MAC_MESSAGE_MAX_BYTES),
+      signature: bytes(CIPHERTEXT_MAX_BYTES),
+    },
+    { valid: flag },
+  ),
+  /** Whether a public key is the one that the EKT's MAC covers: the store could hold another. */
+  checkPublicKey: command(
+    42,
+    ASYMMETRIC_DEADLINE_MS,
+    { ekt: anyEkt, publicKey: bytes(PUBLIC_KEY_MAX_BYTES) },
+    { matches: flag },
+  ),
+  verifyMac: command(
+    43,
+    HOT_DEADLINE_MS,
+    { ekt: anyEkt, message: bytes(MAC_MESSAGE_MAX_BYTES), mac: bytes(CIPHERTEXT_MAX_BYTES) },
+    { valid: flag },
+  ),
+  /** RSAES-OAEP. Whatever is wrong with a ciphertext, the answer is one. */
+  decryptRsa: command(
+    44,
+    ASYMMETRIC_DEADLINE_MS,
+    { ekt: anyEkt, algorithm: text(NAME_MAX), ciphertext: bytes(CIPHERTEXT_MAX_BYTES) },
+    { plaintext: bytes(PLAINTEXT_MAX_BYTES) },
+  ),
+  /** ECDH: the x-coordinate (SP 800-56A section 5.7.1.2). `peer` is a public key on the same curve. */
+  deriveSharedSecret: command(
+    45,
+    ASYMMETRIC_DEADLINE_MS,
+    { ekt: anyEkt, peer: bytes(CIPHERTEXT_MAX_BYTES * 2) },
+    { secret: bytes(SHARED_SECRET_MAX_BYTES) },
+  ),
+  /** Generates a key pair for a caller: its private half as PKCS #8, in the clear if wanted, and sealed under the EKT. */
+  generateDataKeyPair: command(
+    46,
+    KEY_GENERATION_DEADLINE_MS,
+    { ekt: anyEkt, pairSpec: text(NAME_MAX), contextHash, plaintextWanted: flag },
+    {
+      publicKey: bytes(PUBLIC_KEY_MAX_BYTES),
+      privateKey: bytes(PLAINTEXT_MAX_BYTES),
+      blob: bytes(CIPHERTEXT_MAX_BYTES),
+    },
+  ),
+  /** ReEncrypt where one side, or both, is RSA; the plaintext stays in the host. */
+  reEncryptRsa: command(
+    47,
+    ASYMMETRIC_DEADLINE_MS,
+    {
+      source: anyEkt,
+      sourceAlgorithm: text(NAME_MAX),
+      blob: bytes(CIPHERTEXT_MAX_BYTES),
+      sourceContextHash: contextHash,
+      destination: anyEkt,
+      destinationAlgorithm: text(NAME_MAX),
+      /** Of an RSA destination; empty otherwise. */
+      destinationPublicKey: bytes(PUBLIC_KEY_MAX_BYTES),
+      destinationContextHash: contextHash,
+    },
+    { blob: bytes(CIPHERTEXT_MAX_BYTES) },
+  ),
   /**
    * Generates an HBK that stays in the token under `ckaId`, which the store has written down before (security.md 4.2), and
    * returns its EKT record; `full` and no record when the token has no room.
@@ -158,8 +242,8 @@ export type Result<C extends CommandName> = Values<(typeof commands)[C]['result'
 
 /** How long a host may work on a command before it counts as mute, in milliseconds. */
 export function deadlineMs(name: CommandName, args: Args<CommandName>): number {
-  const { keySpec = '' } = args as { keySpec?: string }
-  return keySpec.startsWith('RSA_') ? RSA_GENERATION_DEADLINE_MS : commands[name].deadlineMs
+  const { keySpec, pairSpec } = args as { keySpec?: string; pairSpec?: string }
+  return (keySpec ?? pairSpec)?.startsWith('RSA_') === true ? RSA_GENERATION_DEADLINE_MS : commands[name].deadlineMs
 }
 
 export const COMMAND_NAMES = Object.keys(commands) as CommandName[]

@@ -22,9 +22,20 @@ import type { EktReference } from '../contract/fields.ts'
 import type { Capabilities } from './capabilities.ts'
 import type { BaseKey } from './ciphers/message-cipher.ts'
 import type { MessageCiphers } from './ciphers/message-ciphers.ts'
-import { attributes, type Cryptoki, type ObjectHandle, type SessionHandle } from './cryptoki.ts'
+import { type Attributes, attributes, type Cryptoki, type ObjectHandle, type SessionHandle } from './cryptoki.ts'
 import type { DomainKeys } from './domain-keys.ts'
 import { generateHbk, type HbkKind, type HbkObject, hbkTemplate, kindOf } from './hbk-kinds.ts'
+import {
+  generatePair,
+  type PairKind,
+  type PrivateRight,
+  pairKindOf,
+  pairMid,
+  privateTemplate,
+  publicJwk,
+  spkiDigestOf,
+  spkiOf,
+} from './key-pairs.ts'
 import { isResident, type ResidentKeys } from './resident-keys.ts'
 import type { Sessions } from './sessions.ts'
 
@@ -37,8 +48,12 @@ export class NeedRecord extends Error {
 export interface Hbk extends BaseKey {
   readonly suite: number
   readonly keySpec: string
-  /** Undefined for keys that make MACs. */
+  /** Undefined for keys that make MACs, and for private keys. */
   readonly purpose: Purpose | undefined
+  /** Of a private key: what it may do. */
+  readonly pair: PairKind | undefined
+  /** SHA-256 of the SubjectPublicKeyInfo; 32 zero bytes for secret keys. */
+  readonly spkiDigest: Buffer
   /** A token object, which outlives its handle here. */
   readonly resident: boolean
   readonly importedAt: number
@@ -52,7 +67,19 @@ export interface HbkRequest {
   readonly keyUsage: string
 }
 
+/** What is left of a new HBK: its record, the id of its material, and its public half, if it has one. */
+export interface NewHbk {
+  readonly record: Buffer
+  readonly mid: Buffer
+  /** SubjectPublicKeyInfo, DER; empty for a secret key. */
+  readonly publicKey: Buffer
+}
+
 const DIGEST_ENCODING = 'latin1'
+const NO_PUBLIC_KEY = Buffer.alloc(0)
+const NO_SPKI_DIGEST = Buffer.alloc(SPKI_DIGEST_BYTES)
+/** PKCS #8 of RSA-4096, wrapped, takes some 2,400 bytes. */
+const WRAPPED_PAIR_MAX_BYTES = 4_096
 /** Of keys that make no ciphertext. */
 const NO_SUITE = 0
 /** The domain key version of records that none has wrapped. */
@@ -94,9 +121,11 @@ export class BackingKeys {
   }
 
   /** Generates an HBK and wraps it. The generated object is destroyed: what is used later comes out of the EKT. */
-  create(request: HbkRequest): { record: Buffer; mid: Buffer } {
+  create(request: HbkRequest): NewHbk {
     const { wrap } = this.#capabilities
     if (wrap === undefined) throw new HsmFault('key', 'this token does not wrap keys: they reside in it')
+    const pair = pairKindOf(request.keySpec, request.keyUsage)
+    if (pair !== undefined) return this.#createPair(request, pair, wrap)
     return this.#make(request, wrap.scheme, (session, _mid, object) => {
       const handle = generateHbk(this.#cryptoki, session, object, { inToken: false, extractable: true })
       try {
@@ -129,6 +158,8 @@ export class BackingKeys {
       suite: KDF_SUITES[kdf],
       keySpec: kind.keySpec,
       purpose: kind.purpose,
+      pair: undefined,
+      spkiDigest: NO_SPKI_DIGEST,
       resident: false,
       importedAt: performance.now(),
     }
@@ -138,7 +169,7 @@ export class BackingKeys {
    * Generates an HBK that stays in this token under `ckaId`. The object is there before the record is: whoever asked has
    * written the CKA_ID down already. Throws TokenFull.
    */
-  createResident(request: HbkRequest, ckaId: Buffer): { record: Buffer; mid: Buffer } {
+  createResident(request: HbkRequest, ckaId: Buffer): NewHbk {
     const { kid, keySpec } = request
     return this.#make(request, 'resident', (session, mid, object) =>
       this.#resident.create(session, { kid, mid, keySpec }, ckaId, object),
@@ -163,8 +194,27 @@ export class BackingKeys {
   /** An HBK that MACs are made with. Throws HsmFault `key` for an EKT of any other kind. */
   forMac(reference: EktReference): Hbk {
     const hbk = this.#get(reference)
-    if (hbk.purpose !== undefined) throw new HsmFault('key', 'the EKT is not for this purpose')
+    if (hbk.purpose !== undefined || hbk.pair !== undefined)
+      throw new HsmFault('key', 'the EKT is not for this purpose')
     return hbk
+  }
+
+  /** A private key that has this right. Throws HsmFault `key` for an EKT of any other kind. */
+  forPrivateUse(reference: EktReference, right: PrivateRight): Hbk & { readonly pair: PairKind } {
+    const hbk = this.#get(reference)
+    if (hbk.pair?.right !== right) throw new HsmFault('key', 'the EKT is not for this purpose')
+    return hbk as Hbk & { readonly pair: PairKind }
+  }
+
+  /** Whether this SubjectPublicKeyInfo is the public half of the EKT's private key. */
+  isPublicKeyOf(reference: EktReference, publicKey: Buffer): boolean {
+    const { pair, spkiDigest } = this.#get(reference)
+    return pair !== undefined && spkiDigestOf(publicKey).equals(spkiDigest)
+  }
+
+  /** The same as an assertion. Throws HsmFault `key`. */
+  requirePublicKey(reference: EktReference, publicKey: Buffer): void {
+    if (!this.isPublicKeyOf(reference, publicKey)) throw new HsmFault('key', 'the public key is not that of the EKT')
   }
 
   evict(digest: Buffer): void {
@@ -198,6 +248,8 @@ export class BackingKeys {
   /** Verifies the record's MAC, and only then takes the HBK that it stands for into use. */
   #import(record: Buffer): Hbk {
     const fields = this.#verified(record)
+    const pair = pairKindOf(fields.keySpec, fields.keyUsage)
+    if (pair !== undefined) return this.#importPair(fields, pair)
     const kind = kindOf(fields.keySpec, fields.keyUsage)
     const kdf = kdfOf(fields, kind)
     const object = this.#objectOf(kind, kdf)
@@ -208,13 +260,33 @@ export class BackingKeys {
     return {
       handle: resident
         ? this.#sessions.withSession(session => this.#resident.find(session, fields))
-        : this.#unwrap(fields, object),
+        : this.#unwrap(fields, hbkTemplate(object, { inToken: false, extractable: false })),
       kid: Buffer.from(fields.kid),
       mid: Buffer.from(fields.mid),
       suite: kdf === undefined ? NO_SUITE : KDF_SUITES[kdf],
       keySpec: kind.keySpec,
       purpose: kind.purpose,
+      pair: undefined,
+      spkiDigest: NO_SPKI_DIGEST,
       resident,
+      importedAt: performance.now(),
+    }
+  }
+
+  #importPair(fields: EktFields, pair: PairKind): Hbk {
+    if (fields.tokenKeyType !== pair.tokenKeyType || fields.trueLength !== pair.lengthBytes) {
+      throw new HsmFault('key', 'the EKT does not describe a key of its spec')
+    }
+    return {
+      handle: this.#unwrap(fields, privateTemplate(pair, { extractable: false })),
+      kid: Buffer.from(fields.kid),
+      mid: Buffer.from(fields.mid),
+      suite: NO_SUITE,
+      keySpec: pair.keySpec,
+      purpose: undefined,
+      pair,
+      spkiDigest: Buffer.from(fields.spkiDigest),
+      resident: false,
       importedAt: performance.now(),
     }
   }
@@ -237,30 +309,64 @@ export class BackingKeys {
     request: HbkRequest,
     wrapScheme: WrapScheme,
     place: (session: SessionHandle, mid: Buffer, object: HbkObject) => EktFields['body'],
-  ): { record: Buffer; mid: Buffer } {
+  ): NewHbk {
     const kind = kindOf(request.keySpec, request.keyUsage)
     const kdf = kind.purpose === undefined ? undefined : this.#capabilities.kdf
     const object = this.#objectOf(kind, kdf)
     const mid = randomBytes(MID_BYTES)
-    const { account, kid, keySpec, keyUsage } = request
-    const record = this.#sessions.withSession(session => {
-      const fields: EktFields = {
-        domainId: this.#domain.id,
-        dkVersion: wrapScheme === 'resident' ? NO_DOMAIN_KEY : this.#domain.dkVersion,
-        macVersion: this.#domain.macVersion,
-        region: this.#domain.region,
-        ...{ account, kid, mid, keySpec, keyUsage, wrapScheme },
-        origin: 'AWS_KMS',
-        kdf: kdf ?? '',
+    const record = this.#sessions.withSession(session =>
+      this.#record(session, request, {
+        ...{ mid, wrapScheme, kdf: kdf ?? '' },
         tokenKeyType: object.tokenKeyType,
         trueLength: kind.lengthBytes,
-        multiRegion: false,
-        spkiDigest: Buffer.alloc(SPKI_DIGEST_BYTES),
+        spkiDigest: NO_SPKI_DIGEST,
         body: place(session, mid, object),
+      }),
+    )
+    return { record, mid, publicKey: NO_PUBLIC_KEY }
+  }
+
+  #createPair(request: HbkRequest, pair: PairKind, wrap: NonNullable<Capabilities['wrap']>): NewHbk {
+    const cryptoki = this.#cryptoki
+    return this.#sessions.withSession(session => {
+      const { publicKey: handle, privateKey } = generatePair(cryptoki, session, pair)
+      try {
+        const publicKey = spkiOf(publicJwk(cryptoki, session, pair, handle))
+        const mid = pairMid(request.kid, publicKey)
+        const room = Buffer.alloc(WRAPPED_PAIR_MAX_BYTES)
+        const bytes = cryptoki.C_WrapKey(session, wrap.mechanism, this.#domain.wrapKey, privateKey, room)
+        const record = this.#record(session, request, {
+          ...{ mid, wrapScheme: wrap.scheme, kdf: '' },
+          tokenKeyType: pair.tokenKeyType,
+          trueLength: pair.lengthBytes,
+          spkiDigest: spkiDigestOf(publicKey),
+          body: { kind: 'wrapped', bytes },
+        })
+        return { record, mid, publicKey }
+      } finally {
+        cryptoki.C_DestroyObject(session, privateKey)
+        cryptoki.C_DestroyObject(session, handle)
       }
-      return encodeEkt(fields, this.#domain.sign(session, ektMacInput(fields)))
     })
-    return { record, mid }
+  }
+
+  /** Everything that the request and this domain say of a new HBK, and the MAC over it. */
+  #record(
+    session: SessionHandle,
+    { account, kid, keySpec, keyUsage }: HbkRequest,
+    made: Pick<EktFields, 'mid' | 'wrapScheme' | 'kdf' | 'tokenKeyType' | 'trueLength' | 'spkiDigest' | 'body'>,
+  ): Buffer {
+    const fields: EktFields = {
+      domainId: this.#domain.id,
+      dkVersion: made.body.kind === 'resident' ? NO_DOMAIN_KEY : this.#domain.dkVersion,
+      macVersion: this.#domain.macVersion,
+      region: this.#domain.region,
+      ...{ account, kid, keySpec, keyUsage },
+      origin: 'AWS_KMS',
+      multiRegion: false,
+      ...made,
+    }
+    return encodeEkt(fields, this.#domain.sign(session, ektMacInput(fields)))
   }
 
   /** `kdf` is undefined for keys that make MACs. Throws HsmFault `key` when this token does not derive by it. */
@@ -272,17 +378,14 @@ export class BackingKeys {
   }
 
   /** The handle belongs to the cache session, which is never lent. A verified record that does not unwrap is the token's fault. */
-  #unwrap({ body, wrapScheme, dkVersion }: EktFields, object: HbkObject): ObjectHandle {
+  #unwrap({ body, wrapScheme, dkVersion }: EktFields, barred: Attributes): ObjectHandle {
     const { wrap } = this.#capabilities
     if (body.kind !== 'wrapped' || wrap === undefined || wrapScheme !== wrap.scheme) {
       throw new HsmFault('key', `this token does not unwrap ${wrapScheme}`)
     }
     const unwrapKey = this.#domain.unwrapKey(dkVersion)
     if (unwrapKey === undefined) throw new HsmFault('token', STALE_DOMAIN)
-    const template = [
-      ...hbkTemplate(object, { inToken: false, extractable: false }),
-      ...attributes({ MODIFIABLE: false }),
-    ]
+    const template = [...barred, ...attributes({ MODIFIABLE: false })]
     try {
       return this.#cryptoki.C_UnwrapKey(this.#sessions.cache, wrap.mechanism, unwrapKey, body.bytes, template)
     } catch (error) {

@@ -18,6 +18,7 @@ import type { Handler, HostParts } from './commands/command.ts'
 import { handlers } from './commands/index.ts'
 import { DomainKeys } from './domain-keys.ts'
 import { ResidentKeys } from './resident-keys.ts'
+import { RsaDecryption } from './rsa-decryption.ts'
 import { Sealing } from './sealing.ts'
 import { Sessions } from './sessions.ts'
 import { PinRefused, type Token } from './token.ts'
@@ -103,9 +104,10 @@ export class Lane {
       const resident = new ResidentKeys(token, domain.id)
       const backingKeys = new BackingKeys({ cryptoki, sessions, domain, capabilities, ciphers, resident }, limits)
       const sealing = new Sealing({ cryptoki, sessions, ciphers })
+      const rsa = new RsaDecryption(cryptoki, capabilities.profile.oaepHashes)
       const canary = new Canary(backingKeys, sealing)
       const wipeLater = (bytes: Buffer) => void this.#spent.push(bytes)
-      return { token, sessions, domain, backingKeys, resident, sealing, canary, macCheckValue, wipeLater }
+      return { token, sessions, domain, backingKeys, resident, sealing, rsa, canary, macCheckValue, wipeLater }
     } catch (error) {
       sessions.close()
       throw faultOf(error)

@@ -97,18 +97,20 @@ function keeping(mechanism: pkcs11.Mechanism, buffers: readonly Buffer[]): pkcs1
 
 const pointedTo = new WeakMap<pkcs11.Mechanism, readonly Buffer[]>()
 
+const OAEP_PARAMETERS: Readonly<Record<OaepHash, { hashAlg: number; mgf: number }>> = {
+  'SHA-1': { hashAlg: pkcs11.CKM_SHA_1, mgf: pkcs11.CKG_MGF1_SHA1 },
+  'SHA-256': { hashAlg: pkcs11.CKM_SHA256, mgf: pkcs11.CKG_MGF1_SHA256 },
+}
 const CKZ_DATA_SPECIFIED = 1
 
-/** RSAES-OAEP with MGF1 over the same hash and an empty label (RFC 8017, 7.1). */
+/** RSAES-OAEP with MGF1 over the same hash and an empty label (RFC 8017 section 7.1). */
 export function oaepMechanism(hash: OaepHash): pkcs11.Mechanism {
-  const { hashAlg, mgf } = oaepNumbers[hash]
-  return {
-    mechanism: pkcs11.CKM_RSA_PKCS_OAEP,
-    parameter: { type: pkcs11.CK_PARAMS_RSA_OAEP, hashAlg, mgf, source: CKZ_DATA_SPECIFIED } as pkcs11.IParams,
-  }
+  const parameters = { type: pkcs11.CK_PARAMS_RSA_OAEP, ...OAEP_PARAMETERS[hash], source: CKZ_DATA_SPECIFIED }
+  return { mechanism: pkcs11.CKM_RSA_PKCS_OAEP, parameter: parameters as pkcs11.IParams }
 }
 
-const oaepNumbers: Record<OaepHash, { hashAlg: number; mgf: number }> = {
-  'SHA-256': { hashAlg: pkcs11.CKM_SHA256, mgf: pkcs11.CKG_MGF1_SHA256 },
-  'SHA-1': { hashAlg: pkcs11.CKM_SHA_1, mgf: pkcs11.CKG_MGF1_SHA1 },
+/** ECDH without a key derivation function; `point` is the peer's, uncompressed. */
+export function ecdhMechanism(point: Buffer): pkcs11.Mechanism {
+  const parameter = { type: pkcs11.CK_PARAMS_EC_DH, kdf: pkcs11.CKD_NULL, publicData: point } as pkcs11.IParams
+  return { mechanism: pkcs11.CKM_ECDH1_DERIVE, parameter }
 }

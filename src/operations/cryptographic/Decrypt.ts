@@ -1,4 +1,5 @@
 import { optional, structure } from '../../base/schema.ts'
+import { isOaep } from '../../model/algorithms.ts'
 import { EMPTY_CONTEXT } from '../../model/encryption-context.ts'
 import { defineOperation } from '../operation.ts'
 import {
@@ -13,7 +14,7 @@ import {
   refuseUnsupported,
 } from '../shapes.ts'
 import { checkCiphertextInput, ciphertextOf } from './ciphertext-input.ts'
-import { encryptionAlgorithmOf, encryptionFacts } from './encryption-algorithm.ts'
+import { encryptionAlgorithmOf, encryptionFacts, refuseContext } from './encryption-algorithm.ts'
 
 const need = {
   action: 'kms:Decrypt',
@@ -55,6 +56,11 @@ export const Decrypt = defineOperation({
   async run({ key, blob, input, keyring }) {
     const algorithm = encryptionAlgorithmOf(key, input.EncryptionAlgorithm)
     if (blob === undefined) return undefined
+    if (isOaep(algorithm)) {
+      refuseContext(key, input.EncryptionContext)
+      const plaintext = await keyring.pairs.decrypt(key, algorithm, blob)
+      return { KeyId: key.arn, Plaintext: plaintext, EncryptionAlgorithm: algorithm }
+    }
     const { plaintext, material } = await keyring.decrypt(key, blob, input.EncryptionContext ?? EMPTY_CONTEXT)
     return { KeyId: key.arn, Plaintext: plaintext, EncryptionAlgorithm: algorithm, KeyMaterialId: material.id }
   },

@@ -1,8 +1,9 @@
 import { structure } from '../../base/schema.ts'
+import { isOaep } from '../../model/algorithms.ts'
 import { EMPTY_CONTEXT } from '../../model/encryption-context.ts'
 import { defineOperation } from '../operation.ts'
 import { dryRun, encryptionAlgorithm, encryptionContext, grantTokens, keyId, plaintext } from '../shapes.ts'
-import { encryptionAlgorithmOf, encryptionFacts } from './encryption-algorithm.ts'
+import { encryptionAlgorithmOf, encryptionFacts, refuseContext } from './encryption-algorithm.ts'
 
 /** Encrypt encrypts up to 4,096 bytes directly under a KMS key. */
 export const Encrypt = defineOperation({
@@ -29,6 +30,11 @@ export const Encrypt = defineOperation({
 
   async run({ key, input, keyring }) {
     const algorithm = encryptionAlgorithmOf(key, input.EncryptionAlgorithm)
+    if (isOaep(algorithm)) {
+      refuseContext(key, input.EncryptionContext)
+      const blob = await keyring.pairs.encrypt(key, algorithm, input.Plaintext)
+      return { CiphertextBlob: blob, KeyId: key.arn, EncryptionAlgorithm: algorithm }
+    }
     const { blob } = await keyring.encrypt(key, input.Plaintext, input.EncryptionContext ?? EMPTY_CONTEXT)
     return { CiphertextBlob: blob, KeyId: key.arn, EncryptionAlgorithm: algorithm }
   },

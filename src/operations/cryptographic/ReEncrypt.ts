@@ -1,5 +1,6 @@
 import type { RequestFacts } from '../../access/request-context.ts'
 import { optional, structure } from '../../base/schema.ts'
+import { isOaep } from '../../model/algorithms.ts'
 import { EMPTY_CONTEXT } from '../../model/encryption-context.ts'
 import type { KeyRequirement } from '../access.ts'
 import { defineOperation } from '../operation.ts'
@@ -13,7 +14,7 @@ import {
   keyId,
 } from '../shapes.ts'
 import { checkCiphertextInput, ciphertextOf } from './ciphertext-input.ts'
-import { encryptionAlgorithmOf, encryptionFacts } from './encryption-algorithm.ts'
+import { encryptionAlgorithmOf, encryptionFacts, refuseContext } from './encryption-algorithm.ts'
 
 const needed = (action: string, facts: RequestFacts, grantTokens: KeyRequirement['grantTokens']): KeyRequirement => ({
   action,
@@ -73,22 +74,24 @@ export const ReEncrypt = defineOperation({
     if (blob === undefined) return undefined
     const sourceContext = input.SourceEncryptionContext ?? EMPTY_CONTEXT
     const destinationContext = input.DestinationEncryptionContext ?? EMPTY_CONTEXT
+    if (isOaep(sourceAlgorithm)) refuseContext(source, input.SourceEncryptionContext)
+    if (isOaep(destinationAlgorithm)) refuseContext(destination, input.DestinationEncryptionContext)
+    const from = { key: source, algorithm: sourceAlgorithm, blob, context: sourceContext }
+    const to = { key: destination, algorithm: destinationAlgorithm, context: destinationContext }
+    const rsa = isOaep(sourceAlgorithm) || isOaep(destinationAlgorithm)
     const {
       blob: moved,
       sourceMaterial,
       destinationMaterial,
-    } = await keyring.reEncrypt(
-      { key: source, blob, context: sourceContext },
-      { key: destination, context: destinationContext },
-    )
+    } = await (rsa ? keyring.reEncryptRsa(from, to) : keyring.reEncrypt(from, to))
     return {
       CiphertextBlob: moved,
       SourceKeyId: source.arn,
       KeyId: destination.arn,
       SourceEncryptionAlgorithm: sourceAlgorithm,
       DestinationEncryptionAlgorithm: destinationAlgorithm,
-      SourceKeyMaterialId: sourceMaterial.id,
-      DestinationKeyMaterialId: destinationMaterial.id,
+      SourceKeyMaterialId: isOaep(sourceAlgorithm) ? undefined : sourceMaterial.id,
+      DestinationKeyMaterialId: isOaep(destinationAlgorithm) ? undefined : destinationMaterial.id,
     }
   },
 })

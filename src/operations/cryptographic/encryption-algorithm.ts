@@ -1,9 +1,10 @@
 /** Which algorithm a key encrypts with: the one it was asked for, if it is one of its own. */
 import type { RequestFacts } from '../../access/request-context.ts'
 import type { EncryptionContext } from '../../model/encryption-context.ts'
-import { KmsError } from '../../model/errors.ts'
 import type { KmsKey } from '../../model/key.ts'
-import { algorithmsOf, type EncryptionAlgorithm } from '../../model/key-specs.ts'
+import type { EncryptionAlgorithm } from '../../model/key-specs.ts'
+import { requireAlgorithm } from '../algorithm.ts'
+import { invalid } from '../shapes.ts'
 
 const DEFAULT = 'SYMMETRIC_DEFAULT'
 
@@ -18,6 +19,13 @@ export function encryptionFacts(
 /** Throws KmsError InvalidKeyUsageException. An absent algorithm means SYMMETRIC_DEFAULT. */
 export function encryptionAlgorithmOf(key: KmsKey, asked: EncryptionAlgorithm | undefined): EncryptionAlgorithm {
   const algorithm = asked ?? DEFAULT
-  if (algorithmsOf(key.spec, key.usage).includes(algorithm)) return algorithm
-  throw new KmsError('InvalidKeyUsageException', `Algorithm ${algorithm} is incompatible with key spec ${key.spec}.`)
+  requireAlgorithm(key, algorithm)
+  return algorithm
+}
+
+/** RSA has no associated data to bind a context to. Throws KmsError ValidationException. */
+export function refuseContext(key: KmsKey, context: EncryptionContext | undefined): void {
+  if (context !== undefined && context.size > 0) {
+    invalid(`EncryptionContext is not supported with a KMS key of KeySpec ${key.spec}.`)
+  }
 }

@@ -1,6 +1,8 @@
 export { Decrypt } from './Decrypt.ts'
 export { Encrypt } from './Encrypt.ts'
 export { GenerateDataKey } from './GenerateDataKey.ts'
+export { GenerateDataKeyPair } from './GenerateDataKeyPair.ts'
+export { GenerateDataKeyPairWithoutPlaintext } from './GenerateDataKeyPairWithoutPlaintext.ts'
 export { GenerateDataKeyWithoutPlaintext } from './GenerateDataKeyWithoutPlaintext.ts'
 export { GenerateRandom } from './GenerateRandom.ts'
 export { ReEncrypt } from './ReEncrypt.ts'

@@ -11,6 +11,8 @@ import { createOfficerTables } from './0004-officers.ts'
 import { createResidentObjects } from './0005-resident-objects.ts'
 import { createGrants } from './0006-grants.ts'
 import { completeIdentities } from './0007-identities.ts'
+import { addPublicKeys } from './0008-public-keys.ts'
+import { addKeyRotation } from './0009-key-rotation.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
@@ -20,6 +22,8 @@ const MIGRATIONS = {
   '0005-resident-objects': createResidentObjects,
   '0006-grants': createGrants,
   '0007-identities': completeIdentities,
+  '0008-public-keys': addPublicKeys,
+  '0009-key-rotation': addKeyRotation,
 } as const
 
 const MIGRATION_TABLE = 'migrations'

@@ -13,7 +13,7 @@ import type { Page, Scope } from '../store.ts'
 import { buildOnce } from './build-once.ts'
 import { requireWritableVersion } from './ekts.ts'
 import { grantsOfKey } from './grants.ts'
-import { ektOf, requireDeleted, requireInserted, requireUpdated } from './outcomes.ts'
+import { bufferOf, ektOf, requireDeleted, requireInserted, requireUpdated } from './outcomes.ts'
 import type { Handle } from './tables.ts'
 
 export async function findKey(db: Handle, { region, account }: Scope, keyId: string): Promise<KmsKey | undefined> {
@@ -28,6 +28,7 @@ export async function findKey(db: Handle, { region, account }: Scope, keyId: str
     kid: kidOf(id),
     createdAtMs: row.created_at_ms,
     deletionAtMs: row.deletion_at_ms ?? undefined,
+    rotation: rotationOf(row.rotation_period_days, row.rotation_next_at_ms),
     materials: new Map(materials.map(material => [material.id, material])),
     current: currentOf(materials, id),
     tags: (JSON.parse(row.tags) as [string, string][]).map(([key, value]) => ({ key, value })),
@@ -73,6 +74,23 @@ export async function listKeysDueForDeletion(db: Handle, nowMs: number, limit: n
   return keys
 }
 
+export async function listKeysDueForRotation(db: Handle, nowMs: number, limit: number): Promise<KmsKey[]> {
+  const due = await db
+    .selectFrom('keys')
+    .select(['region', 'account', 'id'])
+    .where('rotation_next_at_ms', '<=', nowMs)
+    .where('state', '=', 'Enabled')
+    .orderBy('rotation_next_at_ms')
+    .orderBy('id')
+    .limit(limit)
+    .execute()
+  const keys = await Promise.all(due.map(row => findKey(db, row, row.id)))
+  // Between the statements a key may have been deleted, disabled or rotated.
+  return keys.filter(
+    key => key !== undefined && key.state === 'Enabled' && (key.rotation?.nextAtMs ?? nowMs + 1) <= nowMs,
+  ) as KmsKey[]
+}
+
 export async function countKeys(db: Handle, { region, account }: Scope): Promise<number> {
   const { count } = await db
     .selectFrom('keys')
@@ -93,15 +111,37 @@ export async function insertKey(db: Handle, key: KmsKey): Promise<void> {
       ...{ region, account, id, spec, usage, origin, state, description, policy, generation },
       created_at_ms: key.createdAtMs,
       deletion_at_ms: key.deletionAtMs ?? null,
+      ...rotationColumns(key),
     })
     .onConflict(conflict => conflict.doNothing())
     .executeTakeFirstOrThrow()
   requireInserted(inserted, `key ${id}`)
+  await insertMaterials(db, key, materials)
+}
+
+/** The new material is the current one; those before it stay, to decrypt. */
+export async function rotateKey(db: Handle, key: KmsKey, material: KeyMaterial): Promise<void> {
+  await updateKey(db, key)
+  await db
+    .updateTable('materials')
+    .set({ state: 'NON_CURRENT' })
+    .where('region', '=', key.region)
+    .where('account', '=', key.account)
+    .where('key_id', '=', key.id)
+    .where('state', '=', 'CURRENT')
+    .execute()
+  await insertMaterials(db, key, [material])
+}
+
+async function insertMaterials(db: Handle, key: KmsKey, materials: readonly KeyMaterial[]): Promise<void> {
+  const { region, account, id } = key
   const rows = materials.map(material => ({
     ...{ region, account, key_id: id, id: material.id, state: material.state },
     created_at_ms: material.createdAtMs,
+    rotation_type: material.rotationType ?? null,
     ekt: material.ekt.record,
     dk_version: dkVersionOf(material.ekt.record),
+    public_key: material.publicKey ?? null,
   }))
   for (const row of rows) await requireWritableVersion(db, region, row.dk_version)
   await db.insertInto('materials').values(rows).execute()
@@ -115,6 +155,7 @@ export async function updateKey(db: Handle, key: KmsKey): Promise<void> {
       description: key.description,
       policy: key.policy,
       deletion_at_ms: key.deletionAtMs ?? null,
+      ...rotationColumns(key),
       generation: key.generation,
     })
     .where('region', '=', key.region)
@@ -164,7 +205,13 @@ const selectKey = buildOnce((db, region: string, account: string, keyId: string)
     )
     .select(['keys.id', 'keys.spec', 'keys.usage', 'keys.origin', 'keys.state', 'keys.description', 'keys.policy'])
     .select(['keys.created_at_ms', 'keys.deletion_at_ms', 'keys.generation'])
-    .select(['materials.id as material_id', 'materials.state as material_state', 'materials.ekt'])
+    .select(['keys.rotation_period_days', 'keys.rotation_next_at_ms', 'materials.rotation_type'])
+    .select([
+      'materials.id as material_id',
+      'materials.state as material_state',
+      'materials.ekt',
+      'materials.public_key',
+    ])
     .select('materials.created_at_ms as material_created_at_ms')
     .select(listInJson('tags', ['tag_key', 'tag_value'], OF_KEY).as('tags'))
     .select(listInJson('aliases', ['name'], OF_KEY).as('aliases'))
@@ -184,14 +231,25 @@ interface MaterialRow {
   readonly material_id: string | null
   readonly material_state: KeyMaterial['state'] | null
   readonly material_created_at_ms: number | null
+  readonly rotation_type: KeyMaterial['rotationType'] | null
   readonly ekt: Uint8Array | null
+  readonly public_key: Uint8Array | null
 }
 
 /** No material where the left join found none. */
 function materialOf(row: MaterialRow): KeyMaterial[] {
   const { material_id: id, material_state: state, material_created_at_ms: createdAtMs, ekt } = row
   if (id === null || state === null || createdAtMs === null || ekt === null) return []
-  return [{ id, state, createdAtMs, ekt: ektOf(ekt) }]
+  const publicKey = row.public_key === null ? undefined : bufferOf(row.public_key)
+  return [{ id, state, createdAtMs, rotationType: row.rotation_type ?? undefined, ekt: ektOf(ekt), publicKey }]
+}
+
+function rotationOf(periodDays: number | null, nextAtMs: number | null): KmsKey['rotation'] {
+  return periodDays === null || nextAtMs === null ? undefined : { periodDays, nextAtMs }
+}
+
+function rotationColumns({ rotation }: KmsKey) {
+  return { rotation_period_days: rotation?.periodDays ?? null, rotation_next_at_ms: rotation?.nextAtMs ?? null }
 }
 
 function currentOf(materials: readonly KeyMaterial[], keyId: string): KeyMaterial {

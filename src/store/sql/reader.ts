@@ -54,6 +54,10 @@ export class SqlReader implements Reader {
     return keys.listKeyIds(this.db, scope, page)
   }
 
+  listKeysDueForRotation(nowMs: number, limit: number): Promise<KmsKey[]> {
+    return keys.listKeysDueForRotation(this.db, nowMs, limit)
+  }
+
   listKeysDueForDeletion(nowMs: number, limit: number): Promise<KmsKey[]> {
     return keys.listKeysDueForDeletion(this.db, nowMs, limit)
   }

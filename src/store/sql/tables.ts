@@ -102,6 +102,8 @@ export interface Tables {
     policy: string
     created_at_ms: number
     deletion_at_ms: number | null
+    rotation_period_days: number | null
+    rotation_next_at_ms: number | null
     generation: number
   }
   materials: {
@@ -111,8 +113,10 @@ export interface Tables {
     id: string
     state: KeyMaterial['state']
     created_at_ms: number
+    rotation_type: KeyMaterial['rotationType'] | null
     ekt: Bytes
     dk_version: number
+    public_key: ColumnType<Uint8Array | null, Buffer | null, Buffer | null>
   }
   aliases: {
     region: string

@@ -2,7 +2,7 @@
 import type { Approval, ApprovalRequest, DualControl } from '../../model/dual-control.ts'
 import type { Grant } from '../../model/grant.ts'
 import type { AccessKey, AccessKeyUse, Account, Identity, ManagedPolicy } from '../../model/identity.ts'
-import type { Alias, KmsKey, Tag } from '../../model/key.ts'
+import type { Alias, KeyMaterial, KmsKey, Tag } from '../../model/key.ts'
 import type { CeremonyRecord, DaemonKey, Domain, KeyGrant, ResidentObject, StoredEkt, Transaction } from '../store.ts'
 import { scopedName, type Touched } from '../touched.ts'
 import * as accessKeys from './access-keys.ts'
@@ -34,6 +34,12 @@ export class SqlTransaction extends SqlReader implements Transaction {
     this.#touched.keys.add(scopedName(key, key.id))
     await keys.insertKey(this.db, key)
     for (const { ekt } of key.materials.values()) await residents.recordResident(this.db, key.region, ekt)
+  }
+
+  async rotateKey(key: KmsKey, material: KeyMaterial): Promise<void> {
+    this.#touched.keys.add(scopedName(key, key.id))
+    await keys.rotateKey(this.db, key, material)
+    await residents.recordResident(this.db, key.region, material.ekt)
   }
 
   updateKey(key: KmsKey): Promise<void> {

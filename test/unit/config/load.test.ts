@@ -50,7 +50,7 @@ describe('checkConfiguration', () => {
         recycleAfterMb: 768,
       },
       domain: { retentionDays: 35 },
-      jobs: { deletionIntervalMs: 60_000 },
+      jobs: { deletionIntervalMs: 60_000, rotationIntervalMs: 60_000 },
     })
   })
 

@@ -4,6 +4,7 @@ import type { BackingKeys } from '../backing-keys.ts'
 import type { Canary } from '../canary.ts'
 import type { DomainKeys } from '../domain-keys.ts'
 import type { ResidentKeys } from '../resident-keys.ts'
+import type { RsaDecryption } from '../rsa-decryption.ts'
 import type { Sealing } from '../sealing.ts'
 import type { Sessions } from '../sessions.ts'
 import type { Token } from '../token.ts'
@@ -15,6 +16,7 @@ export interface HostParts {
   readonly backingKeys: BackingKeys
   readonly resident: ResidentKeys
   readonly sealing: Sealing
+  readonly rsa: RsaDecryption
   readonly canary: Canary
   /** The check value of the MAC key that new records are signed with, as it was when the host started. */
   readonly macCheckValue: string

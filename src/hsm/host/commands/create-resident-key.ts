@@ -4,7 +4,8 @@ import { type Handler, NO_BYTES } from './command.ts'
 /** A full token is an answer and no fault: it serves the keys that it has. */
 export const createResidentKey: Handler<'createResidentKey'> = ({ backingKeys }, { ckaId, ...request }) => {
   try {
-    return { full: false, ...backingKeys.createResident(request, ckaId) }
+    const { record, mid } = backingKeys.createResident(request, ckaId)
+    return { full: false, record, mid }
   } catch (error) {
     if (error instanceof TokenFull) return { full: true, record: NO_BYTES, mid: NO_BYTES }
     throw error

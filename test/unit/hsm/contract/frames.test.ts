@@ -40,6 +40,7 @@ const u32 = fc.integer({ min: 0, max: 0xffff_ffff })
 const name = fc.stringMatching(/^[A-Za-z0-9_-]{0,64}$/)
 const digest = buffer(32)
 const ekt = fc.record({ digest, record: buffer(1, 200) })
+const publicKey = upTo(1_024)
 const owner = { accessKeyId: name, principalId: name, account: name }
 const scope = { date: fc.stringMatching(/^\d{8}$/), region: name, service: name }
 const nothing = fc.constant({})
@@ -48,7 +49,39 @@ const nothing = fc.constant({})
 const samples: { readonly [C in CommandName]: readonly [fc.Arbitrary<Args<C>>, fc.Arbitrary<Result<C>>] } = {
   createBackingKey: [
     fc.record({ account: name, kid: buffer(17), keySpec: name, keyUsage: name }),
-    fc.record({ record: upTo(RECORD_MAX_BYTES), mid: digest }),
+    fc.record({ record: upTo(RECORD_MAX_BYTES), mid: digest, publicKey }),
+  ],
+  sign: [fc.record({ ekt, algorithm: name, bytes: upTo(4_096) }), fc.record({ signature: upTo(512) })],
+  verify: [
+    fc.record({ ekt, publicKey, algorithm: name, bytes: upTo(4_096), signature: upTo(CIPHERTEXT_MAX_BYTES) }),
+    fc.record({ valid: fc.boolean() }),
+  ],
+  checkPublicKey: [fc.record({ ekt, publicKey }), fc.record({ matches: fc.boolean() })],
+  verifyMac: [
+    fc.record({ ekt, message: upTo(4_096), mac: upTo(CIPHERTEXT_MAX_BYTES) }),
+    fc.record({ valid: fc.boolean() }),
+  ],
+  decryptRsa: [
+    fc.record({ ekt, algorithm: name, ciphertext: upTo(CIPHERTEXT_MAX_BYTES) }),
+    fc.record({ plaintext: upTo(4_096) }),
+  ],
+  deriveSharedSecret: [fc.record({ ekt, peer: upTo(2 * CIPHERTEXT_MAX_BYTES) }), fc.record({ secret: upTo(66) })],
+  generateDataKeyPair: [
+    fc.record({ ekt, pairSpec: name, contextHash: digest, plaintextWanted: fc.boolean() }),
+    fc.record({ publicKey, privateKey: upTo(4_096), blob: upTo(CIPHERTEXT_MAX_BYTES) }),
+  ],
+  reEncryptRsa: [
+    fc.record({
+      source: ekt,
+      sourceAlgorithm: name,
+      blob: upTo(CIPHERTEXT_MAX_BYTES),
+      sourceContextHash: digest,
+      destination: ekt,
+      destinationAlgorithm: name,
+      destinationPublicKey: publicKey,
+      destinationContextHash: digest,
+    }),
+    fc.record({ blob: upTo(CIPHERTEXT_MAX_BYTES) }),
   ],
   generateDataKey: [
     fc.record({ ekt, lengthBytes: u16, contextHash: digest, plaintextWanted: fc.boolean() }),

@@ -1,0 +1,164 @@
+/**
+ * What is done with key pairs. The private half works in a token; the public half works here, with node:crypto, once the
+ * crypto world has said that it is the one that the EKT's MAC covers: the store could hold somebody else's.
+ */
+import { constants, createPublicKey, hash, type KeyObject, publicEncrypt, verify } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import type { Args, CommandName, Result } from '../hsm/contract/commands.ts'
+import {
+  HASH_BYTES,
+  isOaep,
+  OAEP_HASH,
+  type OaepAlgorithm,
+  oaepMaxBytes,
+  type SigningAlgorithm,
+  type SigningAlgorithmFacts,
+  signingFacts,
+} from '../model/algorithms.ts'
+import { KmsError } from '../model/errors.ts'
+import type { KmsKey } from '../model/key.ts'
+
+/** One HSM command in a region. Throws KmsError. */
+export type CallHsm = <C extends CommandName>(region: string, name: C, args: Args<C>) => Promise<Result<C>>
+
+export type MessageType = 'RAW' | 'DIGEST' | 'EXTERNAL_MU'
+
+/** What a caller wants signed, or says was. */
+export interface ToSign {
+  readonly algorithm: SigningAlgorithm
+  readonly messageType: MessageType
+  readonly message: Buffer
+}
+
+const PUBLIC_KEYS_MAX = 10_000
+const BITS_PER_BYTE = 8
+
+export class KeyPairs {
+  readonly #call: CallHsm
+  /** By the digest of the EKT that fixes them. */
+  readonly #publicKeys = new LRUCache<string, KeyObject>({ max: PUBLIC_KEYS_MAX })
+
+  constructor(call: CallHsm) {
+    this.#call = call
+  }
+
+  async sign(key: KmsKey, wanted: ToSign): Promise<Buffer> {
+    const { algorithm } = wanted
+    const bytes = signedBytes(wanted, factsOf(wanted))
+    const { signature } = await this.#call(key.region, 'sign', { ekt: key.current.ekt, algorithm, bytes })
+    return signature
+  }
+
+  /** Whether a signature is good. Messages are verified here, digests in the token: OpenSSL's API hashes by itself. */
+  async verify(key: KmsKey, claimed: ToSign, signature: Buffer): Promise<boolean> {
+    const facts = factsOf(claimed)
+    const publicKey = await this.publicKey(key)
+    if (claimed.messageType === 'RAW') return verifies(publicKey, facts, claimed.message, signature)
+    const bytes = signedBytes(claimed, facts)
+    const { algorithm } = claimed
+    const args = { ekt: key.current.ekt, publicKey: spkiOf(key), algorithm, bytes, signature }
+    const { valid } = await this.#call(key.region, 'verify', args)
+    return valid
+  }
+
+  /** Throws KmsError ValidationException for a plaintext that the modulus has no room for. */
+  async encrypt(key: KmsKey, algorithm: OaepAlgorithm, plaintext: Buffer): Promise<Buffer> {
+    const publicKey = await this.publicKey(key)
+    requireRoom(publicKey, algorithm, plaintext.length)
+    const padding = constants.RSA_PKCS1_OAEP_PADDING
+    return publicEncrypt({ key: publicKey, padding, oaepHash: OAEP_HASH[algorithm] }, plaintext)
+  }
+
+  /** The caller wipes the plaintext. Throws KmsError InvalidCiphertextException. */
+  async decrypt(key: KmsKey, algorithm: OaepAlgorithm, ciphertext: Buffer): Promise<Buffer> {
+    const args = { ekt: key.current.ekt, algorithm, ciphertext }
+    const { plaintext } = await this.#call(key.region, 'decryptRsa', args)
+    return plaintext
+  }
+
+  /** The x-coordinate of ECDH. The caller wipes it. Throws KmsError ValidationException for a key of another curve. */
+  async deriveSharedSecret(key: KmsKey, peer: Buffer): Promise<Buffer> {
+    requireSameCurve(await this.publicKey(key), peer)
+    const { secret } = await this.#call(key.region, 'deriveSharedSecret', { ekt: key.current.ekt, peer })
+    return secret
+  }
+
+  /** Throws KmsError ValidationException when OAEP under this key has no room for so many bytes. */
+  async requireRoom(key: KmsKey, algorithm: string, lengthBytes: number): Promise<void> {
+    if (isOaep(algorithm)) requireRoom(await this.publicKey(key), algorithm, lengthBytes)
+  }
+
+  /** The public half, proven to be that of the EKT. Throws KmsError KMSInternalException when it is another one. */
+  async publicKey(key: KmsKey): Promise<KeyObject> {
+    const { ekt } = key.current
+    const name = ekt.digest.toString('latin1')
+    const known = this.#publicKeys.get(name)
+    if (known !== undefined) return known
+    const spki = spkiOf(key)
+    const { matches } = await this.#call(key.region, 'checkPublicKey', { ekt, publicKey: spki })
+    if (!matches) {
+      throw new KmsError('KMSInternalException', 'The request failed because of an internal error.', {
+        detail: `the stored public key of ${key.arn} is not that of its EKT`,
+      })
+    }
+    const publicKey = createPublicKey({ key: spki, format: 'der', type: 'spki' })
+    this.#publicKeys.set(name, publicKey)
+    return publicKey
+  }
+}
+
+/** SubjectPublicKeyInfo, DER, as the store holds it. */
+export function spkiOf(key: KmsKey): Buffer {
+  const { publicKey } = key.current
+  if (publicKey !== undefined) return publicKey
+  throw new KmsError('KMSInternalException', 'The request failed because of an internal error.', {
+    detail: `${key.arn} has no public key in the store`,
+  })
+}
+
+function requireRoom(key: KeyObject, algorithm: OaepAlgorithm, lengthBytes: number): void {
+  const modulusBytes = (key.asymmetricKeyDetails?.modulusLength ?? 0) / BITS_PER_BYTE
+  const max = oaepMaxBytes(modulusBytes, algorithm)
+  if (lengthBytes <= max) return
+  throw new KmsError('ValidationException', `Plaintext has more than the ${max} bytes that ${algorithm} takes here.`)
+}
+
+function factsOf({ algorithm, messageType }: ToSign): SigningAlgorithmFacts {
+  const facts = signingFacts(algorithm)
+  if (facts === undefined) {
+    throw new KmsError('UnsupportedOperationException', `No token of this Region signs by ${algorithm}.`)
+  }
+  const fits = messageType === 'RAW' || (messageType === 'DIGEST' && facts.hash !== undefined)
+  if (!fits)
+    throw new KmsError('ValidationException', `MessageType ${messageType} does not fit algorithm ${algorithm}.`)
+  return facts
+}
+
+/** What the token signs. Throws KmsError ValidationException for a digest of another length. */
+function signedBytes({ message, messageType, algorithm }: ToSign, { hash: name }: SigningAlgorithmFacts): Buffer {
+  if (name === undefined) return message
+  if (messageType === 'RAW') return hash(name, message, 'buffer')
+  if (message.length === HASH_BYTES[name]) return message
+  throw new KmsError('ValidationException', `Digest is invalid length for algorithm ${algorithm}.`)
+}
+
+function verifies(key: KeyObject, { scheme, hash: name }: SigningAlgorithmFacts, message: Buffer, signature: Buffer) {
+  const pss = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST }
+  return verify(name ?? null, message, { key, ...(scheme === 'PSS' ? pss : {}) }, signature)
+}
+
+function requireSameCurve(own: KeyObject, spki: Buffer): void {
+  let peer: KeyObject | undefined
+  try {
+    // OpenSSL makes no key of a point that is not on its curve.
+    peer = createPublicKey({ key: spki, format: 'der', type: 'spki' })
+  } catch {
+    peer = undefined
+  }
+  const curve = peer?.asymmetricKeyDetails?.namedCurve
+  if (curve !== undefined && curve === own.asymmetricKeyDetails?.namedCurve) return
+  throw new KmsError(
+    'ValidationException',
+    'PublicKey must be a public key on the curve of the KMS key, as DER of SPKI.',
+  )
+}

@@ -1,0 +1,2 @@
+export { GenerateMac } from './GenerateMac.ts'
+export { VerifyMac } from './VerifyMac.ts'

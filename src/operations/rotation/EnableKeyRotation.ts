@@ -1,0 +1,28 @@
+import { integer, optional, structure } from '../../base/schema.ts'
+import { changeKey } from '../keys/change-key.ts'
+import { defineOperation } from '../operation.ts'
+import { keyId } from '../shapes.ts'
+import { ROTATION_PERIOD_DAYS, requireRotatable, scheduleFrom } from './rotation-rules.ts'
+
+/** EnableKeyRotation has a key rotated every so many days; called again, it changes the period. */
+export const EnableKeyRotation = defineOperation({
+  name: 'EnableKeyRotation',
+  input: structure({
+    KeyId: keyId,
+    RotationPeriodInDays: optional(integer({ min: ROTATION_PERIOD_DAYS.min, max: ROTATION_PERIOD_DAYS.max })),
+  }),
+  readOnly: false,
+  access: async (access, request, { KeyId }) => ({
+    key: await access.key(request, 'EnableKeyRotation', KeyId, {
+      action: 'kms:EnableKeyRotation',
+      states: ['Enabled'],
+    }),
+  }),
+
+  async run({ key, input, store, clock }) {
+    requireRotatable(key)
+    const rotation = scheduleFrom(clock(), input.RotationPeriodInDays ?? ROTATION_PERIOD_DAYS.default)
+    await changeKey(store, key, ['Enabled'], { rotation })
+    return undefined
+  },
+})

@@ -1,0 +1,5 @@
+export { DisableKeyRotation } from './DisableKeyRotation.ts'
+export { EnableKeyRotation } from './EnableKeyRotation.ts'
+export { GetKeyRotationStatus } from './GetKeyRotationStatus.ts'
+export { ListKeyRotations } from './ListKeyRotations.ts'
+export { RotateKeyOnDemand } from './RotateKeyOnDemand.ts'

@@ -1,0 +1,63 @@
+/**
+ * Rotates keys whose period has ended: a new HBK first, then one transaction that makes it the current material
+ * (security.md 4.2). Two daemons may come to the same key; one of the transactions wins, and an HBK that nobody recorded is
+ * simply gone. A key that was disabled at its time is rotated when it is enabled again.
+ */
+import { type Clock, DAY_MS } from '../base/clock.ts'
+import { type Keyring, rotationRequest } from '../keyring/keyring.ts'
+import type { KmsKey } from '../model/key.ts'
+import { ChangedMeanwhile } from '../store/faults.ts'
+import type { Store } from '../store/store.ts'
+import type { Logger } from '../telemetry/logger.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+
+const BATCH = 100
+
+export interface RotationParts {
+  readonly store: Store
+  readonly keyring: Keyring
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly metrics: Metrics
+}
+
+/** Rotates every key that is due. Returns how many. One that fails is logged, and tried again at the next run. */
+export async function rotateDueKeys(parts: RotationParts): Promise<number> {
+  const { store, clock, logger } = parts
+  let rotated = 0
+  const failed = new Set<string>()
+  for (;;) {
+    const due = (await store.reader.listKeysDueForRotation(clock(), BATCH + failed.size)).filter(
+      key => !failed.has(key.arn),
+    )
+    for (const key of due) {
+      try {
+        if (await rotate(parts, key)) rotated += 1
+      } catch (error) {
+        failed.add(key.arn)
+        logger.error('key not rotated: tried again at the next run', { key: key.arn, error })
+      }
+    }
+    if (due.length < BATCH) return rotated
+  }
+}
+
+/** False when another daemon, or a change of the key, came first. */
+async function rotate({ store, keyring, clock, logger, metrics }: RotationParts, key: KmsKey): Promise<boolean> {
+  const { rotation } = key
+  if (rotation === undefined) return false
+  const now = clock()
+  const made = await keyring.createMaterial(key.region, rotationRequest(key), now)
+  // A daemon that was away does not make up for the rotations that it missed.
+  const nextAtMs = Math.max(rotation.nextAtMs, now - DAY_MS) + rotation.periodDays * DAY_MS
+  const changed = { ...key, rotation: { ...rotation, nextAtMs }, generation: key.generation + 1 }
+  try {
+    await store.transaction(tx => tx.rotateKey(changed, { ...made, rotationType: 'AUTOMATIC' }))
+  } catch (error) {
+    if (error instanceof ChangedMeanwhile) return false
+    throw error
+  }
+  metrics.keysRotated.inc()
+  logger.info('key rotated', { key: key.arn, material: made.id })
+  return true
+}

@@ -1,0 +1,80 @@
+import { hash, verify } from 'node:crypto'
+import type { SignRequest } from '@aws-sdk/client-kms'
+import { describe, expect, test } from '@jest/globals'
+import { hashOf, P256_SIGNER, paddingOf, publicKeyOf, SIGNATURES, signer } from './key-pairs.ts'
+import { answer, BLOB, bytes, invalid, kms, refusal, text } from './kms.ts'
+import { ONLY_ENABLED, obeysKeyState, standingKey, takesDryRun, takesKeyId } from './rules.ts'
+
+const Message = text('attack at dawn')
+const request = { Message, SigningAlgorithm: 'ECDSA_SHA_256' } as const
+
+describe('Sign', () => {
+  takesKeyId(KeyId => kms.sign({ KeyId, ...request }), { action: 'Sign', aliases: true, kind: P256_SIGNER })
+  obeysKeyState(({ id }) => kms.sign({ KeyId: id, ...request }), ONLY_ENABLED, P256_SIGNER)
+  takesDryRun(members => kms.sign({ KeyId: undefined, ...request, ...members }), P256_SIGNER)
+
+  test('returns signature, key and algorithm', async () => {
+    const key = await standingKey(P256_SIGNER)
+    expect(await answer(kms.sign({ KeyId: key.id, ...request }))).toStrictEqual({
+      Signature: BLOB,
+      KeyId: key.arn,
+      SigningAlgorithm: 'ECDSA_SHA_256',
+    })
+  })
+
+  test.each(SIGNATURES)(
+    '%s by %s verifies with node:crypto, of a message and of its digest',
+    async (spec, algorithm) => {
+      const key = await standingKey(signer(spec))
+      const publicKey = await publicKeyOf(key)
+      const name = hashOf(algorithm)
+      for (const [MessageType, signed] of [
+        ['RAW', Message],
+        ['DIGEST', hash(name, Message, 'buffer')],
+      ] as const) {
+        const sent = { KeyId: key.id, Message: signed, MessageType, SigningAlgorithm: algorithm }
+        const { Signature } = await kms.sign(sent)
+        expect(verify(name, Message, { key: publicKey, ...paddingOf(algorithm) }, Signature!)).toBe(true)
+      }
+    },
+  )
+
+  test.each<[what: string, members: Partial<SignRequest>, expected: string]>([
+    ['no message', { Message: undefined }, invalid('message', null, 'not be null')],
+    [
+      'an empty message',
+      { Message: bytes(0) },
+      invalid('message', undefined, 'have length greater than or equal to 1'),
+    ],
+    ['4,097 bytes', { Message: bytes(4_097) }, invalid('message', undefined, 'have length less than or equal to 4096')],
+    [
+      'a digest that is too short',
+      { Message: bytes(31), MessageType: 'DIGEST' },
+      'ValidationException: Digest is invalid length for algorithm ECDSA_SHA_256.',
+    ],
+    [
+      'a message as digest',
+      { MessageType: 'EXTERNAL_MU' },
+      'ValidationException: MessageType EXTERNAL_MU does not fit algorithm ECDSA_SHA_256.',
+    ],
+    [
+      "another curve's algorithm",
+      { SigningAlgorithm: 'ECDSA_SHA_384' },
+      'InvalidKeyUsageException: Algorithm ECDSA_SHA_384 is incompatible with key spec ECC_NIST_P256.',
+    ],
+  ])('refuses %s', async (_, members, expected) => {
+    const { id } = await standingKey(P256_SIGNER)
+    expect(await refusal(kms.sign({ KeyId: id, ...request, ...members }))).toBe(expected)
+  })
+
+  test.each([
+    ['symmetric encryption', {}, 'ENCRYPT_DECRYPT'],
+    ['key agreement', { KeySpec: 'ECC_NIST_P256', KeyUsage: 'KEY_AGREEMENT' }, 'KEY_AGREEMENT'],
+    ['encryption', { KeySpec: 'RSA_2048', KeyUsage: 'ENCRYPT_DECRYPT' }, 'ENCRYPT_DECRYPT'],
+  ] as const)('refuses a key for %s', async (_, kind, usage) => {
+    const key = await standingKey(kind)
+    expect(await refusal(kms.sign({ KeyId: key.id, ...request }))).toBe(
+      `InvalidKeyUsageException: ${key.arn} key usage is ${usage} which is not valid for Sign.`,
+    )
+  })
+})

@@ -1,0 +1,94 @@
+/** Automatic rotation: a daemon in this process, with a clock that can be moved. */
+import { KMS } from '@aws-sdk/client-kms'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { readCredentials } from '../../scripts/instance.ts'
+import { DAY_MS } from '../../src/base/clock.ts'
+import { compose, type Daemon } from '../../src/compose.ts'
+import { loadConfiguration } from '../../src/config/load.ts'
+import { type Instance, makeInstance } from '../support/instance.ts'
+import { REGION, silentLogger } from '../support/tokens.ts'
+
+let instance: Instance
+let daemon: Daemon
+let offsetMs = 0
+const clients: KMS[] = []
+
+beforeAll(async () => {
+  instance = await makeInstance(['a'])
+  const path = instance.configure(['a'], { jobs: { rotationIntervalMs: 86_400_000 } })
+  expect(await instance.init()).toMatchObject({ code: 0 })
+  daemon = await compose(loadConfiguration(path), { clock: () => Date.now() + offsetMs, logger: silentLogger })
+  await daemon.whenReady(30_000)
+})
+
+afterAll(async () => {
+  for (const client of clients) client.destroy()
+  await daemon?.[Symbol.asyncDispose]()
+  instance?.remove()
+})
+
+/** A client whose requests are signed at the daemon's time. */
+function kms(): KMS {
+  const credentials = readCredentials(instance.stateDir)
+  const options = { endpoint: daemon.endpoint, region: REGION, credentials, maxAttempts: 1 }
+  const client = new KMS({ ...options, systemClockOffset: offsetMs })
+  clients.push(client)
+  return client
+}
+
+async function makeRotated(RotationPeriodInDays: number): Promise<string> {
+  const KeyId = (await kms().createKey({})).KeyMetadata!.KeyId!
+  await kms().enableKeyRotation({ KeyId, RotationPeriodInDays })
+  return KeyId
+}
+
+async function rotationsOf(KeyId: string): Promise<number> {
+  return (await kms().listKeyRotations({ KeyId })).Rotations!.length
+}
+
+describe('automatic rotation', () => {
+  it('happens when the period has ended, and again one period later', async () => {
+    const KeyId = await makeRotated(90)
+    const { CiphertextBlob } = await kms().encrypt({ KeyId, Plaintext: Buffer.from('old') })
+    expect(await daemon.rotateDueKeys()).toBe(0)
+    offsetMs += 90 * DAY_MS
+    expect(await daemon.rotateDueKeys()).toBe(1)
+    expect(await daemon.rotateDueKeys()).toBe(0)
+    expect(await kms().listKeyRotations({ KeyId })).toMatchObject({ Rotations: [{ RotationType: 'AUTOMATIC' }] })
+    const { Plaintext } = await kms().decrypt({ CiphertextBlob })
+    expect(Buffer.from(Plaintext!).toString()).toBe('old')
+    const { NextRotationDate } = await kms().getKeyRotationStatus({ KeyId })
+    const days = (NextRotationDate!.getTime() - (Date.now() + offsetMs)) / DAY_MS
+    expect(days).toBeGreaterThan(89)
+    expect(days).toBeLessThanOrEqual(90)
+    offsetMs += 90 * DAY_MS
+    expect(await daemon.rotateDueKeys()).toBe(1)
+    expect(await rotationsOf(KeyId)).toBe(2)
+  })
+
+  it('waits for a disabled key to be enabled again, and happens once then', async () => {
+    const KeyId = await makeRotated(200)
+    await kms().disableKey({ KeyId })
+    offsetMs += 450 * DAY_MS
+    await daemon.rotateDueKeys()
+    await kms().enableKey({ KeyId })
+    expect(await rotationsOf(KeyId)).toBe(0)
+    await daemon.rotateDueKeys()
+    expect(await rotationsOf(KeyId)).toBe(1)
+    await daemon.rotateDueKeys()
+    expect(await rotationsOf(KeyId)).toBe(1)
+  })
+
+  it('makes one rotation of several runs at once', async () => {
+    const KeyId = await makeRotated(90)
+    offsetMs += 91 * DAY_MS
+    await Promise.all([daemon.rotateDueKeys(), daemon.rotateDueKeys(), daemon.rotateDueKeys()])
+    expect(await rotationsOf(KeyId)).toBe(1)
+  })
+
+  it('refuses one on demand within 20 minutes before', async () => {
+    const KeyId = await makeRotated(90)
+    offsetMs += 90 * DAY_MS - 10 * 60_000
+    await expect(kms().rotateKeyOnDemand({ KeyId })).rejects.toMatchObject({ name: 'ConflictException' })
+  })
+})
