@@ -12,10 +12,11 @@ export const EnableKeyRotation = defineOperation({
     RotationPeriodInDays: optional(integer({ min: ROTATION_PERIOD_DAYS.min, max: ROTATION_PERIOD_DAYS.max })),
   }),
   readOnly: false,
-  access: async (access, request, { KeyId }) => ({
+  access: async (access, request, { KeyId, RotationPeriodInDays }) => ({
     key: await access.key(request, 'EnableKeyRotation', KeyId, {
       action: 'kms:EnableKeyRotation',
       states: ['Enabled'],
+      facts: { keys: { 'kms:RotationPeriodInDays': RotationPeriodInDays ?? ROTATION_PERIOD_DAYS.default } },
     }),
   }),
 
