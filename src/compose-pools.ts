@@ -13,11 +13,11 @@ export class NotReady extends Error {
   override readonly name = 'NotReady'
 }
 
-/** The domain of a region as a host is told of it. */
+/** The domain of a region as a host is told of it: the versions that are in use. */
 export function describeDomain({ id, region, schemes, versions }: Domain): DomainDescription {
   const of = (kind: 'dk' | 'mac'): KeyVersion[] =>
     versions
-      .filter(version => version.kind === kind)
+      .filter(version => version.kind === kind && version.state === 'active')
       .map(({ version, forkId, checkValue }) => ({ version, forkId, checkValue }))
   return { id, region, schemes, domainKeys: of('dk'), macKeys: of('mac') }
 }
@@ -34,7 +34,9 @@ export async function composePool(
     configuration.hsm
   const limits = { maxCommands, maxWaitMs, healthIntervalMs, deadlineFloorMs, recycleAfterCommands, recycleAfterMb }
   const description = describeDomain(domain)
-  const tokens = region.tokens.map((token, index) => tokenSettings(token, index, configuration.hsm, description))
+  const locations = region.tokens.filter(token => !isRetired(domain, token.uri))
+  if (locations.length === 0) throw new NotReady(`every configured token of region ${region.name} is retired`)
+  const tokens = locations.map((token, index) => tokenSettings(token, index, configuration.hsm, description))
   const pool: HsmPool = new HsmPool(
     {
       ...{ region: region.name, tokens, resident: description.domainKeys.length === 0, ...limits },
@@ -48,6 +50,13 @@ export async function composePool(
   const refused = (error: Error) =>
     logger.error('hosts keep an old domain', { region: region.name, reason: error.message })
   return pool
+}
+
+/** Whether an operator has taken the token out of the domain, and left it in the configuration. */
+function isRetired({ tokens }: Domain, uri: string): boolean {
+  const { token: label, serial } = parsePkcs11Uri(uri)
+  const named = tokens.filter(token => (serial === undefined ? token.label === label : token.serial === serial))
+  return named.length > 0 && named.every(({ state }) => state === 'retired')
 }
 
 /** A host has its share of the token's sessions; one share more is kept for a host that takes another's place. */

@@ -10,7 +10,7 @@ import { createAdminListener } from './admin/admin-listener.ts'
 import { createAdminSocket } from './admin/admin-socket.ts'
 import { createApiServer } from './api/server.ts'
 import { type Clock, systemClock } from './base/clock.ts'
-import { composePool, NotReady } from './compose-pools.ts'
+import { composePool, describeDomain, NotReady } from './compose-pools.ts'
 import type { Configuration } from './config/schema.ts'
 import { openStateFolder } from './config/state-folder.ts'
 import type { HsmPool } from './hsm/pool/pool.ts'
@@ -21,6 +21,7 @@ import { Access } from './operations/access.ts'
 import { openStore } from './store/open-store.ts'
 import { CHECK_TICK_MS, ResidentCheck } from './tasks/check-resident-keys.ts'
 import { DeletionJob } from './tasks/delete-due-keys.ts'
+import { DOMAIN_LOOK_MS, DomainFollower } from './tasks/follow-domains.ts'
 import { schedule } from './tasks/schedule.ts'
 import { createLogger, type Logger } from './telemetry/logger.ts'
 import { Metrics } from './telemetry/metrics.ts'
@@ -67,6 +68,14 @@ export async function compose(
   const deletion = new DeletionJob({ store, keyring, clock, logger, metrics })
   const job = schedule('delete due keys', configuration.jobs.deletionIntervalMs, () => deletion.run(), logger)
   parts.defer(() => job.stop())
+  const follower = new DomainFollower({
+    reader: store.reader,
+    regions: new Map([...pools].map(([region, pool]) => [region, domain => pool.useDomain(describeDomain(domain))])),
+    daemonKeys: new Map([[daemonKey.purpose, renewed => secrets.useDaemonKey(renewed)]]),
+    logger,
+  })
+  const following = schedule('follow domains', DOMAIN_LOOK_MS, () => follower.run(), logger)
+  parts.defer(() => following.stop())
   const residents = new ResidentCheck({ store, pools, clock, logger, metrics })
   const check = schedule('check resident keys', CHECK_TICK_MS, () => residents.run(), logger)
   parts.defer(() => check.stop())

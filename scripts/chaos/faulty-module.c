@@ -60,7 +60,7 @@ struct control {
   volatile uint32_t matched;  /* calls that were meant, since the steering side set it to 0 */
   volatile uint32_t disturbed;
   volatile uint32_t logins;   /* C_Login, by any process */
-  volatile uint32_t objects;  /* made (a pair is none) less destroyed */
+  volatile uint32_t objects;  /* made less destroyed */
   volatile uint32_t loaded;   /* processes that have loaded the module */
   volatile uint32_t pids[PIDS]; /* the newest of them: process n at n % PIDS */
 };
@@ -178,7 +178,7 @@ WRAP(C_Sign, (SESSION, IN(d), OUT(e)), (s, d, dn, e, en))
 WRAP(C_VerifyInit, (SESSION, MECHANISM, OBJECT), (s, m, o))
 WRAP(C_Verify, (SESSION, IN(d), IN(e)), (s, d, dn, e, en))
 WRAP_COUNTED(1, C_GenerateKey, (SESSION, MECHANISM, TEMPLATE, HANDLE), (s, m, t, tn, h))
-WRAP(C_GenerateKeyPair, (SESSION, MECHANISM, TEMPLATE, CK_ATTRIBUTE_PTR u, CK_ULONG un, HANDLE, CK_OBJECT_HANDLE_PTR g),
+WRAP_COUNTED(2, C_GenerateKeyPair, (SESSION, MECHANISM, TEMPLATE, CK_ATTRIBUTE_PTR u, CK_ULONG un, HANDLE, CK_OBJECT_HANDLE_PTR g),
      (s, m, t, tn, u, un, h, g))
 WRAP(C_WrapKey, (SESSION, MECHANISM, OBJECT, CK_OBJECT_HANDLE w, OUT(d)), (s, m, o, w, d, dn))
 WRAP_COUNTED(1, C_UnwrapKey, (SESSION, MECHANISM, OBJECT, IN(d), TEMPLATE, HANDLE), (s, m, o, d, dn, t, tn, h))

@@ -123,6 +123,7 @@ export function makeFaulty(folder: string, name: string, modulePath: string, loc
   }
   return {
     location: {
+      ...location,
       uri: location.uri.replace(/module-path=[^&]*/, `module-path=${encodeURI(modulePath)}`),
       environment: { ...location.environment, FAULTY_TARGET: target, FAULTY_CONTROL: control },
     },

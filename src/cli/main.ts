@@ -12,9 +12,12 @@ import { IdentityRefused } from '../keyring/identities.ts'
 import { KmsError } from '../model/errors.ts'
 import { StoreUnusable } from '../store/faults.ts'
 import { CommandFailed } from './admin-client.ts'
+import { addCeremony } from './commands/ceremony.ts'
+import { addDomain } from './commands/domain.ts'
 import { addHsm } from './commands/hsm.ts'
 import { addIdentity } from './commands/identity.ts'
 import { addInit } from './commands/init.ts'
+import { addOfficer } from './commands/officer.ts'
 import { addServe } from './commands/serve.ts'
 
 /** Errors whose message is meant for the operator; any other is a bug and shows its stack. */
@@ -34,6 +37,8 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 const program = new Command('strongroom')
   .description('a key management service on PKCS#11 HSMs that speaks the AWS KMS API')
   .version(version)
+  // `domain destroy-version --version N` means another version than `strongroom --version`.
+  .enablePositionalOptions()
   .showHelpAfterError('(--help tells more)')
   .exitOverride()
 
@@ -41,6 +46,9 @@ addServe(program)
 addInit(program)
 addIdentity(program)
 addHsm(program)
+addDomain(program)
+addOfficer(program)
+addCeremony(program)
 
 try {
   await program.parseAsync()

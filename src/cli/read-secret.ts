@@ -1,4 +1,4 @@
-/** Reads a line that must not be seen: from the terminal without echo, or from standard input when it is piped. */
+/** Reads what an operator types: from the terminal, a secret without echo, or from standard input when it is piped. */
 import { createInterface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
 import { CommandFailed } from './admin-client.ts'
@@ -8,6 +8,23 @@ export async function readSecretLine(prompt: string): Promise<string> {
   const line = process.stdin.isTTY === true ? await askTerminal(prompt) : await nextPipedLine()
   if (line === undefined || line === '') throw new CommandFailed('nothing was entered')
   return line
+}
+
+/** A line that may be seen. Throws {@link CommandFailed} when the input ends. */
+export async function readAnswer(prompt: string): Promise<string> {
+  const line = process.stdin.isTTY === true ? await nextTerminalLine(prompt) : await nextPipedLine()
+  if (line === undefined) throw new CommandFailed('nothing was entered')
+  return line
+}
+
+async function nextTerminalLine(prompt: string): Promise<string | undefined> {
+  process.stderr.write(prompt)
+  const lines = createInterface({ input: process.stdin, output: process.stderr })
+  try {
+    return (await lines[Symbol.asyncIterator]().next()).value
+  } finally {
+    lines.close()
+  }
 }
 
 async function askTerminal(prompt: string): Promise<string | undefined> {

@@ -114,6 +114,12 @@ export const configuration = z
         recycleAfterMb: z.int().min(0).max(1_000_000).default(768),
       })
       .prefault({}),
+    domain: z
+      .strictObject({
+        /** Days for which backups are kept: so long an old version of the domain keys can open them, and then be destroyed. */
+        retentionDays: z.int().min(0).max(3_650).default(35),
+      })
+      .prefault({}),
     jobs: z
       .strictObject({
         /** How often keys whose waiting period has ended are looked for. */

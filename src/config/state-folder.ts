@@ -6,8 +6,12 @@ export interface StateFolder {
   readonly path: string
   readonly store: string
   readonly adminSocket: string
+  /** Where a ceremony that is running answers. */
+  readonly ceremonySocket: string
   /** AWS's credentials file with the first access key, written by `init`. */
   readonly credentials: string
+  /** Texts that officers are to sign. */
+  readonly requests: string
 }
 
 /** The paths in a state folder, which is made when it is absent. */
@@ -18,6 +22,8 @@ export function openStateFolder(path: string): StateFolder {
     path,
     store: join(path, 'strongroom.db'),
     adminSocket: join(path, 'admin.sock'),
+    ceremonySocket: join(path, 'ceremony.sock'),
     credentials: join(path, 'credentials'),
+    requests: join(path, 'requests'),
   }
 }

@@ -111,6 +111,13 @@ export function decodeEkt(record: Buffer): { fields: EktFields; mac: Buffer } {
   return { fields, mac }
 }
 
+/** The domain key version that a record is under, read without its other fields. Throws {@link MalformedBytes}. */
+export function dkVersionOf(record: Buffer): number {
+  const reader = new ByteReader(record)
+  reader.raw(MAGIC.length + DOMAIN_ID_BYTES)
+  return reader.u32()
+}
+
 function writeFields(writer: ByteWriter, fields: EktFields): ByteWriter {
   const name = (text: string) => writer.lp(text, NAME_MAX_BYTES)
   writer.fixed(fields.domainId, DOMAIN_ID_BYTES).u32(fields.dkVersion).u32(fields.macVersion)

@@ -21,7 +21,7 @@ export interface SigningScope {
 
 export class Secrets {
   readonly #pool: HsmPool
-  readonly #daemonKey: DaemonKey
+  #daemonKey: DaemonKey
   readonly #onOpened: () => void
   readonly #signingKeys = new LRUCache<string, Promise<Buffer> | Buffer>({
     max: SIGNING_KEYS_MAX,
@@ -36,6 +36,11 @@ export class Secrets {
     this.#pool = pool
     this.#daemonKey = daemonKey
     this.#onOpened = onOpened
+  }
+
+  /** The record of the same HBK after a rotation of the domain. */
+  useDaemonKey(daemonKey: DaemonKey): void {
+    this.#daemonKey = daemonKey
   }
 
   /** A new secret: 40 characters to show once, and its sealed form to store. The caller wipes the first. */

@@ -13,8 +13,14 @@ export class AlreadyStored extends Error {
  * again and deciding again is safe.
  */
 export class ChangedMeanwhile extends Error {
-  override readonly name = 'ChangedMeanwhile'
+  override readonly name: string = 'ChangedMeanwhile'
 }
+
+/**
+ * The EKT record is under a domain key version that a rotation has left behind: nothing may be added under it, however stale
+ * the daemon that made it. Making the key again, under the newest version, is safe.
+ */
+export class VersionSwept extends ChangedMeanwhile {}
 
 /** Another process kept the store locked for longer than a request may wait. */
 export class StoreLocked extends Error {

@@ -2,7 +2,9 @@
  * The key store as everybody else sees it: a Reader, a Transaction that also writes, and the hot reads that memory
  * answers. An acknowledged transaction is on disk. No SQL and no row type leaves this folder.
  */
+
 import type { Schemes } from '../hsm/contract/token-profile.ts'
+import type { Approval, ApprovalRequest, DualControl } from '../model/dual-control.ts'
 import type { AccessKey, Identity } from '../model/identity.ts'
 import type { Alias, Ekt, KeyMaterial, KmsKey, Tag } from '../model/key.ts'
 
@@ -18,14 +20,16 @@ export interface Page {
   readonly limit: number
 }
 
-/** A token of a domain, as the ceremonies enrolled it. */
+/** A token of a domain, as the ceremonies enrolled it. One that has left stays listed: `retired`. */
 export interface EnrolledToken {
   readonly serial: string
   readonly label: string
-  readonly state: 'enrolling' | 'enrolled'
+  readonly state: 'enrolling' | 'enrolled' | 'retired'
   /** SubjectPublicKeyInfo, DER, of the token's audit key; empty while enrolling. */
   readonly auditPublicKey: Buffer
   readonly enrolledAtMs: number
+  /** The versions whose keys it is known to hold, in ascending order. An unreachable token keeps what it held. */
+  readonly versions: readonly number[]
   /** Whether this token enforces the attributes of security.md 3. */
   readonly sealed: boolean
 }
@@ -36,6 +40,27 @@ export interface DomainKeyVersion {
   readonly version: number
   readonly forkId: string
   readonly checkValue: string
+  /**
+   * - `making`: a rotation is bringing it to the tokens; no host is told of it.
+   * - `active`: hosts read what is under it; the newest active version is the one that they write under.
+   * - `withdrawn`: no host is told of it any more; tokens destroy it as they are reached.
+   */
+  readonly state: 'making' | 'active' | 'withdrawn'
+  /** When the last EKT record had left it: from then on it only opens backups. Undefined before. */
+  readonly sweptAtMs: number | undefined
+}
+
+/** A rotation under way, by the step that comes next (security.md 4.1). */
+export interface Rotation {
+  /** The version of domain key and MAC key that is being made, or swept to. */
+  readonly to: number
+  /**
+   * - `making`: generate `to` and bring it to every enrolled token (steps 1 and 2).
+   * - `barrier`: hosts write under `to`; destroy what makes anything under the version before, in every token (step 3).
+   * - `sweeping`: re-wrap every EKT record (steps 4 and 5).
+   */
+  readonly step: 'making' | 'barrier' | 'sweeping'
+  readonly startedAtMs: number
 }
 
 export interface Domain {
@@ -49,8 +74,35 @@ export interface Domain {
   /** What new EKTs are made by; every token of the domain has them. */
   readonly schemes: Schemes
   readonly createdAtMs: number
+  /** Grows by one with every change: of two ceremonies that change a domain at once, one is refused. */
+  readonly generation: number
+  readonly rotation: Rotation | undefined
   readonly versions: readonly DomainKeyVersion[]
   readonly tokens: readonly EnrolledToken[]
+}
+
+/** One step of a ceremony that changed something, or that failed: what `domain history` prints. */
+export interface CeremonyRecord {
+  readonly id: string
+  readonly region: string
+  /** As it was typed, without its options: `domain rotate`. */
+  readonly command: string
+  /** The user of the operating system that ran it. */
+  readonly operator: { readonly name: string; readonly uid: number }
+  /** The officers who approved it, by name. */
+  readonly officers: readonly string[]
+  readonly atMs: number
+  /** For people; holds no secret. */
+  readonly what: string
+  readonly outcome: 'done' | 'failed'
+}
+
+/** An EKT record where it is stored: `name` is for people. */
+export interface StoredEkt {
+  readonly table: string
+  readonly primaryKey: readonly (string | number)[]
+  readonly name: string
+  readonly record: Buffer
 }
 
 /** An access key with the identity it belongs to, as request authentication wants it. */
@@ -84,6 +136,20 @@ export interface Reader {
   findDomain(region: string): Promise<Domain | undefined>
   /** The EKT record of the daemon's own HBK of a purpose, such as `identity`. */
   findDaemonKey(purpose: string): Promise<DaemonKey | undefined>
+  /**
+   * EKT records of a region under a version, of every table that holds any, in a fixed order; `after` is the last of the
+   * batch before.
+   */
+  listEkts(region: string, dkVersion: number, after: StoredEkt | undefined, limit: number): Promise<StoredEkt[]>
+  countEkts(region: string, dkVersion: number): Promise<number>
+  /** The newest last. */
+  listCeremonies(region: string): Promise<CeremonyRecord[]>
+
+  /** Off, without officers, where nothing is stored. */
+  findDualControl(): Promise<DualControl>
+  findApprovalRequest(id: string): Promise<ApprovalRequest | undefined>
+  /** The newest first. */
+  listApprovalRequests(states: readonly ApprovalRequest['state'][], limit: number): Promise<ApprovalRequest[]>
 
   listResidentObjects(region: string): Promise<ResidentObject[]>
   /** Objects of each token of a region, in whatever state, by serial. */
@@ -121,7 +187,10 @@ export interface DaemonKey {
 }
 
 export interface Transaction extends Reader {
-  /** Resident HBKs become `ready` with it; their objects must have been inserted as `creating`. */
+  /**
+   * Throws {@link VersionSwept} when a material is under a domain key version that a rotation has left behind. Resident HBKs
+   * become `ready` with it; their objects must have been inserted as `creating`.
+   */
   insertKey(key: KmsKey): Promise<void>
   /** Writes state, description, policy and deletion date; `generation` must be one above the stored one, or it throws. */
   updateKey(key: KmsKey): Promise<void>
@@ -146,10 +215,21 @@ export interface Transaction extends Reader {
   updateAccessKey(accessKey: AccessKey): Promise<void>
   deleteAccessKey(accessKey: AccessKey): Promise<void>
 
-  /** Writes the domain row with its versions and tokens, whatever was there. */
+  /** Writes a domain with its versions and tokens; `generation` must be one above the stored one, or it throws. */
   putDomain(domain: Domain): Promise<void>
   /** A resident HBK becomes `ready` with it. */
   insertDaemonKey(key: DaemonKey): Promise<void>
+  /** Puts a re-wrapped record in the place of the one that was read. False when that one is no longer there. */
+  replaceEkt(old: StoredEkt, record: Buffer): Promise<boolean>
+  recordCeremony(record: CeremonyRecord): Promise<void>
+
+  /** Writes threshold and officers, whatever was there; `generation` must be one above the stored one, or it throws. */
+  putDualControl(dualControl: DualControl): Promise<void>
+  insertApprovalRequest(request: ApprovalRequest): Promise<void>
+  /** Writes state and which approvals counted; `generation` must be one above the stored one, or it throws. */
+  updateApprovalRequest(request: ApprovalRequest): Promise<void>
+  /** One for each key and request. */
+  insertApproval(requestId: string, approval: Approval): Promise<void>
 
   insertResidentObject(object: ResidentObject): Promise<void>
   /** Removes a row that has the given state still, or throws. */

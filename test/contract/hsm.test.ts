@@ -1,8 +1,9 @@
 /**
- * What every HSM must do for the service, whatever the token is: one suite over the contract, run on SoftHSM. The numbers
+ * What every HSM must do for the service, whatever the token is: one suite over the contract, run on SoftHSM, and on NSS
+ * by hsm-nss.test.ts. The numbers
  * in titles are those of security.md 6.
  */
-import { createCipheriv, createDecipheriv, createHmac, hash, randomBytes } from 'node:crypto'
+import { createDecipheriv, createHmac, hash, randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { buildFaultyModule, makeFaulty } from '../../scripts/chaos/faulty-module.ts'
 import { contextHash } from '../../src/formats/aad.ts'
@@ -14,7 +15,8 @@ import type { EktReference } from '../../src/hsm/contract/fields.ts'
 import type { HsmPool } from '../../src/hsm/pool/pool.ts'
 import { kidOf, newKeyId } from '../../src/model/key-id.ts'
 import { Host } from '../support/host.ts'
-import { asPinHolder, makeTokenDomain, REGION, type TokenDomain } from '../support/tokens.ts'
+import { hsmUnderTest as hsm, type KeyNames } from '../support/hsm-under-test.ts'
+import { asPinHolder, REGION, type TokenDomain } from '../support/tokens.ts'
 
 const ACCOUNT = '000000000001'
 const NO_CONTEXT = contextHash(new Map())
@@ -40,8 +42,8 @@ let left: HsmPool
 let right: HsmPool
 
 beforeAll(async () => {
-  tokens = await makeTokenDomain(['left', 'right'])
-  const [first, second] = tokens.locations
+  tokens = await hsm.make()
+  const [first, second = first] = tokens.locations
   ;[left, right] = await Promise.all([tokens.startPool([first!]), tokens.startPool([second!])])
 })
 
@@ -96,8 +98,8 @@ describe('createBackingKey', () => {
       const derives = kind.keySpec === 'SYMMETRIC_DEFAULT'
       expect(fields).toEqual({
         ...{ domainId: Buffer.from(tokens.domain.id, 'hex'), dkVersion: 1, macVersion: 1, region: REGION },
-        ...{ account: ACCOUNT, kid, mid, ...kind, origin: 'AWS_KMS', kdf: derives ? 'AES-CBC-DATA' : '' },
-        ...{ wrapScheme: 'RFC5649', tokenKeyType: derives ? 'AES' : 'GENERIC_SECRET', multiRegion: false },
+        ...{ account: ACCOUNT, kid, mid, ...kind, origin: 'AWS_KMS', kdf: derives ? hsm.kdf : '' },
+        ...{ wrapScheme: 'RFC5649', tokenKeyType: derives ? hsm.tokenKeyType : 'GENERIC_SECRET', multiRegion: false },
         trueLength: derives ? 32 : Number(kind.keySpec.slice('HMAC_'.length)) / 8,
         spkiDigest: Buffer.alloc(32),
         body: { kind: 'wrapped', bytes: expect.any(Buffer) },
@@ -143,7 +145,7 @@ describe('encrypt and decrypt', () => {
   it('name key, material and suite in the header', async () => {
     const key = await makeKey()
     const { suite, kid, mid } = parseCiphertext(await encrypt(key, Buffer.from('x')))
-    expect({ suite, kid, mid }).toEqual({ suite: 1, kid: key.kid, mid: key.mid })
+    expect({ suite, kid, mid }).toEqual({ suite: hsm.suite, kid: key.kid, mid: key.mid })
   })
 
   it('refuse another encryption context', async () => {
@@ -179,7 +181,7 @@ describe('encrypt and decrypt', () => {
     await encrypt(other, Buffer.from('x'))
     const otherMid = Buffer.concat([blob.subarray(0, 22), other.mid, blob.subarray(54)])
     const otherKid = Buffer.concat([blob.subarray(0, 5), other.kid, blob.subarray(22)])
-    const otherSuite = Buffer.concat([blob.subarray(0, 4), Buffer.from([2]), blob.subarray(5)])
+    const otherSuite = Buffer.concat([blob.subarray(0, 4), Buffer.from([3 - hsm.suite]), blob.subarray(5)])
     const attempts = [otherMid, otherKid, otherSuite].map(each => decrypt(key, each))
     for (const answer of await settled(attempts)) expect(answer).toEqual(INVALID)
   })
@@ -193,10 +195,8 @@ describe('encrypt and decrypt', () => {
     expect(wrappedOf(b)).toEqual(wrappedOf(a))
     expect(await decrypt(b, await encrypt(b, plaintext))).toEqual(plaintext)
     const { nonce, iv, sealed } = parseCiphertext(blobOfA)
-    const dekOfB = await deriveAsPinHolder(b, nonce)
-    expect(openGcm(dekOfB, iv, Buffer.concat([blobOfA.subarray(0, HEADER_BYTES), NO_CONTEXT]), sealed)).toEqual(
-      plaintext,
-    )
+    const dek = await deriveAsPinHolder(b, nonce, a)
+    expect(openGcm(dek, iv, Buffer.concat([blobOfA.subarray(0, HEADER_BYTES), NO_CONTEXT]), sealed)).toEqual(plaintext)
 
     const rewritten = Buffer.concat([blobOfA.subarray(0, 5), b.kid, b.mid, blobOfA.subarray(54)])
     const onlyKid = Buffer.concat([blobOfA.subarray(0, 5), b.kid, blobOfA.subarray(22)])
@@ -215,15 +215,15 @@ describe('encrypt and decrypt', () => {
     expect(openGcm(dek, iv, Buffer.concat([blob.subarray(0, 70), CONTEXT]), sealed)).toEqual(plaintext)
   })
 
-  it('derive the DEK as AES-CBC does it outside of a token', async () => {
+  it('derive the DEK as node:crypto does it outside of a token', async () => {
     const hbk = randomBytes(32)
     const key = await plant(hbk, await makeKey())
     const plaintext = randomBytes(33)
     const blob = await encrypt(key, plaintext, CONTEXT)
     const { nonce, iv, sealed } = parseCiphertext(blob)
     const aad = Buffer.concat([blob.subarray(0, HEADER_BYTES), CONTEXT])
-    expect(openGcm(deriveByCbc(hbk, 'SRd1', nonce, 'strongroom:1'), iv, aad, sealed)).toEqual(plaintext)
-    expect(() => openGcm(deriveByCbc(hbk, 'SRi1', nonce, 'strongroom:i'), iv, aad, sealed)).toThrow()
+    expect(openGcm(hsm.derive(hbk, 'data', nonce, key), iv, aad, sealed)).toEqual(plaintext)
+    expect(() => openGcm(hsm.derive(hbk, 'identity', nonce, key), iv, aad, sealed)).toThrow()
   })
 })
 
@@ -367,13 +367,14 @@ describe('secrets of access keys', () => {
 
   it('are sealed under a label of their own', async () => {
     const hbk = randomBytes(32)
-    const { ekt } = await plant(hbk, await makeKey(IDENTITY))
+    const key = await plant(hbk, await makeKey(IDENTITY))
+    const { ekt } = key
     const made = await left.call('createAccessKeySecret', { ekt, ...owner })
     const parts = decodeSealedSecret(Buffer.from(made.sealed))
     const aad = sealedSecretAad(parts, owner)
-    const dek = deriveByCbc(hbk, 'SRi1', parts.nonce, 'strongroom:i')
+    const dek = hsm.derive(hbk, 'identity', parts.nonce, key)
     expect(openGcm(dek, parts.iv, aad, parts.sealed)).toEqual(made.secret)
-    expect(() => openGcm(deriveByCbc(hbk, 'SRd1', parts.nonce, 'strongroom:1'), parts.iv, aad, parts.sealed)).toThrow()
+    expect(() => openGcm(hsm.derive(hbk, 'data', parts.nonce, key), parts.iv, aad, parts.sealed)).toThrow()
   })
 
   it('do not open under another HBK, whatever the header says', async () => {
@@ -400,9 +401,9 @@ describe('an EKT record', () => {
       keySpec: ['HMAC_256'],
       keyUsage: ['IDENTITY', 'GENERATE_VERIFY_MAC'],
       origin: ['EXTERNAL'],
-      kdf: ['SP800-108-HMAC-SHA256', ''],
+      kdf: ['SP800-108-HMAC-SHA256', 'AES-CBC-DATA', ''].filter(kdf => kdf !== hsm.kdf),
       wrapScheme: ['RFC3394', 'resident'],
-      tokenKeyType: ['GENERIC_SECRET'],
+      tokenKeyType: ['GENERIC_SECRET', 'AES'].filter(type => type !== hsm.tokenKeyType),
       trueLength: [31, 0],
       multiRegion: [true],
       spkiDigest: [flipBit(fields.spkiDigest, 100), randomBytes(32)],
@@ -497,8 +498,7 @@ describe('a host', () => {
       type: 'ready',
       profile: {
         label: 'left',
-        wrapSchemes: ['RFC5649', 'RFC3394'],
-        kdfs: ['AES-CBC-DATA'],
+        ...hsm.offers,
         gcm: 'token',
         gcmIv: 'caller',
       },
@@ -581,7 +581,7 @@ describe('a host', () => {
 
   it('verifies a record again when its time is over', async () => {
     const limits = { hbkLifetimeMs: 50 }
-    const started = await Host.start(tokens.configurationOf(tokens.locations[1]!, limits))
+    const started = await Host.start(tokens.configurationOf(tokens.locations[1] ?? tokens.locations[0]!, limits))
     await using shortLived = started.host
     const key = await makeKey()
     await shortLived.send('encrypt', request(key))
@@ -686,17 +686,11 @@ async function plant(hbk: Buffer, key: MadeKey): Promise<MadeKey> {
   return forgeRecord(key, { body: { kind: 'wrapped', bytes: Buffer.from(wrapped) } })
 }
 
-/** The DEK of a nonce, derived in the token, and read as only a PIN holder can. */
-async function deriveAsPinHolder(key: MadeKey, nonce: Buffer): Promise<Buffer> {
-  const data = Buffer.concat([Buffer.from('SRd1'), nonce, Buffer.from('strongroom:1')])
-  const args = { domain: tokens.description, wrapped: wrappedOf(key), iv: Buffer.alloc(16), data }
+/** The DEK of a nonce, and of a key's names where they count, derived in the token and read as only a PIN holder can. */
+async function deriveAsPinHolder(key: MadeKey, nonce: Buffer, names: KeyNames = key): Promise<Buffer> {
+  const data = hsm.derivationInput('data', nonce, names)
+  const args = { domain: tokens.description, wrapped: wrappedOf(key), suite: hsm.suite, data }
   return Buffer.from(await asPinHolder(tokens.locations[0]!, 'readDerived', args))
-}
-
-/** Suite 1 of security.md 2.3, by node:crypto. */
-function deriveByCbc(hbk: Buffer, label: string, nonce: Buffer, filler: string): Buffer {
-  const cipher = createCipheriv('aes-256-cbc', hbk, Buffer.alloc(16)).setAutoPadding(false)
-  return Buffer.concat([cipher.update(Buffer.concat([Buffer.from(label), nonce, Buffer.from(filler)])), cipher.final()])
 }
 
 function openGcm(key: Buffer, iv: Buffer, aad: Buffer, sealed: Buffer): Buffer {

@@ -8,16 +8,19 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { AlreadyStored, ChangedMeanwhile } from '../../src/store/faults.ts'
 import { openStore } from '../../src/store/open-store.ts'
-import type { Page, Store } from '../../src/store/store.ts'
+import type { Domain, Page, Store } from '../../src/store/store.ts'
 import {
   makeAccessKey,
   makeAlias,
+  makeApproval,
+  makeApprovalRequest,
   makeDaemonKey,
   makeDomain,
   makeEkt,
   makeIdentity,
   makeKey,
   makeMaterial,
+  makeOfficer,
   makeResident,
   makeTemporaryFolder,
   SCOPE,
@@ -390,17 +393,93 @@ describe.each(BACKENDS)('key store on $name', backend => {
     await store.transaction(tx => tx.putDomain({ ...domain, state: 'creating', versions: [], tokens: [] }))
     const creating = await store.reader.findDomain(SCOPE.region)
     expect(creating).toEqual({ ...domain, state: 'creating', versions: [], tokens: [] })
-    await store.transaction(tx => tx.putDomain(domain))
-    expect(await store.reader.findDomain(SCOPE.region)).toEqual(domain)
-    const retired = { ...domain, tokens: domain.tokens.slice(1), versions: domain.versions.slice(1) }
-    await store.transaction(tx => tx.putDomain(retired))
-    expect(await store.reader.findDomain(SCOPE.region)).toEqual(retired)
+    const ready: Domain = {
+      ...domain,
+      generation: 2,
+      rotation: { to: 3, step: 'sweeping', startedAtMs: 77 },
+      versions: domain.versions.map(version => ({ ...version, sweptAtMs: version.version === 1 ? 78 : undefined })),
+    }
+    await store.transaction(tx => tx.putDomain(ready))
+    expect(await store.reader.findDomain(SCOPE.region)).toEqual(ready)
+    const left = { ...ready, generation: 3, tokens: ready.tokens.slice(1), versions: ready.versions.slice(1) }
+    await store.transaction(tx => tx.putDomain(left))
+    expect(await store.reader.findDomain(SCOPE.region)).toEqual(left)
+    for (const generation of [2, 3, 5])
+      await expect(store.transaction(tx => tx.putDomain({ ...ready, generation }))).rejects.toThrow(ChangedMeanwhile)
+    expect(await store.reader.findDomain(SCOPE.region)).toEqual(left)
 
     const daemonKey = makeDaemonKey()
     await store.transaction(tx => tx.insertDaemonKey(daemonKey))
     expect(await store.reader.findDaemonKey('identity')).toEqual(daemonKey)
     expect(await store.reader.findDaemonKey('session')).toBeUndefined()
     await expect(store.transaction(tx => tx.insertDaemonKey(daemonKey))).rejects.toBeInstanceOf(AlreadyStored)
+  })
+
+  describe('dual control', () => {
+    it('is off until it is written, and is written whole', async () => {
+      expect(await store.reader.findDualControl()).toEqual({ generation: 0, threshold: 0, officers: [] })
+      const [alice, bob] = [makeOfficer('alice'), makeOfficer('bob')]
+      const first = { generation: 1, threshold: 0, officers: [alice] }
+      await store.transaction(tx => tx.putDualControl(first))
+      expect(await store.reader.findDualControl()).toEqual(first)
+      await store.transaction(tx => tx.putDualControl({ generation: 2, threshold: 2, officers: [bob, alice] }))
+      expect(await store.reader.findDualControl()).toEqual({ generation: 2, threshold: 2, officers: [alice, bob] })
+    })
+
+    it('changes one generation at a time', async () => {
+      const dualControl = { generation: 1, threshold: 0, officers: [makeOfficer('alice')] }
+      await store.transaction(tx => tx.putDualControl(dualControl))
+      await expect(store.transaction(tx => tx.putDualControl(dualControl))).rejects.toBeInstanceOf(AlreadyStored)
+      for (const generation of [3, 4]) {
+        const change = store.transaction(tx => tx.putDualControl({ ...dualControl, generation, officers: [] }))
+        await expect(change).rejects.toBeInstanceOf(ChangedMeanwhile)
+      }
+      expect(await store.reader.findDualControl()).toEqual(dualControl)
+    })
+
+    it('keeps requests with their approvals, one for each key', async () => {
+      const [alice, bob] = [makeOfficer('alice'), makeOfficer('bob')]
+      const request = makeApprovalRequest()
+      expect(await store.reader.findApprovalRequest(request.id)).toBeUndefined()
+      await store.transaction(tx => tx.insertApprovalRequest(request))
+      expect(await store.reader.findApprovalRequest(request.id)).toEqual(request)
+      await expect(store.transaction(tx => tx.insertApprovalRequest(request))).rejects.toBeInstanceOf(AlreadyStored)
+
+      const approvals = [makeApproval(bob, 40), makeApproval(alice, 41)]
+      for (const each of approvals) await store.transaction(tx => tx.insertApproval(request.id, each))
+      expect(await store.reader.findApprovalRequest(request.id)).toEqual({ ...request, approvals })
+      const again = makeApproval({ ...alice, name: 'alice under another name' })
+      await expect(store.transaction(tx => tx.insertApproval(request.id, again))).rejects.toBeInstanceOf(AlreadyStored)
+      const ofNothing = store.transaction(tx => tx.insertApproval('0'.repeat(32), again))
+      await expect(ofNothing).rejects.toBeInstanceOf(ChangedMeanwhile)
+    })
+
+    it('moves a request on once, and remembers which approvals counted', async () => {
+      const request = makeApprovalRequest()
+      const [first, second] = [makeApproval(makeOfficer('alice')), makeApproval(makeOfficer('bob'), 50)]
+      await store.transaction(async tx => {
+        await tx.insertApprovalRequest(request)
+        for (const each of [first, second]) await tx.insertApproval(request.id, each)
+      })
+      const approvals = [first, { ...second, counted: true }]
+      const started = { ...request, state: 'started' as const, generation: 2, approvals }
+      await store.transaction(tx => tx.updateApprovalRequest(started))
+      await expect(store.transaction(tx => tx.updateApprovalRequest(started))).rejects.toBeInstanceOf(ChangedMeanwhile)
+      expect(await store.reader.findApprovalRequest(request.id)).toEqual(started)
+    })
+
+    it('lists requests by state, the newest first', async () => {
+      const requests = [1, 2, 3, 4].map(createdAtMs => makeApprovalRequest(createdAtMs))
+      const [first, second, third, fourth] = requests
+      const cancelled = { ...third!, state: 'cancelled' as const, generation: 2 }
+      await store.transaction(async tx => {
+        for (const each of requests) await tx.insertApprovalRequest(each)
+        await tx.updateApprovalRequest(cancelled)
+      })
+      expect(await store.reader.listApprovalRequests(['open'], 10)).toEqual([fourth, second, first])
+      expect(await store.reader.listApprovalRequests(['open', 'cancelled'], 2)).toEqual([fourth, cancelled])
+      expect(await store.reader.listApprovalRequests(['done'], 10)).toEqual([])
+    })
   })
 
   describe('transactions', () => {

@@ -52,7 +52,7 @@ describe('strongroom init', () => {
     instance = await makeInstance(['a', 'b', 'c', 'd'])
     officerPin = readFileSync(instance.officerPinFile, 'utf8')
     instance.configure(['a', 'b', 'c'])
-    first = await instance.run(['init'], officerPin)
+    first = await instance.run(['init'], `yes\n${officerPin}yes\n`)
     made = await stateOf(instance, ['a', 'b', 'c'])
   })
 
@@ -106,7 +106,7 @@ describe('strongroom init', () => {
     const modulePath = buildFaultyModule(instance.folder)
     const faulty = makeFaulty(instance.folder, 'a', modulePath, instance.locations.a!)
     instance.configure([faulty.location, 'd'])
-    const refused = await instance.run(['init'], 'a wrong SO PIN\n')
+    const refused = await instance.run(['init'], 'yes\na wrong SO PIN\n')
     expect(refused).toMatchObject({
       code: 1,
       stderr: 'strongroom: token "a" refused the SO PIN (C_Login: CKR_PIN_INCORRECT); not tried again\n',
@@ -121,7 +121,8 @@ describe('strongroom init', () => {
     expect(await instance.init()).toMatchObject({ code: 0, stderr: '' })
     const { domain, objects, credentials, accessKeys } = await stateOf(instance, ['a', 'b', 'c', 'd'])
     expect(objects).toEqual([OBJECTS, OBJECTS, OBJECTS, OBJECTS])
-    expect(domain).toEqual({ ...made.domain!, tokens: [...made.domain!.tokens, expect.anything()] })
+    const { generation } = domain!
+    expect(domain).toEqual({ ...made.domain!, generation, tokens: [...made.domain!.tokens, expect.anything()] })
     expect(domain!.tokens.at(-1)).toMatchObject({ label: 'd', state: 'enrolled' })
     expect({ credentials, accessKeys }).toEqual({ credentials: made.credentials, accessKeys: made.accessKeys })
     const { body } = decodeEkt(made.daemonKey!.ekt.record).fields
@@ -165,7 +166,7 @@ describe('strongroom init, interrupted', () => {
 
   it('takes up a domain that was being created, under its id, with whatever keys are there of it', async () => {
     const { domain } = await stateOf(instance, [])
-    const started: Domain = { ...domain!, state: 'creating', tokens: [] }
+    const started: Domain = { ...domain!, generation: domain!.generation + 1, state: 'creating', tokens: [] }
     await instance.withStore(store => store.transaction(tx => tx.putDomain(started)))
     const { a, b } = instance.locations
     await asPinHolder(a!, 'destroyObjects', { labels: ['strongroom/mac.1.sign', 'strongroom/audit'] })
@@ -187,7 +188,9 @@ describe('strongroom init, interrupted', () => {
     const tokens = domain!.tokens.map(token =>
       token.label === 'b' ? { ...token, state: 'enrolling' as const, auditPublicKey: Buffer.alloc(0) } : token,
     )
-    await instance.withStore(store => store.transaction(tx => tx.putDomain({ ...domain!, tokens })))
+    await instance.withStore(store =>
+      store.transaction(tx => tx.putDomain({ ...domain!, generation: domain!.generation + 1, tokens })),
+    )
     await asPinHolder(instance.locations.b!, 'destroyObjects', { labels: ['strongroom/dk.1.use', 'strongroom/audit'] })
     expect(await instance.init()).toMatchObject({ code: 0, stderr: '' })
     const state = await stateOf(instance, ['a', 'b'])

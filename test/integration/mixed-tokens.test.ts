@@ -15,6 +15,7 @@ import type { TokenLocation } from '../../src/hsm/contract/host-configuration.ts
 import type { HsmPool } from '../../src/hsm/pool/pool.ts'
 import { kidOf, newKeyId } from '../../src/model/key-id.ts'
 import { Host } from '../support/host.ts'
+import { type Instance, makeInstance } from '../support/instance.ts'
 import { makeNssToken } from '../support/nss.ts'
 import { makeDomainOf, type TokenDomain } from '../support/tokens.ts'
 import { buildVendorModule, likeVendor } from '../support/vendor-module.ts'
@@ -250,5 +251,35 @@ describe('tokens that cannot share a region', () => {
     expect(message).toBe(
       'tokens "nss-1" and "nss-2" have one serial number (0000000000000000): a region takes one of them',
     )
+  })
+})
+
+describe('the command line', () => {
+  let instance: Instance
+  let nss: TokenLocation
+
+  beforeAll(async () => {
+    instance = await makeInstance(['soft'])
+    nss = nssIn(instance.folder)
+  })
+
+  afterAll(() => instance?.remove())
+
+  it('refuses an open token in a sealed domain, takes it when told to, and serves with both', async () => {
+    instance.configure(['soft', nss])
+    const refused = await instance.init()
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('--allow-open-token enrols it') })
+    const allowed = await instance.run(['init', '--allow-open-token', '--so-pin-file', instance.officerPinFile])
+    expect(allowed.code).toBe(0)
+    expect(allowed.stdout).toMatch(/token "nss" does not enforce what seals the domain/)
+    expect(allowed.stdout).toMatch(/is OPEN: whoever has a PIN could read keys/)
+    const daemon = await instance.serve()
+    process.kill(daemon.pid, 'SIGTERM')
+    expect(await daemon.ended).toBe(0)
+    const enrolled = await instance.withStore(store => store.reader.findDomain('on-prem-1'))
+    expect(enrolled?.tokens.map(({ label, sealed }) => ({ label, sealed }))).toEqual([
+      { label: 'soft', sealed: true },
+      { label: 'nss', sealed: false },
+    ])
   })
 })

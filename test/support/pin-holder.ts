@@ -34,7 +34,10 @@ interface Jobs {
   /** A MAC by mac.1.sign over any bytes: a PIN holder can do that. */
   forgeMac: { args: { domain: DomainDescription; input: Buffer }; result: Buffer }
   /** The value of a key derived from a wrapped HBK: a PIN holder can do that too. */
-  readDerived: { args: { domain: DomainDescription; wrapped: Buffer; iv: Buffer; data: Buffer }; result: Buffer }
+  readDerived: {
+    args: { domain: DomainDescription; wrapped: Buffer; suite: number; data: Buffer }
+    result: Buffer
+  }
   /** The labels of all objects, with their classes: `secret strongroom/dk.1.gen`. Trusted ones say so. */
   listObjects: { args: Record<string, never>; result: string[] }
   destroyObjects: { args: { labels: readonly string[] }; result: number }
@@ -52,7 +55,16 @@ export type JobResult<N extends keyof Jobs> = Jobs[N]['result']
 interface Held {
   readonly cryptoki: pkcs11.PKCS11
   readonly session: Handle
+  /** RFC 5649, under this token's number for it. */
+  readonly wrap: pkcs11.Mechanism
 }
+
+interface Where {
+  readonly uri: string
+  readonly libraryParameters?: string
+}
+
+const KWP = 0x210b
 
 const CLASSES = new Map([
   [pkcs11.CKO_SECRET_KEY, 'secret'],
@@ -66,17 +78,18 @@ const handlers: { readonly [N in keyof Jobs]: (held: Held, args: Jobs[N]['args']
     return outcomesOf({ ...attacks, ...trustAttacks }, () => keys)
   },
   attackUnsealed: (held, { hbk }) => outcomesOf(attacks, () => makeUnsealedKeys(held, hbk)),
-  unwrapProperly({ cryptoki, session }, { domain, wrapped }) {
-    const dkUse = find({ cryptoki, session }, 'strongroom/dk.1.use', idOf(domain, 'domainKeys'))
+  unwrapProperly(held, { domain, wrapped }) {
+    const { cryptoki, session } = held
+    const dkUse = find(held, 'strongroom/dk.1.use', idOf(domain, 'domainKeys'))
     return cryptoki.C_UnwrapKey(session, KEY_WRAP, dkUse, wrapped, template(HBK)).length > 0
   },
   wrapKnown(held, { domain, value }) {
-    const { cryptoki, session } = held
+    const { cryptoki, session, wrap } = held
     const dkGen = find(held, 'strongroom/dk.1.gen', idOf(domain, 'domainKeys'))
     const common = { CLASS: pkcs11.CKO_SECRET_KEY, KEY_TYPE: pkcs11.CKK_GENERIC_SECRET, TOKEN: false, PRIVATE: true }
     const known = template({ ...common, SENSITIVE: false, EXTRACTABLE: true, VALUE: Buffer.from(value) })
     const handle = cryptoki.C_CreateObject(session, known)
-    return cryptoki.C_WrapKey(session, KEY_WRAP, dkGen, handle, Buffer.alloc(128))
+    return cryptoki.C_WrapKey(session, wrap, dkGen, handle, Buffer.alloc(128))
   },
   forgeMac(held, { domain, input }) {
     const { cryptoki, session } = held
@@ -84,11 +97,17 @@ const handlers: { readonly [N in keyof Jobs]: (held: Held, args: Jobs[N]['args']
     cryptoki.C_SignInit(session, { mechanism: pkcs11.CKM_SHA256_HMAC }, key)
     return cryptoki.C_Sign(session, input, Buffer.alloc(32))
   },
-  readDerived(held, { domain, wrapped, iv, data }) {
-    const { cryptoki, session } = held
+  readDerived(held, { domain, wrapped, suite, data }) {
+    const { cryptoki, session, wrap } = held
     const dkUse = find(held, 'strongroom/dk.1.use', idOf(domain, 'domainKeys'))
-    const hbk = cryptoki.C_UnwrapKey(session, KEY_WRAP, dkUse, wrapped, template(HBK))
-    const parameter = { type: pkcs11.CK_PARAMS_AES_CBC, iv: Buffer.from(iv), data: Buffer.from(data) } as pkcs11.AesCBC
+    if (suite === 2) {
+      const generic = { ...HBK, KEY_TYPE: pkcs11.CKK_GENERIC_SECRET, DERIVE: false, SIGN: true }
+      const hbk = cryptoki.C_UnwrapKey(session, wrap, dkUse, wrapped, template(generic))
+      cryptoki.C_SignInit(session, { mechanism: pkcs11.CKM_SHA256_HMAC }, hbk)
+      return cryptoki.C_Sign(session, Buffer.from(data), Buffer.alloc(32))
+    }
+    const hbk = cryptoki.C_UnwrapKey(session, wrap, dkUse, wrapped, template(HBK))
+    const parameter = { type: pkcs11.CK_PARAMS_AES_CBC, iv: Buffer.alloc(16), data: Buffer.from(data) } as pkcs11.AesCBC
     const derived = cryptoki.C_DeriveKey(session, { mechanism: 0x1105, parameter }, hbk, template(DERIVED))
     return attribute(held, derived, pkcs11.CKA_VALUE)
   },
@@ -139,28 +158,29 @@ const handlers: { readonly [N in keyof Jobs]: (held: Held, args: Jobs[N]['args']
   },
 }
 
-process.once('message', (message: { uri: string; job: Job }) => {
-  process.send?.(perform(message.uri, message.job), () => process.disconnect?.())
+process.once('message', (message: Where & { job: Job }) => {
+  process.send?.(perform(message, message.job), () => process.disconnect?.())
 })
 
-function perform(uri: string, { name, args }: Job): { result: unknown } | { error: string } {
+function perform(where: Where, { name, args }: Job): { result: unknown } | { error: string } {
   try {
-    return { result: (handlers[name] as (held: Held, args: unknown) => unknown)(logIn(uri), args) }
+    return { result: (handlers[name] as (held: Held, args: unknown) => unknown)(logIn(where), args) }
   } catch (error) {
     return { error: `${name}: ${(error as Error).stack}` }
   }
 }
 
-function logIn(uri: string): Held {
+function logIn({ uri, libraryParameters }: Where): Held {
   const { token, modulePath, pinFile } = parsePkcs11Uri(uri)
   const cryptoki = new pkcs11.PKCS11()
   cryptoki.load(modulePath)
-  cryptoki.C_Initialize({ flags: 2 })
+  cryptoki.C_Initialize(libraryParameters ? { flags: 2, libraryParameters } : { flags: 2 })
   const slot = cryptoki.C_GetSlotList(true).find(each => cryptoki.C_GetTokenInfo(each).label.trim() === token)
   if (slot === undefined) throw new Error(`there is no token ${token}`)
   const session = cryptoki.C_OpenSession(slot, pkcs11.CKF_SERIAL_SESSION | pkcs11.CKF_RW_SESSION)
   cryptoki.C_Login(session, 1, readFileSync(pinFile, 'utf8').trim())
-  return { cryptoki, session }
+  const wrap = { mechanism: cryptoki.C_GetMechanismList(slot).includes(KWP) ? KWP : KEY_WRAP.mechanism }
+  return { cryptoki, session, wrap }
 }
 
 function outcomesOf(list: Readonly<Record<string, (keys: Keys) => unknown>>, keys: () => Keys): Outcomes {

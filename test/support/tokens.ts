@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { makeSoftTokens } from '../../softhsm/tokens.ts'
 import { parsePkcs11Uri } from '../../src/base/pkcs11-uri.ts'
-import { type CeremonyParts, ensureDomain } from '../../src/cli/ceremonies/domain.ts'
+import { ensureDomain } from '../../src/cli/ceremonies/domain.ts'
+import type { CeremonyParts } from '../../src/cli/ceremonies/parts.ts'
 import { describeDomain } from '../../src/compose-pools.ts'
 import type { DomainDescription, HostConfiguration, TokenLocation } from '../../src/hsm/contract/host-configuration.ts'
 import { HsmPool } from '../../src/hsm/pool/pool.ts'
@@ -123,6 +124,6 @@ export async function asPinHolder<J extends Job['name']>(
     })
     child.once('close', code => reject(new Error(`the PIN holder ended with ${code}`)))
   })
-  child.send({ uri: location.uri, job: { name, args } })
+  child.send({ uri: location.uri, libraryParameters: location.libraryParameters, job: { name, args } })
   return answered
 }

@@ -4,36 +4,53 @@
  */
 import { z } from 'zod'
 import { ByteReader, ByteWriter } from '../../base/bytes.ts'
-import { DOMAIN_ID_BYTES } from '../../formats/ekt.ts'
+import { DOMAIN_ID_BYTES, EKT_RECORD_MAX_BYTES } from '../../formats/ekt.ts'
 import { FAULT_KINDS, HsmFault } from './fault.ts'
-import { keyVersion, tokenLocation } from './host-configuration.ts'
+import { domainDescription, keyVersion, tokenLocation } from './host-configuration.ts'
 import { tokenInspection } from './token-inspection.ts'
 import { OAEP_HASHES, schemes, tokenIdentity, tokenProfile } from './token-profile.ts'
 
 const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`))
 const base64 = z.string().max(8_192)
+const ektRecord = z.string().max(Math.ceil(EKT_RECORD_MAX_BYTES / 3) * 4)
+
+/** Records of one `rewrapEkts`, in bytes: so that the answer, in base64, keeps within a frame. */
+export const REWRAP_BATCH_BYTES = 36_864
 
 /** Where a PIN is read from: a file, which the ceremony process reads itself, or what an operator typed. */
 export const pinSource = z.union([z.strictObject({ file: z.string() }), z.strictObject({ typed: z.string().max(255) })])
 export type PinSource = z.infer<typeof pinSource>
 
-/** The versions of a domain's keys, without what only a token can say of them. No domain key: its HBKs reside in tokens. */
+const keyFork = keyVersion.omit({ checkValue: true })
+
+/** Versions of a domain's keys, without what only a token can say of them. No domain key: its HBKs reside in tokens. */
 const forks = z.strictObject({
   domainId: hex(DOMAIN_ID_BYTES),
   schemes,
-  domainKeys: z.array(keyVersion.omit({ checkValue: true })),
-  macKeys: z.array(keyVersion.omit({ checkValue: true })).min(1),
+  domainKeys: z.array(keyFork),
+  macKeys: z.array(keyFork),
 })
 export type DomainForks = z.infer<typeof forks>
 
-/** What a token says of the domain it holds. */
+/** One version as a token holds it. */
+const keyInToken = keyFork.extend({
+  /** The object that wraps, or signs; the barrier of a rotation destroys it. */
+  makes: z.boolean(),
+  /** The object that unwraps, or verifies. */
+  uses: z.boolean(),
+  /** Read with the object that makes; null without one. */
+  checkValue: hex(8).nullable(),
+})
+export type KeyInToken = z.infer<typeof keyInToken>
+
+/** What a token says of the versions it was asked about, each of them, held or not. */
 const domainInToken = z.strictObject({
-  domainKeys: z.array(keyVersion),
-  macKeys: z.array(keyVersion),
-  /** SubjectPublicKeyInfo, DER: this token's own audit key. */
-  auditPublicKey: base64,
-  /** Whether the token refused every forbidden use that was tried on the new keys (security.md 3). */
-  sealed: z.boolean(),
+  domainKeys: z.array(keyInToken),
+  macKeys: z.array(keyInToken),
+  /** SubjectPublicKeyInfo, DER: this token's own audit key; null when it has none. */
+  auditPublicKey: base64.nullable(),
+  /** Whether the token refused every forbidden use that was tried on its keys (security.md 3); null when it has none to try. */
+  sealed: z.boolean().nullable(),
 })
 export type DomainInToken = z.infer<typeof domainInToken>
 
@@ -68,19 +85,43 @@ export const ceremonyCommands = {
   open: command(z.strictObject({ location: tokenLocation }), tokenProfile),
   /** What the token says of itself and what self-tests say of it; wants no other command before it. */
   inspect: command(z.strictObject({ location: tokenLocation }), tokenInspection),
-  /** Generates a domain's keys as sealed token objects. */
+  /** Generates versions of a domain's keys as sealed token objects, and the token's audit key when it has none. */
   createDomain: command(forks, domainInToken),
-  /** Check values of the domain in the token; null when an object is missing. */
-  describeDomain: command(forks, domainInToken.nullable()),
+  /** Which of these versions the token holds, with their check values. */
+  describeDomain: command(forks, domainInToken),
   /** Makes a one-shot RSA pair as session objects of this process. */
   beginTransfer: command(nothing, transferKey),
+  /** The fingerprint of a transfer key as this side works it out, for people to compare with the other side's. */
+  fingerprintTransferKey: command(transferKey, z.strictObject({ fingerprint: hex(32) })),
+  /** Logs the SO in and out again: that the PIN is right, before anything depends on it. Removes forgotten transfer keys. */
+  proveOfficer: command(z.strictObject({ officerPin: pinSource }), nothing),
   /**
    * Wraps the domain's keys under a transfer key that the SO marks trusted for the moment. A token that does not enforce
    * trust needs no SO: its user marks the key.
    */
   exportDomain: command(z.strictObject({ domain: forks, transferKey, officerPin: pinSource.optional() }), transfer),
-  /** Unwraps a transfer into sealed token objects and forgets the transfer key. */
-  importDomain: command(z.strictObject({ domain: forks, transfer }), domainInToken),
+  /**
+   * Unwraps a transfer into sealed token objects and forgets the transfer key. Of versions below `makes` only the objects that
+   * use are made; their check values are read on the way.
+   */
+  importDomain: command(z.strictObject({ domain: forks, makes: z.int().positive(), transfer }), domainInToken),
+  /** Destroys the objects of versions: those that make, or all. The audit key stays. */
+  destroyVersions: command(
+    z.strictObject({ domain: forks, objects: z.enum(['makes', 'all']) }),
+    z.strictObject({ destroyed: z.int() }),
+  ),
+  /**
+   * Unwraps the old domain key into a re-wrap twin, a session object of this process, and proves that the token holds the new
+   * version (security.md 3). `domain` describes the old version and the new one.
+   */
+  beginRewrap: command(z.strictObject({ domain: domainDescription, transfer }), nothing),
+  /** Re-wraps EKT records under the newest version, in the token. Of each the new record, or why it was refused. */
+  rewrapEkts: command(
+    z.strictObject({ records: z.array(ektRecord).max(1_000) }),
+    z.strictObject({
+      records: z.array(z.union([z.strictObject({ record: ektRecord }), z.strictObject({ refused: z.string() })])),
+    }),
+  ),
   /** Destroys what an interrupted ceremony left of a domain that was never put to use. */
   discardDomain: command(z.strictObject({ domainId: hex(DOMAIN_ID_BYTES) }), z.strictObject({ destroyed: z.int() })),
 } as const

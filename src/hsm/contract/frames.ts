@@ -17,6 +17,14 @@ import { type Args, type CommandName, commandByCode, commands, type Result } fro
 import { FAULT_KINDS, type FaultKind, HsmFault } from './fault.ts'
 import { readFields, type WriteContext, writeFields } from './fields.ts'
 
+/**
+ * Answers that a lane keeps back at most, to send them together. So when a host ends, the command that it was at is one of
+ * the first so many that have no answer.
+ */
+export const ANSWERS_TOGETHER_MAX = 16
+/** Answers leave together, but none waits longer than this for the ones behind it. */
+export const ANSWER_DELAY_MS = 1
+
 /** Above any legal frame: two EKT records, a ciphertext and small fields. */
 export const FRAME_MAX_BYTES = 65_536
 const LENGTH_BYTES = 4

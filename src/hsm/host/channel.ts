@@ -4,13 +4,11 @@
  */
 import { readSync, writeSync } from 'node:fs'
 import { ByteWriter } from '../../base/bytes.ts'
-import { FrameSplitter } from '../contract/frames.ts'
+import { ANSWER_DELAY_MS, ANSWERS_TOGETHER_MAX, FrameSplitter } from '../contract/frames.ts'
 
 /** The descriptor that the daemon's spawn puts the first socket on; the others follow. */
 export const CHANNEL_FD = 3
 const READ_BYTES = 262_144
-/** Answers leave together, but none waits longer than this for the ones behind it. */
-const ANSWER_DELAY_MS = 1
 
 export class HostChannel {
   readonly writer = new ByteWriter(READ_BYTES)
@@ -41,9 +39,12 @@ export class HostChannel {
       const length = readSync(this.#fd, this.#buffer)
       if (length === 0) return
       let answeredAt = performance.now()
+      let keptBack = 0
       const taken = this.#splitter.push(this.#buffer.subarray(0, length), frame => {
         take(frame)
-        if (performance.now() - answeredAt < ANSWER_DELAY_MS) return
+        keptBack += 1
+        if (keptBack < ANSWERS_TOGETHER_MAX && performance.now() - answeredAt < ANSWER_DELAY_MS) return
+        keptBack = 0
         this.flush()
         answeredAt = performance.now()
       })

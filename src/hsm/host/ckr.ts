@@ -54,10 +54,12 @@ const table: Readonly<Record<number, readonly [name: string, kind: FaultKind, re
   209: ['CKR_TEMPLATE_INCONSISTENT', 'key'],
   224: ['CKR_TOKEN_NOT_PRESENT', 'token'],
   225: ['CKR_TOKEN_NOT_RECOGNIZED', 'token'],
+  240: ['CKR_UNWRAPPING_KEY_HANDLE_INVALID', 'session', 'reopen'],
   257: ['CKR_USER_NOT_LOGGED_IN', 'module', 'reopen'],
   258: ['CKR_USER_PIN_NOT_INITIALIZED', 'token'],
   272: ['CKR_WRAPPED_KEY_INVALID', 'key'],
   274: ['CKR_WRAPPED_KEY_LEN_RANGE', 'key'],
+  275: ['CKR_WRAPPING_KEY_HANDLE_INVALID', 'session', 'reopen'],
   336: ['CKR_BUFFER_TOO_SMALL', 'session', 'again'],
   400: ['CKR_CRYPTOKI_NOT_INITIALIZED', 'module'],
 }

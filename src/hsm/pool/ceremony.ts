@@ -38,10 +38,11 @@ export class Ceremony implements AsyncDisposable {
   /** Sends one command and waits for its answer. Throws HsmFault. */
   async call<C extends CeremonyName>(name: C, args: CeremonyArgs<C>): Promise<CeremonyResult<C>> {
     if (this.#fault !== undefined) throw this.#fault
+    const request = writeCeremonyRequest(name, args)
     const answered = new Promise<Buffer>((resolve, reject) => {
       this.#waiting = { resolve, reject }
     })
-    this.#process.channel.write(writeCeremonyRequest(name, args))
+    this.#process.channel.write(request)
     return readCeremonyAnswer(name, await answered)
   }
 

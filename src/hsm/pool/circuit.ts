@@ -34,7 +34,7 @@ const PROBE_DOUBLINGS_MAX = 2
 const CANARY_WEIGHT = 4
 const BACK_OFF_FIRST_MS = 100
 /** A token that came back is to be at work again within five seconds. */
-const BACK_OFF_MAX_MS = 2_000
+const BACK_OFF_MAX_MS = 1_500
 const BACK_OFF_LEAST_MS = 20
 
 export interface CircuitOptions {

@@ -13,8 +13,8 @@ import { Lane } from './lane.ts'
 export type HostPhase = 'starting' | 'failed' | 'ready' | 'draining' | 'ended'
 
 export interface Lost {
-  /** What the lanes were working on when the host ended: one of them may be why. */
-  readonly heads: readonly Errand[]
+  /** What the lanes may have been working on when the host ended: one of them may be why. */
+  readonly suspects: readonly Errand[]
   readonly waiting: readonly Errand[]
 }
 
@@ -171,7 +171,7 @@ export class Host {
     this.#enter('ended')
     const lost = this.#lanes.map(lane => lane.lose())
     this.#events.ended(this, phase, reason, {
-      heads: lost.flatMap(({ head }) => head ?? []),
+      suspects: lost.flatMap(({ suspects }) => suspects),
       waiting: lost.flatMap(({ waiting }) => waiting),
     })
   }

@@ -1,11 +1,20 @@
 /**
  * One channel into a host: commands go in, and come back in the order they were sent, because the thread behind it does
- * one thing at a time. So the oldest command without an answer is the one being worked on; those behind it only wait.
+ * one thing at a time. So the one being worked on is the oldest without an answer, or, as answers may be kept back to leave
+ * together, one of the few behind it; the others only wait.
  */
 import type { Socket } from 'node:net'
 import { ByteWriter } from '../../base/bytes.ts'
 import type { EktReference, WriteContext } from '../contract/fields.ts'
-import { type Answer, FrameSplitter, readAnswer, writeConfiguration, writeRequest } from '../contract/frames.ts'
+import {
+  ANSWER_DELAY_MS,
+  ANSWERS_TOGETHER_MAX,
+  type Answer,
+  FrameSplitter,
+  readAnswer,
+  writeConfiguration,
+  writeRequest,
+} from '../contract/frames.ts'
 import type { HostConfiguration } from '../contract/host-configuration.ts'
 import { EktMemory } from './ekt-memory.ts'
 import type { Errand } from './errand.ts'
@@ -133,20 +142,22 @@ export class Lane {
     return recalled
   }
 
-  /** Gives up the lane: the command that was being worked on, and those that waited. */
-  lose(): { head: Errand | undefined; waiting: Errand[] } {
-    const [first] = this.#inFlight.keys()
+  /** Gives up the lane: the commands that it may have been at, and those that only waited. */
+  lose(): { suspects: Errand[]; waiting: Errand[] } {
+    const atWork = Math.min(ANSWERS_TOGETHER_MAX, 1 + Math.floor((2 * ANSWER_DELAY_MS) / this.#tokenMs))
+    const suspects: Errand[] = []
     const waiting: Errand[] = []
-    let head: Errand | undefined
+    let place = 0
     for (const [id, errand] of this.#inFlight) {
+      place += 1
       if (this.#taken.has(id)) continue
-      if (id === first) head = errand
+      if (place <= atWork) suspects.push(errand)
       else waiting.push(errand)
     }
     this.#inFlight.clear()
     this.#taken.clear()
     this.#writer.clear()
-    return { head, waiting }
+    return { suspects, waiting }
   }
 
   end(): void {

@@ -32,7 +32,11 @@ export interface MemberLimits {
 }
 
 export interface MemberEvents {
+  /** A host no longer finds the domain's keys: resolves when the domain's row has been read, if it was not read just now. */
+  estranged(): Promise<void>
   stateChanged(member: Member): void
+  /** A host has worked out what its token can do. */
+  profiled(member: Member, profile: TokenProfile): void
   /** A lane may have room again. */
   freed(member: Member): void
   answered(member: Member, errand: Errand, tokenMicroseconds: number): void
@@ -83,6 +87,9 @@ const SIBLING_PAUSE_MAX_MS = 30_000
 const WEAR_LEAST_MS = 30_000
 const TOKEN_MS_FIRST = 0.1
 
+/** For so long a host that does not know the newest domain may fail its known answer, because its successor is starting. */
+const REPLACED_WITHIN_MS = 30_000
+
 export class Member {
   readonly label: string
   restarts = 0
@@ -93,6 +100,7 @@ export class Member {
   readonly #wanted: number
   #configuration: HostConfiguration
   #generation = 0
+  #describedAtMs = Number.NEGATIVE_INFINITY
   #profile: TokenProfile | undefined
   #hosts: Host[] = []
   #turn = 0
@@ -208,6 +216,7 @@ export class Member {
   describe(domain: DomainDescription, generation: number): void {
     this.#configuration = { ...this.#configuration, domain }
     this.#generation = generation
+    this.#describedAtMs = performance.now()
   }
 
   /** Replaces every host that knows an older description than the newest, one after another, and no command is lost. */
@@ -253,12 +262,12 @@ export class Member {
     if (host.phase === 'ready') this.#checkWear(host, nowMs)
   }
 
-  /** Only the command that got no answer is suspect: the others on this host lose it to that one. */
+  /** Only what this lane may have been at is suspect: the other lanes lose their host to it. */
   #loseMute(host: Host, lane: Lane, overdue: Errand): void {
-    const { head, waiting } = lane.lose()
+    const { suspects, waiting } = lane.lose()
     const fault = new HsmFault('module', `no answer to ${overdue.name} within its deadline`)
     this.#lose(host, fault.reason)
-    if (head !== undefined) this.#lost(head, fault, true)
+    for (const errand of suspects) this.#lost(errand, fault, true)
     for (const errand of waiting) this.#lost(errand, fault, false)
   }
 
@@ -299,9 +308,16 @@ export class Member {
     this.#events.freed(this)
   }
 
-  #canaryFellSilent(host: Host, error: Error): void {
+  async #canaryFellSilent(host: Host, error: Error): Promise<void> {
     if (this.#closing) return
     this.#events.probed(this, false)
+    if (error instanceof HsmFault && error.reason === STALE_DOMAIN) {
+      await this.#events.estranged()
+      // A rotation has taken what makes from under a host that is being replaced, and that still opens everything.
+      const replaced =
+        host.generation < this.#generation && performance.now() - this.#describedAtMs < REPLACED_WITHIN_MS
+      if (replaced) return
+    }
     if (host.phase === 'ready') this.#lose(host, `known-answer command: ${error.message}`)
   }
 
@@ -339,6 +355,7 @@ export class Member {
   #hostReady(host: Host): void {
     const nowMs = performance.now()
     this.#profile = host.profile
+    if (host.profile !== undefined) this.#events.profiled(this, host.profile)
     this.#siblingPauseMs = SIBLING_PAUSE_MS
     this.#canaryAtMs = nowMs
     const renewal = this.#renewal
@@ -365,7 +382,7 @@ export class Member {
     if (phase === 'ready') this.#lostHost(reason)
     else if (phase === 'starting') this.#startFailed(reason)
     if (phase === 'ready' || phase === 'starting') this.#events.faulted(this, fault)
-    for (const errand of lost.heads) this.#lost(errand, fault, true)
+    for (const errand of lost.suspects) this.#lost(errand, fault, true)
     for (const errand of lost.waiting) this.#lost(errand, fault, false)
   }
 
@@ -374,10 +391,8 @@ export class Member {
     const lost = host.lanes.map(lane => lane.lose())
     host.kill(reason)
     const fault = new HsmFault('module', reason)
-    for (const { head, waiting } of lost) {
-      if (head !== undefined) this.#lost(head, fault, false)
-      for (const errand of waiting) this.#lost(errand, fault, false)
-    }
+    for (const { suspects, waiting } of lost)
+      for (const errand of [...suspects, ...waiting]) this.#lost(errand, fault, false)
   }
 
   #lost(errand: Errand, fault: HsmFault, suspect: boolean): void {

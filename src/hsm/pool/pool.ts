@@ -79,7 +79,10 @@ export class HsmPool {
   #generation = 0
   /** Replacements of hosts, one after another in the whole region. */
   #replacements: Promise<unknown> = Promise.resolve()
-  /** A command that was in hand when a host ended is tried alone: if it ends another, no other is suspected. */
+  /**
+   * Of the commands that may have ended a host one is tried at a time: if another host ends, it was that one. The others on
+   * that host are suspects then, for the first time.
+   */
   #suspect: Errand | undefined
   #domainReadAtMs = Number.NEGATIVE_INFINITY
   #outstanding = 0
@@ -205,10 +208,12 @@ export class HsmPool {
       answered: (member, errand, microseconds) => this.#metrics.answered(member, errand, microseconds),
       faulted: (member, fault) => this.#metrics.faulted(member, fault),
       lost: (member, errand, fault, suspect) => this.#lost(member, errand, fault, suspect),
+      estranged: () => this.#readDomainAgain(),
       stale: (member, errand, fault) => this.#stale({ member, errand, fault }),
       restarted: member => this.#metrics.restarted(member),
       worn: (member, host, reason) => this.#recycle(member, host, reason),
       probed: (member, passed) => this.#metrics.probed(member, passed),
+      profiled: ({ label: hsm }, profile) => this.#logger.info('HSM profile', { region: this.region, hsm, profile }),
       output: ({ label: hsm }, line) => this.#logger.warn('output of an HSM host', { region: this.region, hsm, line }),
     }
   }
@@ -282,14 +287,13 @@ export class HsmPool {
     }
     this.#parked.push(parked)
     if (this.#parked.length > 1) return
-    const sinceLastMs = performance.now() - this.#domainReadAtMs
-    const reading = sinceLastMs < READ_AGAIN_MS ? Promise.resolve() : this.#readDomain()
-    void reading.then(() => {
+    void this.#readDomainAgain().then(() => {
       for (const each of this.#parked.splice(0)) this.#refuseStranger(each)
     })
   }
 
-  async #readDomain(): Promise<void> {
+  async #readDomainAgain(): Promise<void> {
+    if (performance.now() - this.#domainReadAtMs < READ_AGAIN_MS) return
     this.#domainReadAtMs = performance.now()
     try {
       await this.#settings.onStaleDomain?.()

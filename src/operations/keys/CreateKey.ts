@@ -1,8 +1,9 @@
 import { boolean, oneOf, optional, structure, text } from '../../base/schema.ts'
 import { KmsError } from '../../model/errors.ts'
-import { arnOf, KEY_ORIGINS, type KmsKey } from '../../model/key.ts'
+import { arnOf, KEY_ORIGINS, type KeyMaterial, type KmsKey } from '../../model/key.ts'
 import { kidOf, newKeyId } from '../../model/key-id.ts'
 import { KEY_SPECS, KEY_USAGES, LEGACY_KEY_SPECS } from '../../model/key-specs.ts'
+import { VersionSwept } from '../../store/faults.ts'
 import { defineOperation } from '../operation.ts'
 import { description, tags } from '../shapes.ts'
 import { requireTags } from '../tags/tag-rules.ts'
@@ -12,6 +13,8 @@ import { keySpecOf } from './key-spec-input.ts'
 
 /** Tab, line feed, carriage return and Latin-1, as AWS's model has it. */
 const POLICY_CHARACTERS = /^[\u0009\u000A\u000D\u0020-\u00FF]+$/
+
+const ATTEMPTS_MAX = 2
 
 /**
  * CreateKey generates an HBK in a token and records it as a KMS key. The EKT comes first, then one transaction, then the
@@ -53,8 +56,7 @@ export const CreateKey = defineOperation({
     const id = newKeyId()
     const kid = kidOf(id)
     const now = clock()
-    const current = await keyring.createMaterial(region, { account, kid, keySpec: spec, keyUsage: usage }, now)
-    const key: KmsKey = {
+    const makeKey = (current: KeyMaterial): KmsKey => ({
       region,
       account,
       id,
@@ -71,11 +73,20 @@ export const CreateKey = defineOperation({
       generation: 1,
       materials: new Map([[current.id, current]]),
       current,
-    }
-    await store.transaction(async tx => {
-      await tx.insertKey(key)
-      await tx.putTags(key, tagList)
     })
-    return { KeyMetadata: keyMetadata(key) }
+    const request = { account, kid, keySpec: spec, keyUsage: usage }
+    for (let attempt = 1; ; attempt += 1) {
+      const key = makeKey(await keyring.createMaterial(region, request, now))
+      try {
+        await store.transaction(async tx => {
+          await tx.insertKey(key)
+          await tx.putTags(key, tagList)
+        })
+        return { KeyMetadata: keyMetadata(key) }
+      } catch (error) {
+        // The domain was rotated between the two: the next EKT is under its new version.
+        if (!(error instanceof VersionSwept) || attempt === ATTEMPTS_MAX) throw error
+      }
+    }
   },
 })

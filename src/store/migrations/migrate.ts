@@ -5,12 +5,16 @@ import type { Database } from '../dialects/database.ts'
 import { StoreUnusable } from '../faults.ts'
 import type { Tables } from '../sql/tables.ts'
 import { createFirstTables } from './0001-first-tables.ts'
+import { addDomainCeremonies } from './0002-domain-ceremonies.ts'
 import { addDomainSchemes } from './0003-domain-schemes.ts'
+import { createOfficerTables } from './0004-officers.ts'
 import { createResidentObjects } from './0005-resident-objects.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
+  '0002-domain-ceremonies': addDomainCeremonies,
   '0003-domain-schemes': addDomainSchemes,
+  '0004-officers': createOfficerTables,
   '0005-resident-objects': createResidentObjects,
 } as const
 
@@ -29,6 +33,8 @@ export async function migrate({ writer, bytesColumn }: Database): Promise<void> 
       provider: { getMigrations: async () => Object.fromEntries(migrations) },
       migrationTableName: MIGRATION_TABLE,
       migrationLockTableName: LOCK_TABLE,
+      // Migrations stand beside each other: one with a lower number may reach a store after one with a higher.
+      allowUnorderedMigrations: true,
     }).migrateToLatest()
     if (error !== undefined) throw error
   })

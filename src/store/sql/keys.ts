@@ -1,10 +1,12 @@
 /** Keys with their materials. A key is read in one statement, so that its record is of one moment. */
 import assert from 'node:assert/strict'
+import { dkVersionOf } from '../../formats/ekt.ts'
 import { keyArn } from '../../model/arn.ts'
 import type { KeyMaterial, KmsKey } from '../../model/key.ts'
 import { kidOf } from '../../model/key-id.ts'
 import type { Page, Scope } from '../store.ts'
 import { buildOnce } from './build-once.ts'
+import { requireWritableVersion } from './ekts.ts'
 import { ektOf, requireDeleted, requireInserted, requireUpdated } from './outcomes.ts'
 import type { Handle } from './tables.ts'
 
@@ -81,16 +83,14 @@ export async function insertKey(db: Handle, key: KmsKey): Promise<void> {
     .onConflict(conflict => conflict.doNothing())
     .executeTakeFirstOrThrow()
   requireInserted(inserted, `key ${id}`)
-  await db
-    .insertInto('materials')
-    .values(
-      materials.map(material => ({
-        ...{ region, account, key_id: id, id: material.id, state: material.state },
-        created_at_ms: material.createdAtMs,
-        ekt: material.ekt.record,
-      })),
-    )
-    .execute()
+  const rows = materials.map(material => ({
+    ...{ region, account, key_id: id, id: material.id, state: material.state },
+    created_at_ms: material.createdAtMs,
+    ekt: material.ekt.record,
+    dk_version: dkVersionOf(material.ekt.record),
+  }))
+  for (const row of rows) await requireWritableVersion(db, region, row.dk_version)
+  await db.insertInto('materials').values(rows).execute()
 }
 
 export async function updateKey(db: Handle, key: KmsKey): Promise<void> {

@@ -1,12 +1,28 @@
 /** The reads of all aggregates over one handle. */
+import type { ApprovalRequest, DualControl } from '../../model/dual-control.ts'
 import type { AccessKey, Identity } from '../../model/identity.ts'
 import type { Alias, KmsKey, Tag } from '../../model/key.ts'
-import type { AccessKeyOwner, DaemonKey, Domain, DoomedObject, Page, Reader, ResidentObject, Scope } from '../store.ts'
+import type {
+  AccessKeyOwner,
+  CeremonyRecord,
+  DaemonKey,
+  Domain,
+  DoomedObject,
+  Page,
+  Reader,
+  ResidentObject,
+  Scope,
+  StoredEkt,
+} from '../store.ts'
 import * as accessKeys from './access-keys.ts'
 import * as aliases from './aliases.ts'
+import * as approvalRequests from './approval-requests.ts'
+import * as ceremonies from './ceremonies.ts'
 import * as domains from './domains.ts'
+import * as ekts from './ekts.ts'
 import * as identities from './identities.ts'
 import * as keys from './keys.ts'
+import * as officers from './officers.ts'
 import * as residents from './resident-objects.ts'
 import type { Handle } from './tables.ts'
 import * as tags from './tags.ts'
@@ -76,6 +92,30 @@ export class SqlReader implements Reader {
 
   findDaemonKey(purpose: string): Promise<DaemonKey | undefined> {
     return domains.findDaemonKey(this.db, purpose)
+  }
+
+  listEkts(region: string, dkVersion: number, after: StoredEkt | undefined, limit: number): Promise<StoredEkt[]> {
+    return ekts.listEkts(this.db, region, dkVersion, after, limit)
+  }
+
+  countEkts(region: string, dkVersion: number): Promise<number> {
+    return ekts.countEkts(this.db, region, dkVersion)
+  }
+
+  listCeremonies(region: string): Promise<CeremonyRecord[]> {
+    return ceremonies.listCeremonies(this.db, region)
+  }
+
+  findDualControl(): Promise<DualControl> {
+    return officers.findDualControl(this.db)
+  }
+
+  findApprovalRequest(id: string): Promise<ApprovalRequest | undefined> {
+    return approvalRequests.findApprovalRequest(this.db, id)
+  }
+
+  listApprovalRequests(states: readonly ApprovalRequest['state'][], limit: number): Promise<ApprovalRequest[]> {
+    return approvalRequests.listApprovalRequests(this.db, states, limit)
   }
 
   listResidentObjects(region: string): Promise<ResidentObject[]> {

@@ -1,9 +1,10 @@
 /** The rows as the database holds them: names in snake case, flags as 0 or 1, moments as integers of milliseconds. */
 import type { ColumnType, Kysely } from 'kysely'
+import type { ApprovalRequest } from '../../model/dual-control.ts'
 import type { IdentityKind } from '../../model/identity.ts'
 import type { KeyMaterial, KeyOrigin, KeyState } from '../../model/key.ts'
 import type { KeySpec, KeyUsage } from '../../model/key-specs.ts'
-import type { Domain, DomainKeyVersion, EnrolledToken, ResidentObject } from '../store.ts'
+import type { CeremonyRecord, Domain, DomainKeyVersion, EnrolledToken, ResidentObject, Rotation } from '../store.ts'
 
 /** SQLite hands bytes out as Uint8Array; PostgreSQL's driver as Buffer, which is one. */
 type Bytes = ColumnType<Uint8Array, Buffer, Buffer>
@@ -28,6 +29,10 @@ export interface Tables {
     state: Domain['state']
     sealed: Flag
     created_at_ms: number
+    generation: number
+    rotation_to: number | null
+    rotation_step: Rotation['step'] | null
+    rotation_started_at_ms: number | null
     wrap_scheme: Domain['schemes']['wrapScheme']
     kdf: Domain['schemes']['kdf']
   }
@@ -37,6 +42,8 @@ export interface Tables {
     version: number
     fork_id: string
     check_value: string
+    state: DomainKeyVersion['state']
+    swept_at_ms: number | null
   }
   domain_tokens: {
     region: string
@@ -47,7 +54,20 @@ export interface Tables {
     enrolled_at_ms: number
     sealed: Flag
   }
-  daemon_keys: { purpose: string; region: string; kid: Bytes; ekt: Bytes }
+  domain_token_versions: { region: string; serial: string; version: number }
+  daemon_keys: { purpose: string; region: string; kid: Bytes; ekt: Bytes; dk_version: number }
+  ceremonies: {
+    id: string
+    region: string
+    command: string
+    operator: string
+    uid: number
+    /** A JSON array of names. */
+    officers: string
+    at_ms: number
+    what: string
+    outcome: CeremonyRecord['outcome']
+  }
 
   keys: {
     region: string
@@ -71,6 +91,7 @@ export interface Tables {
     state: KeyMaterial['state']
     created_at_ms: number
     ekt: Bytes
+    dk_version: number
   }
   aliases: {
     region: string
@@ -82,6 +103,24 @@ export interface Tables {
   }
   tags: { region: string; account: string; key_id: string; tag_key: string; tag_value: string }
 
+  officers: { name: string; public_key: string; fingerprint: string; added_at_ms: number }
+  dual_control: { id: string; threshold: number; generation: number }
+  approval_requests: {
+    id: string
+    text: string
+    state: ApprovalRequest['state']
+    created_at_ms: number
+    generation: number
+  }
+  approvals: {
+    request_id: string
+    officer: string
+    fingerprint: string
+    signature: string
+    approved_at_ms: number
+    /** Whether it was one of those that the ceremony started upon. */
+    counted: Flag
+  }
   resident_objects: {
     region: string
     serial: string

@@ -1,13 +1,18 @@
 /** The writes of all aggregates in one transaction, which also notes what memory must forget afterwards. */
+import type { Approval, ApprovalRequest, DualControl } from '../../model/dual-control.ts'
 import type { AccessKey, Identity } from '../../model/identity.ts'
 import type { Alias, KmsKey, Tag } from '../../model/key.ts'
-import type { DaemonKey, Domain, ResidentObject, Transaction } from '../store.ts'
+import type { CeremonyRecord, DaemonKey, Domain, ResidentObject, StoredEkt, Transaction } from '../store.ts'
 import { scopedName, type Touched } from '../touched.ts'
 import * as accessKeys from './access-keys.ts'
 import * as aliases from './aliases.ts'
+import * as approvalRequests from './approval-requests.ts'
+import * as ceremonies from './ceremonies.ts'
 import * as domains from './domains.ts'
+import * as ekts from './ekts.ts'
 import * as identities from './identities.ts'
 import * as keys from './keys.ts'
+import * as officers from './officers.ts'
 import { SqlReader } from './reader.ts'
 import * as residents from './resident-objects.ts'
 import type { Handle } from './tables.ts'
@@ -117,5 +122,31 @@ export class SqlTransaction extends SqlReader implements Transaction {
 
   deleteResidentObject(object: ResidentObject): Promise<void> {
     return residents.deleteResidentObject(this.db, object)
+  }
+
+  replaceEkt(old: StoredEkt, record: Buffer): Promise<boolean> {
+    const key = ekts.keyTouchedBy(old)
+    if (key !== undefined) this.#touched.keys.add(scopedName(key, key.keyId))
+    return ekts.replaceEkt(this.db, old, record)
+  }
+
+  recordCeremony(record: CeremonyRecord): Promise<void> {
+    return ceremonies.recordCeremony(this.db, record)
+  }
+
+  putDualControl(dualControl: DualControl): Promise<void> {
+    return officers.putDualControl(this.db, dualControl)
+  }
+
+  insertApprovalRequest(request: ApprovalRequest): Promise<void> {
+    return approvalRequests.insertApprovalRequest(this.db, request)
+  }
+
+  updateApprovalRequest(request: ApprovalRequest): Promise<void> {
+    return approvalRequests.updateApprovalRequest(this.db, request)
+  }
+
+  insertApproval(requestId: string, approval: Approval): Promise<void> {
+    return approvalRequests.insertApproval(this.db, requestId, approval)
   }
 }

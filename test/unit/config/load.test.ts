@@ -48,6 +48,7 @@ describe('checkConfiguration', () => {
         recycleAfterCommands: 10_000_000,
         recycleAfterMb: 768,
       },
+      domain: { retentionDays: 35 },
       jobs: { deletionIntervalMs: 60_000 },
     })
   })

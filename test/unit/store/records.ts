@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { type EktFields, encodeEkt } from '../../../src/formats/ekt.ts'
 import { residentCkaId } from '../../../src/formats/resident-key.ts'
 import { userArn } from '../../../src/model/arn.ts'
+import type { Approval, ApprovalRequest, Officer } from '../../../src/model/dual-control.ts'
 import type { AccessKey, Identity } from '../../../src/model/identity.ts'
 import { type Alias, arnOf, type KeyMaterial, type KmsKey } from '../../../src/model/key.ts'
 import { kidOf, newKeyId } from '../../../src/model/key-id.ts'
@@ -81,6 +82,7 @@ export function makeAccessKey(identity: Identity, createdAtMs = 7): AccessKey {
 export function makeDomain(): Domain {
   const version = (kind: 'dk' | 'mac', number: number) => ({
     ...{ kind, version: number, forkId: randomBytes(16).toString('hex'), checkValue: randomBytes(8).toString('hex') },
+    ...{ state: 'active' as const, sweptAtMs: undefined },
   })
   return {
     id: randomBytes(16).toString('hex'),
@@ -89,6 +91,8 @@ export function makeDomain(): Domain {
     sealed: true,
     schemes: { wrapScheme: 'RFC3394', kdf: 'SP800-108-HMAC-SHA256' },
     createdAtMs: 11,
+    generation: 1,
+    rotation: undefined,
     versions: [version('dk', 1), version('dk', 2), version('mac', 1), version('mac', 2)],
     tokens: [
       {
@@ -97,6 +101,7 @@ export function makeDomain(): Domain {
         state: 'enrolled',
         auditPublicKey: randomBytes(91),
         enrolledAtMs: 12,
+        versions: [1, 2],
         sealed: true,
       },
       {
@@ -105,6 +110,7 @@ export function makeDomain(): Domain {
         state: 'enrolling',
         auditPublicKey: Buffer.alloc(0),
         enrolledAtMs: 13,
+        versions: [],
         sealed: false,
       },
     ],
@@ -131,4 +137,18 @@ export function makeResident(): { key: KmsKey; object: ResidentObject; ekt: KeyM
   const ekt = { record, digest: createHash('sha256').update(record).digest(), holders: [serial] }
   const object: ResidentObject = { region: SCOPE.region, serial, ckaId, state: 'creating', createdAtMs: 3 }
   return { key: makeKey({}, [{ ...makeMaterial(), ekt }]), object, ekt }
+}
+
+export function makeOfficer(name: string): Officer {
+  const key = randomBytes(32).toString('base64')
+  return { name, publicKey: `ssh-ed25519 ${key}`, fingerprint: `SHA256:${key}`, addedAtMs: 21 }
+}
+
+export function makeApprovalRequest(createdAtMs = 31): ApprovalRequest {
+  const id = randomBytes(16).toString('hex')
+  return { id, text: `what is asked by ${id}\n`, state: 'open', createdAtMs, generation: 1, approvals: [] }
+}
+
+export function makeApproval({ name, fingerprint }: Officer, approvedAtMs = 32): Approval {
+  return { officer: name, fingerprint, signature: `a signature of ${name}`, approvedAtMs, counted: false }
 }

@@ -3,7 +3,6 @@
  * contract/ceremony.ts and nothing of the daemon's.
  */
 import { createPublicKey } from 'node:crypto'
-import { writeSync } from 'node:fs'
 import pkcs11 from 'pkcs11js'
 import { parsePkcs11Uri } from '../../../base/pkcs11-uri.ts'
 import {
@@ -12,22 +11,26 @@ import {
   type CeremonyResult,
   type DomainForks,
   type DomainInToken,
+  type KeyInToken,
   type PinSource,
   readCeremonyRequest,
   writeCeremonyAnswer,
 } from '../../contract/ceremony.ts'
 import { HsmFault } from '../../contract/fault.ts'
 import type { TokenLocation } from '../../contract/host-configuration.ts'
-import { chooseCapabilities } from '../capabilities.ts'
-import { CHANNEL_FD, HostChannel } from '../channel.ts'
+import type { OaepHash } from '../../contract/token-profile.ts'
+import { type Capabilities, chooseCapabilities } from '../capabilities.ts'
+import { HostChannel } from '../channel.ts'
 import { faultOf } from '../ckr.ts'
-import { attributes, findObjects, type SessionHandle } from '../cryptoki.ts'
+import { attributes, findObjects, type ObjectHandle, type SessionHandle } from '../cryptoki.ts'
 import {
   AUDIT,
+  DomainKeys,
   dkGen,
   dkUse,
   domainKeyCheckValue,
   findDomainObject,
+  labelOf,
   macKeyCheckValue,
   macSign,
   macVerify,
@@ -48,14 +51,18 @@ import {
 } from '../token.ts'
 import { enforcesBarrier, enforcesResidence } from './barrier.ts'
 import { inspectToken } from './inspect.ts'
+import { Rewrap } from './rewrap.ts'
 import {
   generateAuditKey,
   generateMacVersionByCopy,
   generateVersion,
   installVersion,
+  readCheckValue,
   readEcPoint,
+  type UnwrapKey,
 } from './sealed-keys.ts'
 import {
+  fingerprintOf,
   forgetTransferKeys,
   generateTransferPair,
   type TransferPair,
@@ -75,6 +82,7 @@ interface OpenToken {
 
 let opened: OpenToken | undefined
 let transferPair: TransferPair | undefined
+let rewrap: Rewrap | undefined
 
 const handlers: { readonly [C in CeremonyName]: (args: CeremonyArgs<C>) => CeremonyResult<C> } = {
   initialiseToken,
@@ -83,16 +91,22 @@ const handlers: { readonly [C in CeremonyName]: (args: CeremonyArgs<C>) => Cerem
   createDomain,
   describeDomain,
   beginTransfer,
+  fingerprintTransferKey,
+  proveOfficer,
   exportDomain,
   importDomain,
+  destroyVersions,
+  beginRewrap,
+  rewrapEkts,
   discardDomain,
 }
 
 forbidDebugging()
-new HostChannel().serve(
+const channel = new HostChannel()
+channel.serve(
   frame => {
     const { name, args } = readCeremonyRequest(frame)
-    writeSync(CHANNEL_FD, perform(name, args))
+    channel.writer.raw(perform(name, args))
   },
   () => {},
 )
@@ -141,7 +155,7 @@ function open({ location }: { location: TokenLocation }): CeremonyResult<'open'>
 function createDomain(domain: DomainForks): DomainInToken {
   const { token, session } = openedToken()
   const { domainId, domainKeys, macKeys } = domain
-  const mechanism = wrapMechanismOf(domain)
+  const mechanism = capabilitiesFor(domain).wrap?.mechanism
   if (mechanism === undefined) {
     if (domainKeys.length > 0) throw new HsmFault('input', `token "${token.label}" cannot wrap: it has no domain key`)
     for (const version of macKeys) generateMacVersionByCopy(token, session, domainId, version)
@@ -149,42 +163,46 @@ function createDomain(domain: DomainForks): DomainInToken {
     for (const version of domainKeys) generateVersion(token, session, 'dk', domainId, version, mechanism)
     for (const version of macKeys) generateVersion(token, session, 'mac', domainId, version, mechanism)
   }
-  generateAuditKey(token, session, domainId, auditFork(domain))
-  return describeWhole(domain)
+  ensureAuditKey(domain)
+  return describeDomain(domain)
 }
 
-function describeDomain(domain: DomainForks): DomainInToken | null {
+function describeDomain(domain: DomainForks): DomainInToken {
   const { token, session } = openedToken()
+  const mechanism = capabilitiesFor(domain).wrap?.mechanism
   const { domainId } = domain
-  const find = (name: string, forkId: string, objectClass?: number) =>
-    findDomainObject(token.cryptoki, session, name, domainId, forkId, objectClass)
-  const mechanism = wrapMechanismOf(domain)
-  const domainKeys = domain.domainKeys.map(({ version, forkId }) => {
+  const find = (name: string, forkId: string) =>
+    findDomainObject(token.cryptoki, session, name, domainId, forkId, pkcs11.CKO_SECRET_KEY)
+  const enforced: (() => boolean)[] = []
+  const domainKeys = domain.domainKeys.map(({ version, forkId }): KeyInToken => {
     const gen = find(dkGen(version), forkId)
     const use = find(dkUse(version), forkId)
-    if (gen === undefined || use === undefined || mechanism === undefined) return undefined
-    const checkValue = domainKeyCheckValue(token.cryptoki, session, gen, mechanism)
-    return {
-      key: { version, forkId, checkValue },
-      enforced: () => enforcesBarrier(token, session, { gen, use }, mechanism),
-    }
+    if (gen !== undefined && use !== undefined && mechanism !== undefined)
+      enforced.push(() => enforcesBarrier(token, session, { gen, use }, mechanism))
+    const checkValue =
+      gen === undefined || mechanism === undefined ? null : domainKeyCheckValue(token.cryptoki, session, gen, mechanism)
+    return { version, forkId, makes: gen !== undefined, uses: use !== undefined, checkValue }
   })
-  const macKeys = domain.macKeys.map(({ version, forkId }) => {
+  const macKeys = domain.macKeys.map(({ version, forkId }): KeyInToken => {
     const sign = find(macSign(version), forkId)
     const verify = find(macVerify(version), forkId)
-    if (sign === undefined || verify === undefined) return undefined
-    const checkValue = macKeyCheckValue(token.cryptoki, session, sign)
-    return { key: { version, forkId, checkValue }, enforced: () => enforcesResidence(token, session, { sign, verify }) }
+    if (sign !== undefined && verify !== undefined && mechanism === undefined)
+      enforced.push(() => enforcesResidence(token, session, { sign, verify }))
+    const checkValue = sign === undefined ? null : macKeyCheckValue(token.cryptoki, session, sign)
+    return {
+      version,
+      forkId,
+      makes: sign !== undefined,
+      uses: verify !== undefined,
+      checkValue,
+    }
   })
-  const audit = find(AUDIT, auditFork(domain), pkcs11.CKO_PUBLIC_KEY)
-  const tried = domainKeys[0] ?? macKeys[0]
-  if (tried === undefined || audit === undefined || domainKeys.includes(undefined) || macKeys.includes(undefined))
-    return null
+  const audit = findAuditKey(domainId)
   return {
-    domainKeys: domainKeys.flatMap(entry => entry?.key ?? []),
-    macKeys: macKeys.flatMap(entry => entry?.key ?? []),
-    auditPublicKey: spkiOfP256(readEcPoint(token, session, audit)).toString('base64'),
-    sealed: tried.enforced(),
+    domainKeys,
+    macKeys,
+    auditPublicKey: audit === undefined ? null : spkiOfP256(readEcPoint(token, session, audit)).toString('base64'),
+    sealed: enforced.length === 0 ? null : enforced.every(isEnforced => isEnforced()),
   }
 }
 
@@ -194,22 +212,24 @@ function beginTransfer(): CeremonyResult<'beginTransfer'> {
   return transferPair.publicHalf
 }
 
+/** From modulus and exponent alone: what the key says of itself is what an attacker would have changed too. */
+function fingerprintTransferKey({ modulus, exponent }: CeremonyArgs<'fingerprintTransferKey'>): {
+  fingerprint: string
+} {
+  return { fingerprint: fingerprintOf(Buffer.from(modulus, 'base64'), Buffer.from(exponent, 'base64')) }
+}
+
+function proveOfficer(args: CeremonyArgs<'proveOfficer'>): Record<string, never> {
+  const { token, session } = openedToken()
+  asOfficer(pinOf(args.officerPin), () => forgetTransferKeys(token, session))
+  return {}
+}
+
 /** The officer and the user cannot be logged in at once: the officer marks, the user wraps, the officer removes. */
 function exportDomain(args: CeremonyArgs<'exportDomain'>): CeremonyResult<'exportDomain'> {
   const { token, session } = openedToken()
   const officerPin = args.officerPin && pinOf(args.officerPin)
-  const asOfficer = (work: () => void) => {
-    if (officerPin === undefined) return work()
-    token.cryptoki.C_Logout(session)
-    try {
-      logInOfficer(token, session, officerPin)
-      work()
-      token.cryptoki.C_Logout(session)
-    } finally {
-      logIn(token, session)
-    }
-  }
-  asOfficer(() => {
+  asOfficer(officerPin, () => {
     forgetTransferKeys(token, session)
     trustTransferKey(token, session, args.transferKey)
   })
@@ -227,42 +247,87 @@ function exportDomain(args: CeremonyArgs<'exportDomain'>): CeremonyResult<'expor
     const { oaepHash, wrapped } = wrapForTransfer(token, session, args.transferKey, handles)
     return { oaepHash, domainKeys: wrapped.slice(0, domainKeys.length), macKeys: wrapped.slice(domainKeys.length) }
   } finally {
-    asOfficer(() => forgetTransferKeys(token, session))
+    asOfficer(officerPin, () => forgetTransferKeys(token, session))
   }
 }
 
-function importDomain({ domain, transfer }: CeremonyArgs<'importDomain'>): DomainInToken {
+function importDomain({ domain, makes, transfer }: CeremonyArgs<'importDomain'>): DomainInToken {
   const { token, session } = openedToken()
-  const pair = transferPair
-  if (pair === undefined) throw new HsmFault('input', 'no transfer was begun in this token')
-  const install = (kind: 'dk' | 'mac', versions: DomainForks['domainKeys'], blobs: readonly string[]) => {
-    versions.forEach((version, index) => {
-      const wrapped = Buffer.from(blobs[index] ?? '', 'base64')
-      installVersion(token, session, kind, domain.domainId, version, template =>
-        token.cryptoki.C_UnwrapKey(session, oaepMechanism(transfer.oaepHash), pair.privateKey, wrapped, template),
-      )
-    })
+  const mechanism = capabilitiesFor(domain).wrap?.mechanism
+  const received = receive(pair => {
+    const install = (kind: 'dk' | 'mac', versions: DomainForks['domainKeys'], blobs: readonly string[]) =>
+      versions.map((version, index) => {
+        const unwrap = unwrapWith(pair, transfer.oaepHash, blobs[index])
+        const both = version.version >= makes
+        installVersion(token, session, kind, domain.domainId, version, unwrap, both ? 'both' : 'uses')
+        return both || mechanism === undefined ? null : readCheckValue(token, session, kind, mechanism, unwrap)
+      })
+    return {
+      domainKeys: install('dk', domain.domainKeys, transfer.domainKeys),
+      macKeys: install('mac', domain.macKeys, transfer.macKeys),
+    }
+  })
+  ensureAuditKey(domain)
+  const described = describeDomain(domain)
+  const withCheckValues = (kind: 'domainKeys' | 'macKeys') =>
+    described[kind].map((key, at) => ({ ...key, checkValue: key.checkValue ?? received[kind][at] ?? null }))
+  return { ...described, domainKeys: withCheckValues('domainKeys'), macKeys: withCheckValues('macKeys') }
+}
+
+function beginRewrap({ domain, transfer }: CeremonyArgs<'beginRewrap'>): Record<string, never> {
+  const { token, session } = openedToken()
+  const { wrap } = capabilitiesFor(domain)
+  if (wrap === undefined) throw new HsmFault('input', `token "${token.label}" cannot wrap: nothing is re-wrapped in it`)
+  const keys = new DomainKeys(token.cryptoki, session, domain, wrap.mechanism)
+  rewrap = receive(pair => {
+    const unwrap = unwrapWith(pair, transfer.oaepHash, transfer.domainKeys[0])
+    return new Rewrap({ token, session, wrap, domain: keys }, unwrap)
+  })
+  return {}
+}
+
+function rewrapEkts({ records }: CeremonyArgs<'rewrapEkts'>): CeremonyResult<'rewrapEkts'> {
+  const begun = rewrap
+  if (begun === undefined) throw new HsmFault('input', 'no re-wrap was begun in this token')
+  const attempt = (record: string): CeremonyResult<'rewrapEkts'>['records'][number] => {
+    try {
+      return { record: begun.rewrap(Buffer.from(record, 'base64')).toString('base64') }
+    } catch (error) {
+      const fault = faultOf(error)
+      if (fault.kind !== 'key') throw fault
+      return { refused: fault.reason }
+    }
   }
-  try {
-    install('dk', domain.domainKeys, transfer.domainKeys)
-    install('mac', domain.macKeys, transfer.macKeys)
-  } finally {
-    token.cryptoki.C_DestroyObject(session, pair.privateKey)
-    transferPair = undefined
+  return { records: records.map(attempt) }
+}
+
+/** The objects are looked for again afterwards: what a token says it destroyed must be gone. */
+function destroyVersions({ domain, objects }: CeremonyArgs<'destroyVersions'>): { destroyed: number } {
+  const { token, session } = openedToken()
+  const find = () => {
+    const handleOf = (name: string, forkId: string) =>
+      findDomainObject(token.cryptoki, session, name, domain.domainId, forkId) ?? []
+    const dk = domain.domainKeys.flatMap(({ version, forkId }) => [
+      handleOf(dkGen(version), forkId),
+      objects === 'all' ? handleOf(dkUse(version), forkId) : [],
+    ])
+    const mac = domain.macKeys.flatMap(({ version, forkId }) => [
+      handleOf(macSign(version), forkId),
+      objects === 'all' ? handleOf(macVerify(version), forkId) : [],
+    ])
+    return [...dk, ...mac].flat()
   }
-  generateAuditKey(token, session, domain.domainId, auditFork(domain))
-  return describeWhole(domain)
+  const handles = find()
+  for (const handle of handles) token.cryptoki.C_DestroyObject(session, handle)
+  if (find().length > 0) throw new HsmFault('token', `token "${token.label}" keeps objects that it was told to destroy`)
+  return { destroyed: handles.length }
 }
 
 function discardDomain({ domainId }: { domainId: string }): { destroyed: number } {
   const { token, session } = openedToken()
-  const id = Buffer.from(domainId, 'hex')
-  const handles = findObjects(token.cryptoki, session, attributes({ TOKEN: true })).filter(handle => {
-    const [attribute] = token.cryptoki.C_GetAttributeValue(session, handle, [{ type: pkcs11.CKA_ID }])
-    return Buffer.from(attribute?.value as Buffer)
-      .subarray(0, DOMAIN_ID_BYTES)
-      .equals(id)
-  })
+  const handles = findObjects(token.cryptoki, session, attributes({ TOKEN: true })).filter(handle =>
+    isOf(domainId, handle),
+  )
   for (const handle of handles) token.cryptoki.C_DestroyObject(session, handle)
   return { destroyed: handles.length }
 }
@@ -272,20 +337,75 @@ function openedToken(): OpenToken {
   return opened
 }
 
-/** How the domain wraps in this token; undefined where HBKs reside. Throws HsmFault when the token lacks its schemes. */
-function wrapMechanismOf({ schemes }: DomainForks): pkcs11.Mechanism | undefined {
-  return chooseCapabilities(openedToken().examination, schemes).wrap?.mechanism
+/**
+ * Runs `work` with the SO logged in, and the user afterwards; as the user where there is no SO to ask. Private session objects
+ * of this process go with the log-out.
+ */
+function asOfficer(officerPin: string | undefined, work: () => void): void {
+  const { token, session } = openedToken()
+  if (officerPin === undefined) {
+    work()
+    return
+  }
+  token.cryptoki.C_Logout(session)
+  try {
+    logInOfficer(token, session, officerPin)
+    try {
+      work()
+    } finally {
+      token.cryptoki.C_Logout(session)
+    }
+  } finally {
+    logIn(token, session)
+  }
 }
 
-function describeWhole(domain: DomainForks): DomainInToken {
-  const described = describeDomain(domain)
-  if (described === null) throw new HsmFault('token', 'the token does not hold every key it was asked to make')
-  return described
+/** Uses the transfer pair of this process once: whatever comes of it, the pair is gone afterwards. */
+function receive<T>(use: (pair: TransferPair) => T): T {
+  const { token, session } = openedToken()
+  const pair = transferPair
+  if (pair === undefined) throw new HsmFault('input', 'no transfer was begun in this token')
+  try {
+    return use(pair)
+  } finally {
+    token.cryptoki.C_DestroyObject(session, pair.privateKey)
+    transferPair = undefined
+  }
 }
 
-/** The audit key belongs to no version; it carries the fork id of the first key of the domain, which is as unique. */
-function auditFork({ domainKeys, macKeys }: DomainForks): string {
-  return (domainKeys[0] ?? macKeys[0])?.forkId ?? ''
+function unwrapWith({ privateKey }: TransferPair, hash: OaepHash, blob = ''): UnwrapKey {
+  const { token, session } = openedToken()
+  const wrapped = Buffer.from(blob, 'base64')
+  return template => token.cryptoki.C_UnwrapKey(session, oaepMechanism(hash), privateKey, wrapped, template)
+}
+
+/** What a domain uses of the token. Throws HsmFault when the token lacks its schemes. */
+function capabilitiesFor({ schemes }: Pick<DomainForks, 'schemes'>): Capabilities {
+  return chooseCapabilities(openedToken().examination, schemes)
+}
+
+/** The token's own audit key. It belongs to no version; its CKA_ID ends with whatever version it was made beside. */
+function findAuditKey(domainId: string): ObjectHandle | undefined {
+  const { token, session } = openedToken()
+  const template = attributes({ CLASS: pkcs11.CKO_PUBLIC_KEY, LABEL: labelOf(AUDIT) })
+  const [found, ...others] = findObjects(token.cryptoki, session, template).filter(handle => isOf(domainId, handle))
+  if (others.length > 0) throw new HsmFault('token', `the token holds ${others.length + 1} objects ${labelOf(AUDIT)}`)
+  return found
+}
+
+function ensureAuditKey({ domainId, domainKeys, macKeys }: DomainForks): void {
+  const { token, session } = openedToken()
+  const first = domainKeys[0] ?? macKeys[0]
+  if (findAuditKey(domainId) !== undefined || first === undefined) return
+  generateAuditKey(token, session, domainId, first.forkId)
+}
+
+function isOf(domainId: string, handle: ObjectHandle): boolean {
+  const { token, session } = openedToken()
+  const [attribute] = token.cryptoki.C_GetAttributeValue(session, handle, [{ type: pkcs11.CKA_ID }])
+  return Buffer.from(attribute?.value as Buffer)
+    .subarray(0, DOMAIN_ID_BYTES)
+    .equals(Buffer.from(domainId, 'hex'))
 }
 
 function pinOf(source: PinSource): string {

@@ -11,7 +11,17 @@ import {
   type SessionHandle,
   unwrapTemplate,
 } from '../cryptoki.ts'
-import { AUDIT, dkGen, dkUse, idOf, labelOf, macSign, macVerify } from '../domain-keys.ts'
+import {
+  AUDIT,
+  dkGen,
+  dkUse,
+  domainKeyCheckValue,
+  idOf,
+  labelOf,
+  macKeyCheckValue,
+  macSign,
+  macVerify,
+} from '../domain-keys.ts'
 import { AES_KEY_GENERATION, GENERIC_SECRET_GENERATION } from '../mechanisms.ts'
 import type { Token } from '../token.ts'
 
@@ -56,7 +66,7 @@ const objects: Record<Kind, (version: number) => readonly { name: string; templa
   ],
 }
 
-/** Makes both token objects of a version from a way to unwrap its bytes. */
+/** Makes the token objects of a version from a way to unwrap its bytes: both, or only the one that uses. */
 export function installVersion(
   { cryptoki }: Token,
   session: SessionHandle,
@@ -64,8 +74,9 @@ export function installVersion(
   domainId: string,
   { version, forkId }: Version,
   unwrap: UnwrapKey,
+  which: 'both' | 'uses' = 'both',
 ): void {
-  for (const { name, template } of objects[kind](version)) {
+  for (const { name, template } of objects[kind](version).slice(which === 'both' ? 0 : 1)) {
     const base = { CLASS: pkcs11.CKO_SECRET_KEY, KEY_TYPE: keyTypes[kind], TOKEN: false, PRIVATE: true }
     const staged = unwrap([...attributes(base), ...template()])
     try {
@@ -74,6 +85,26 @@ export function installVersion(
     } finally {
       cryptoki.C_DestroyObject(session, staged)
     }
+  }
+}
+
+/** The check value of a version that is not to make anything in this token: read with a session object that is gone again. */
+export function readCheckValue(
+  { cryptoki }: Token,
+  session: SessionHandle,
+  kind: Kind,
+  wrapMechanism: pkcs11.Mechanism,
+  unwrap: UnwrapKey,
+): string {
+  const base = { CLASS: pkcs11.CKO_SECRET_KEY, KEY_TYPE: keyTypes[kind], TOKEN: false, PRIVATE: true }
+  const right = kind === 'dk' ? { WRAP: true } : { SIGN: true }
+  const staged = unwrap(attributes({ ...base, ...keepsInside, ...right }))
+  try {
+    return kind === 'dk'
+      ? domainKeyCheckValue(cryptoki, session, staged, wrapMechanism)
+      : macKeyCheckValue(cryptoki, session, staged)
+  } finally {
+    cryptoki.C_DestroyObject(session, staged)
   }
 }
 

@@ -172,6 +172,7 @@ function isMechanismFault(error: unknown): boolean {
   return [0x07, 0x70, 0x71].includes(ckrCode(error) ?? 0)
 }
 
-function fingerprintOf(modulus: Buffer, exponent: Buffer): string {
+/** SHA-256 of modulus and exponent: computed by each side from the key that it has. */
+export function fingerprintOf(modulus: Buffer, exponent: Buffer): string {
   return createHash('sha256').update(modulus).update(exponent).digest('hex')
 }

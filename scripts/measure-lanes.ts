@@ -1,0 +1,98 @@
+/**
+ * What threads and processes make of a token that takes long for a call: a SoftHSM behind the rig, which waits for so many
+ * milliseconds in C_DeriveKey, one call of each command, and a closed loop of data keys through the pool.
+ *
+ *   ./scripts/node scripts/measure-lanes.ts [HOSTSxTHREADS@MS ...]
+ *
+ * Prints a line for each, and last one JSON line. `share` is the throughput as a part of sessions ÷ (delay + undelayed
+ * command time); `residentMb` is what all hosts of the token hold.
+ */
+import { hash } from 'node:crypto'
+import { contextHash } from '../src/formats/aad.ts'
+import { kidOf, newKeyId } from '../src/model/key-id.ts'
+import { startLoad } from '../test/support/load.ts'
+import { startPool } from '../test/support/pools.ts'
+import { waitUntil } from '../test/support/processes.ts'
+import { labelOf, makeTokenDomain, type TokenDomain } from '../test/support/tokens.ts'
+import { buildFaultyModule, callsOf, type FaultyModule, makeFaulty } from './chaos/faulty-module.ts'
+
+const DEFAULT = ['1x4@2', '1x16@10', '1x64@20']
+const WARM_MS = 2_000
+const MEASURE_MS = 5_000
+const READY_MS = 120_000
+/** Callers for each session, so that none waits for a caller. */
+const CALLERS_PER_SESSION = 3
+const BYTES_PER_MB = 1_048_576
+
+interface Shape {
+  readonly name: string
+  readonly hosts: number
+  readonly threads: number
+  readonly delayMs: number
+}
+
+interface Measured extends Shape {
+  readonly perSecond: number
+  readonly share: number
+  readonly residentMb: number
+}
+
+function shapeOf(name: string): Shape {
+  const match = /^(\d+)x(\d+)@(\d+)$/.exec(name)
+  if (match === null) throw new Error(`${name}: must look like 1x16@10`)
+  const [hosts, threads, delayMs] = match.slice(1).map(Number) as [number, number, number]
+  return { name, hosts, threads, delayMs }
+}
+
+async function measure(
+  tokens: TokenDomain,
+  module: FaultyModule,
+  shape: Shape,
+  undelayedMs: number,
+): Promise<Measured> {
+  const { hosts, threads, delayMs } = shape
+  const configuration = tokens.configurationOf(module.location, { threads })
+  const { pool, metrics } = startPool([{ label: labelOf(module.location), configuration, hosts }])
+  try {
+    await waitUntil(() => pool.members.every(({ pids }) => pids.length === hosts), READY_MS)
+    const request = { account: '000000000001', keySpec: 'SYMMETRIC_DEFAULT', keyUsage: 'ENCRYPT_DECRYPT' }
+    const record = Buffer.from((await pool.call('createBackingKey', { ...request, kid: kidOf(newKeyId()) })).record)
+    const ekt = { record, digest: hash('sha256', record, 'buffer') }
+    const args = { ekt, lengthBytes: 32, contextHash: contextHash(new Map()), plaintextWanted: true }
+    if (delayMs > 0) module.set('wait', delayMs, callsOf('C_DeriveKey'))
+    const load = startLoad(hosts * threads * CALLERS_PER_SESSION, () => pool.call('generateDataKey', args))
+    await new Promise(resolve => setTimeout(resolve, WARM_MS))
+    const [before, startedAt] = [load.answered(), performance.now()]
+    await new Promise(resolve => setTimeout(resolve, MEASURE_MS))
+    const perSecond = ((load.answered() - before) / (performance.now() - startedAt)) * 1_000
+    const { failures } = await load.stop()
+    if (failures[0] !== undefined) throw failures[0]
+    pool.report()
+    const [memory] = (await metrics.hostMemoryBytes.get()).values
+    const residentMb = Math.round((memory?.value ?? 0) / BYTES_PER_MB)
+    const best = (1_000 * hosts * threads) / (delayMs + undelayedMs)
+    return { ...shape, perSecond: Math.round(perSecond), share: Math.round((100 * perSecond) / best) / 100, residentMb }
+  } finally {
+    module.set('pass')
+    await pool.close()
+  }
+}
+
+const tokens = await makeTokenDomain(['lanes'])
+try {
+  const module = makeFaulty(tokens.folder, 'lanes', buildFaultyModule(tokens.folder), tokens.locations[0]!)
+  const alone = await measure(tokens, module, shapeOf('1x1@0'), 1)
+  const undelayedMs = 1_000 / alone.perSecond
+  process.stdout.write(`undelayed command: ${undelayedMs.toFixed(3)} ms, host ${alone.residentMb} MB\n`)
+  const measured: Measured[] = []
+  for (const name of process.argv.length > 2 ? process.argv.slice(2) : DEFAULT) {
+    const result = await measure(tokens, module, shapeOf(name), undelayedMs)
+    measured.push(result)
+    process.stdout.write(
+      `${name}: ${result.perSecond}/s, ${Math.round(result.share * 100)} %, ${result.residentMb} MB\n`,
+    )
+  }
+  process.stdout.write(`${JSON.stringify({ undelayedMs, lanes: measured })}\n`)
+} finally {
+  tokens.remove()
+}

@@ -1,0 +1,143 @@
+/**
+ * What every ceremony command needs around it: configuration, the floor, the store, the approval of officers where dual control
+ * is on, and a record of a failure.
+ */
+import { systemClock } from '../base/clock.ts'
+import { loadConfiguration } from '../config/load.ts'
+import type { Configuration } from '../config/schema.ts'
+import { openStateFolder, type StateFolder } from '../config/state-folder.ts'
+import { openStore } from '../store/open-store.ts'
+import type { Domain } from '../store/store.ts'
+import { createLogger } from '../telemetry/logger.ts'
+import { CommandFailed } from './admin-client.ts'
+import { withApproval } from './ceremonies/approval.ts'
+import { takeTheFloor } from './ceremonies/one-at-a-time.ts'
+import { type CeremonyParts, recordOf, type ShownFingerprints } from './ceremonies/parts.ts'
+import { openRequestFolder } from './ceremonies/request-folder.ts'
+import { officerPinsFrom } from './officer-pin.ts'
+import { readAnswer } from './read-secret.ts'
+
+export interface CeremonyOptions {
+  readonly config: string
+  readonly region?: string
+  readonly soPinFile?: readonly string[]
+  readonly allowOpenToken?: boolean
+  readonly output?: 'text' | 'json'
+}
+
+export interface CeremonyRun {
+  readonly parts: CeremonyParts
+  readonly configuration: Configuration
+  /** The one that the ceremony is about; the first one where it is about all of them. */
+  readonly region: Configuration['regions'][number]
+  readonly state: StateFolder
+}
+
+/** Lines for people stay out of the way of an answer for programs. */
+export function sayerOf({ output }: Pick<CeremonyOptions, 'output'>): (line: string) => void {
+  const stream = output === 'json' ? process.stderr : process.stdout
+  return line => void stream.write(`${line}\n`)
+}
+
+/** What a ceremony is about to do, as it is recorded and as officers approve it. */
+export interface CeremonyIntent {
+  /** Such as `domain rotate`. */
+  readonly command: string
+  /** Beside the region: what it was told that makes a difference. */
+  readonly args?: Readonly<Record<string, string>>
+  /** Set where the ceremony is about every configured region. */
+  readonly everyRegion?: true
+  /** Whether a domain shows that this ceremony has begun and is not done; it goes on under its former approval. */
+  readonly unfinished?: (domain: Domain) => boolean
+}
+
+/** Runs a ceremony that may change something. Throws {@link CommandFailed} that says what to sign when officers must approve. */
+export async function runCeremony<T>(
+  { command, args = {}, everyRegion, unfinished = () => false }: CeremonyIntent,
+  options: CeremonyOptions,
+  work: (run: CeremonyRun) => Promise<T>,
+): Promise<T> {
+  const configuration = loadConfiguration(options.config)
+  const [first] = configuration.regions
+  const region = everyRegion === true && first !== undefined ? first : chosenRegion(configuration, options.region)
+  const regions = everyRegion === true ? configuration.regions : [region]
+  const state = openStateFolder(configuration.stateDir)
+  await using resources = new AsyncDisposableStack()
+  resources.use(await takeTheFloor(state.ceremonySocket))
+  const store = await openStore({ path: state.store })
+  resources.defer(() => store.close())
+  const pins = officerPinsFrom(options.soPinFile ?? [])
+  const parts: CeremonyParts = {
+    ...{ store, clock: systemClock, logger: createLogger('warn'), say: sayerOf(options), command },
+    allowOpenToken: options.allowOpenToken === true,
+    officerPin: region => pins.of(region),
+    confirmFingerprint: async shown => !pins.attended(shown.region) || confirmed(shown),
+  }
+  const found = await Promise.all(regions.map(async ({ name }) => [name, await store.reader.findDomain(name)] as const))
+  const domains = found.flatMap(([, domain]) => domain ?? [])
+  const act = {
+    command,
+    args: { ...args, region: regions.map(({ name }) => name).join(' ') },
+    state: Object.fromEntries(found.map(([name, domain]) => [`domain of ${name}`, describe(domain)])),
+    unfinished: domains.some(unfinished),
+  }
+  const approval = { store, clock: systemClock, requests: openRequestFolder(state.requests) }
+  return await withApproval(approval, act, async officers => {
+    const approved = { ...parts, officers }
+    try {
+      return await work({ parts: approved, configuration, region, state })
+    } catch (error) {
+      for (const { name } of regions) {
+        const failure = recordOf(approved, name, (error as Error).message, 'failed')
+        await store.transaction(tx => tx.recordCeremony(failure)).catch(() => {})
+      }
+      throw error
+    }
+  })
+}
+
+/** The state that a ceremony starts from: any other ceremony in between makes it another act. */
+function describe(domain: Domain | undefined): string {
+  return domain === undefined ? 'none' : `${domain.id} generation ${domain.generation}`
+}
+
+/** Reads only; takes no floor and records nothing. */
+export async function inspectDomains<T>(
+  options: CeremonyOptions,
+  work: (run: Pick<CeremonyRun, 'parts' | 'configuration'>) => Promise<T>,
+): Promise<T> {
+  const configuration = loadConfiguration(options.config)
+  const store = await openStore({ path: openStateFolder(configuration.stateDir).store })
+  try {
+    const officerPin = () => Promise.reject(new CommandFailed('this command needs no SO PIN'))
+    const parts = { store, clock: systemClock, logger: createLogger('error'), say: sayerOf(options), officerPin }
+    return await work({ parts, configuration })
+  } finally {
+    await store.close()
+  }
+}
+
+/** The region that was named, or the only one. Throws {@link CommandFailed}. */
+export function chosenRegion({ regions }: Configuration, name: string | undefined): Configuration['regions'][number] {
+  const [first, ...others] = regions
+  const region = name === undefined && others.length === 0 ? first : regions.find(each => each.name === name)
+  if (region !== undefined) return region
+  const names = regions.map(each => each.name).join(', ')
+  throw new CommandFailed(
+    name === undefined
+      ? `name a region with --region: one of ${names}`
+      : `the configuration has no region ${name}: it has ${names}`,
+  )
+}
+
+/** The regions that a command without `--region` is about: all of them. */
+export function chosenRegions(configuration: Configuration, name: string | undefined): Configuration['regions'] {
+  return name === undefined ? configuration.regions : [chosenRegion(configuration, name)]
+}
+
+async function confirmed({ to, from }: ShownFingerprints): Promise<boolean> {
+  const answer = await readAnswer(
+    `Compare the two fingerprints above, of "${to.label}" and of "${from.label}". Are they the same? Type yes: `,
+  )
+  return answer.trim().toLowerCase() === 'yes'
+}

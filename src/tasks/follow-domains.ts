@@ -1,0 +1,57 @@
+/**
+ * What ceremonies change while the daemon runs: it looks at the rows of its domains now and then, and tells the pools when one
+ * has changed. A pool that meets a change before the next look asks by itself.
+ */
+import type { DaemonKey, Domain, Reader } from '../store/store.ts'
+import type { Logger } from '../telemetry/logger.ts'
+
+/** As often as the store looks for what other processes have committed. */
+export const DOMAIN_LOOK_MS = 500
+
+export interface FollowParts {
+  readonly reader: Pick<Reader, 'findDomain' | 'findDaemonKey'>
+  /** By region: makes its hosts work with what the row says. */
+  readonly regions: ReadonlyMap<string, (domain: Domain) => Promise<void>>
+  /** A rotation re-wraps the daemon's own HBK, too: a purpose, and what is to have its new record. */
+  readonly daemonKeys: ReadonlyMap<string, (daemonKey: DaemonKey) => void>
+  readonly logger: Logger
+}
+
+export class DomainFollower {
+  readonly #parts: FollowParts
+  readonly #seen = new Map<string, number>()
+
+  constructor(parts: FollowParts) {
+    this.#parts = parts
+  }
+
+  /** Looks once. Hosts that are being replaced are not waited for. */
+  async run(): Promise<void> {
+    const { reader, regions, logger } = this.#parts
+    let changed = false
+    for (const [region, follow] of regions) {
+      const domain = await reader.findDomain(region)
+      if (domain?.state !== 'ready' || this.#seen.get(region) === domain.generation) continue
+      changed = true
+      const first = !this.#seen.has(region)
+      this.#seen.set(region, domain.generation)
+      if (!first) logger.info('domain has changed', { region, generation: domain.generation, step: stepOf(domain) })
+      follow(domain).catch((error: Error) =>
+        logger.warn('some hosts keep the former domain', { region, reason: error.message }),
+      )
+    }
+    if (changed) await this.#readDaemonKeys()
+  }
+
+  async #readDaemonKeys(): Promise<void> {
+    const { reader, daemonKeys } = this.#parts
+    for (const [purpose, use] of daemonKeys) {
+      const daemonKey = await reader.findDaemonKey(purpose)
+      if (daemonKey !== undefined) use(daemonKey)
+    }
+  }
+}
+
+function stepOf({ rotation }: Domain): string {
+  return rotation === undefined ? 'no rotation' : `${rotation.step} version ${rotation.to}`
+}

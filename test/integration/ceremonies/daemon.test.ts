@@ -1,0 +1,212 @@
+/**
+ * The `strongroom domain` commands beside a daemon that serves: a rotation, a token that leaves and comes back, and the end of
+ * a version, under a load of which no request may fail.
+ */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { KMS } from '@aws-sdk/client-kms'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { readCredentials } from '../../../scripts/instance.ts'
+import { rotateDomain } from '../../../src/cli/ceremonies/rotate-domain.ts'
+import type { ShownDomain } from '../../../src/cli/ceremonies/show-domain.ts'
+import { openStore } from '../../../src/store/open-store.ts'
+import { type Instance, makeInstance, type Serving } from '../../support/instance.ts'
+import { type LoadResult, startLoad } from '../../support/load.ts'
+import { waitUntil } from '../../support/processes.ts'
+import { asPinHolder, REGION, silentLogger } from '../../support/tokens.ts'
+
+const LANES = 3
+const KEYS = 12
+const PLAINTEXT = Buffer.from('written before')
+
+let instance: Instance
+let daemon: Serving
+let kms: KMS
+/** Made at the start: key id and a ciphertext under it. */
+const written: { keyId: string; blob: Uint8Array }[] = []
+
+beforeAll(async () => {
+  instance = await makeInstance(['a', 'b'])
+  instance.configure(['a', 'b'])
+  expect(await instance.init()).toMatchObject({ code: 0 })
+  daemon = await instance.serve()
+  const credentials = readCredentials(instance.stateDir)
+  kms = new KMS({ endpoint: daemon.endpoint, region: REGION, credentials, maxAttempts: 1 })
+  for (let at = 0; at < KEYS; at += 1) written.push(await write())
+})
+
+afterAll(async () => {
+  kms?.destroy()
+  if (daemon !== undefined) {
+    process.kill(daemon.pid, 'SIGTERM')
+    expect(await daemon.ended).toBe(0)
+  }
+  instance?.remove()
+})
+
+async function write(): Promise<{ keyId: string; blob: Uint8Array }> {
+  const { KeyMetadata } = await kms.createKey({})
+  const keyId = KeyMetadata!.KeyId!
+  const { CiphertextBlob } = await kms.encrypt({ KeyId: keyId, Plaintext: PLAINTEXT })
+  return { keyId, blob: CiphertextBlob! }
+}
+
+/** Old ciphertexts are opened, data keys and new keys are made, until `work` is done. */
+async function underLoad<T>(work: () => Promise<T>): Promise<{ result: T; load: LoadResult }> {
+  let turn = 0
+  const load = startLoad(LANES, async () => {
+    turn += 1
+    const { keyId, blob } = written[turn % written.length]!
+    const { Plaintext } = await kms.decrypt({ CiphertextBlob: blob })
+    if (!Buffer.from(Plaintext!).equals(PLAINTEXT)) throw new Error('another plaintext')
+    await kms.generateDataKey({ KeyId: keyId, KeySpec: 'AES_256' })
+    if (turn % 20 === 0) written.push(await write())
+  })
+  try {
+    const result = await work()
+    // What the daemon has still to learn of, it learns under the same load.
+    await new Promise(resolve => setTimeout(resolve, 2_000))
+    return { result, load: await load.stop() }
+  } finally {
+    await load.stop()
+  }
+}
+
+async function show(): Promise<ShownDomain> {
+  const { code, stdout, stderr } = await instance.run(['domain', 'show', '--output', 'json'])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  return (JSON.parse(stdout) as ShownDomain[])[0]!
+}
+
+const officer = () => ['--so-pin-file', instance.officerPinFile]
+const objectsOf = (label: string) => asPinHolder(instance.locations[label]!, 'listObjects', {})
+
+describe('beside a daemon that serves', () => {
+  it('the domain is shown with what each token holds', async () => {
+    const shown = await show()
+    expect(shown).toMatchObject({ region: REGION, sealed: true, writeVersion: 1, rotation: null })
+    for (const { state, unreachable, versions, keys } of shown.tokens) {
+      expect({ state, unreachable, versions }).toEqual({ state: 'enrolled', unreachable: null, versions: [1] })
+      expect(keys.map(({ key, holds, matches }) => [key, holds, matches])).toEqual([
+        ['dk.1', 'makes and uses', true],
+        ['mac.1', 'makes and uses', true],
+      ])
+    }
+  })
+
+  it('a rotation fails no request', async () => {
+    const { result, load } = await underLoad(() => instance.run(['domain', 'rotate', ...officer()]))
+    expect(result).toMatchObject({ code: 0 })
+    expect(result.stderr).toMatch(/\d+ of \d+ records/)
+    if (load.failures.length > 0) console.log(daemon.log())
+    expect(load.failures).toEqual([])
+    expect(load.answered).toBeGreaterThan(10)
+    const { versions, writeVersion, rotation } = await show()
+    expect({ writeVersion, rotation }).toEqual({ writeVersion: 2, rotation: null })
+    expect(versions.find(({ key }) => key === 'dk.1')).toMatchObject({ state: 'active', records: 0 })
+    for (const { checkValue, key } of versions.filter(each => each.key.endsWith('.2')))
+      expect(result.stdout).toMatch(new RegExp(`check value of ${key} of domain [0-9a-f]{32} is ${checkValue}\n`))
+    expect(daemon.log()).toContain('domain has changed')
+  })
+
+  it('a token that is retired fails no request, holds nothing, and the last one is not let go', async () => {
+    const { result, load } = await underLoad(() => instance.run(['domain', 'retire', '--token', 'b']))
+    expect(result).toMatchObject({ code: 0, stderr: '' })
+    expect(load.failures).toEqual([])
+    expect(await objectsOf('b')).toEqual([])
+    const last = await instance.run(['domain', 'retire', '--token', 'a'])
+    expect(last.code).toBe(1)
+    expect(last.stderr).toContain('is the last token of the domain')
+    const { tokens } = await show()
+    expect(tokens.map(({ label, state, versions }) => [label, state, versions])).toEqual([
+      ['a', 'enrolled', [1, 2]],
+      ['b', 'retired', []],
+    ])
+  })
+
+  it('init leaves a retired token as it is, and enrol brings it back when a person has compared the fingerprints', async () => {
+    const again = await instance.init()
+    expect(again.stdout).toMatch(/token "b" \([0-9a-f]+\) is retired, and stays so/)
+    const pin = readFileSync(instance.officerPinFile, 'utf8')
+    const refused = await instance.run(['domain', 'enrol', '--token', 'b'], `no\n${pin}`)
+    expect(refused.code).toBe(1)
+    expect(refused.stderr).toContain('the fingerprints were not confirmed')
+    expect(await objectsOf('b')).toEqual([])
+    const { result, load } = await underLoad(() =>
+      instance.run(['domain', 'enrol', '--token', 'b', '--output', 'json'], `yes\n${pin}`),
+    )
+    expect(result.code).toBe(0)
+    expect(load.failures).toEqual([])
+    // Of the version before it holds what opens, not what makes.
+    expect(await objectsOf('b')).toEqual(await objectsOf('a'))
+    const shown = JSON.parse(result.stdout) as ShownDomain
+    expect(shown.tokens.find(({ label }) => label === 'b')).toMatchObject({ state: 'enrolled', versions: [1, 2] })
+  })
+
+  it('a version is destroyed once its retention has ended, or by force, and fails no request', async () => {
+    const early = await instance.run(['domain', 'destroy-version', '--version', '1'])
+    expect(early.code).toBe(1)
+    expect(early.stderr).toMatch(/backups may need version 1 until 20\d\d-.*--force-before-retention/)
+    const current = await instance.run(['domain', 'destroy-version', '--version', '2', '--force-before-retention'])
+    expect(current.stderr).toContain('version 2 is in use: rotate the domain first')
+    const { result, load } = await underLoad(() =>
+      instance.run(['domain', 'destroy-version', '--version', '1', '--force-before-retention']),
+    )
+    expect(result).toMatchObject({ code: 0, stderr: '' })
+    expect(result.stdout).toContain('no token holds version 1 any more')
+    expect(load.failures).toEqual([])
+    for (const label of ['a', 'b']) {
+      const names = await objectsOf(label)
+      expect(names.filter(name => name.includes('.1.'))).toEqual([])
+      expect(names.filter(name => name.includes('.2.'))).toHaveLength(4)
+    }
+    const again = await instance.run(['domain', 'destroy-version', '--version', '1'])
+    expect(again).toMatchObject({ code: 0, stderr: '' })
+  })
+
+  it('everything written since the start opens, and the daemon makes access keys with its own HBK', async () => {
+    for (const { blob } of written)
+      expect(Buffer.from((await kms.decrypt({ CiphertextBlob: blob })).Plaintext!)).toEqual(PLAINTEXT)
+    const made = await instance.run(['identity', 'access-key', 'create', 'admin', '--output', 'json'])
+    expect(made).toMatchObject({ code: 0 })
+    const { accessKeyId, secretAccessKey } = JSON.parse(made.stdout)
+    const credentials = { accessKeyId, secretAccessKey }
+    const other = new KMS({ endpoint: daemon.endpoint, region: REGION, credentials, maxAttempts: 1 })
+    await waitUntil(() => other.listKeys({}).then(() => true), 5_000)
+    other.destroy()
+  })
+
+  it('history tells who did what, failures too', async () => {
+    const { stdout } = await instance.run(['domain', 'history', '--output', 'json'])
+    const records = JSON.parse(stdout) as { command: string; what: string; outcome: string; by: string }[]
+    const commands = new Set(records.map(({ command }) => command))
+    expect([...commands]).toEqual(['init', 'domain rotate', 'domain retire', 'domain enrol', 'domain destroy-version'])
+    for (const { by } of records) expect(by).toMatch(new RegExp(` \\(${process.getuid!()}\\)$`))
+    expect(records.find(({ what }) => what.includes('withdrew version 1'))?.what).toContain('before its retention')
+    expect(records.filter(({ outcome }) => outcome === 'failed').map(({ command }) => command)).toEqual([
+      ...['domain retire', 'domain enrol', 'domain destroy-version', 'domain destroy-version'],
+    ])
+  })
+
+  it('a rotation that waits for no daemon fails no request either', async () => {
+    const store = await openStore({ path: join(instance.stateDir, 'strongroom.db') })
+    try {
+      const officerPin = async () => ({ file: instance.officerPinFile })
+      const parts = { store, clock: Date.now, logger: silentLogger, say() {}, officerPin }
+      const tokens = ['a', 'b'].map(label => instance.locations[label]!)
+      const { load } = await underLoad(() => rotateDomain({ ...parts, settleMs: 0 }, { name: REGION, tokens }))
+      if (load.failures.length > 0) console.log(daemon.log())
+      expect(load.failures).toEqual([])
+      for (const { blob } of written)
+        expect(Buffer.from((await kms.decrypt({ CiphertextBlob: blob })).Plaintext!)).toEqual(PLAINTEXT)
+    } finally {
+      await store.close()
+    }
+  })
+
+  it('only one ceremony runs at a time', async () => {
+    const outcomes = await Promise.all([1, 2].map(() => instance.run(['domain', 'rotate', ...officer()])))
+    expect(outcomes.map(({ code }) => code).toSorted()).toEqual([0, 1])
+    expect(outcomes.find(({ code }) => code === 1)?.stderr).toMatch(/another ceremony/)
+  })
+})
