@@ -211,6 +211,18 @@ describe('a region of two tokens that keep their keys', () => {
     expect((await bob.listKeys({})).Keys!.length).toBeGreaterThan(0)
   })
 
+  it('rotates no domain key, since it has none, and lets no token go that keeps keys', async () => {
+    await makeKey()
+    await makeKey()
+    expect(await instance.run(['domain', 'rotate', '--so-pin-file', instance.officerPinFile])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('it has no domain key to rotate'),
+    })
+    const retired = await instance.run(['domain', 'retire', '--token', 'b'])
+    expect(retired).toMatchObject({ code: 1, stderr: expect.stringContaining('keys reside in "b"') })
+    expect(await hbksIn('b')).toBeGreaterThan(0)
+  })
+
   it('tells an operator what is in the tokens', async () => {
     const { code, stdout } = await instance.run(['hsm', 'resident-keys', '--output', 'json'])
     const reports = JSON.parse(stdout) as { hsm: string; keys: number }[]
