@@ -88,6 +88,8 @@ function typeOf(schema: JsonSchema): string {
   if (schema.properties !== undefined) return 'section'
   if (schema.enum !== undefined) return `one of ${schema.enum.join(', ')}`
   switch (schema.type) {
+    case 'boolean':
+      return 'true or false'
     case 'integer':
       return `integer${range(schema.minimum, schema.maximum, '')}`
     case 'array':
@@ -103,7 +105,8 @@ function typeOf(schema: JsonSchema): string {
 
 function defaultOf(schema: JsonSchema, section: boolean): string[] {
   if (section || schema.default === undefined) return []
-  return [`default ${typeof schema.default === 'object' ? JSON.stringify(schema.default) : schema.default}`]
+  const plain = typeof schema.default !== 'object' && schema.default !== ''
+  return [`default ${plain ? schema.default : JSON.stringify(schema.default)}`]
 }
 
 function pattern(source: string | undefined): string {

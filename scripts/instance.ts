@@ -50,7 +50,7 @@ export async function prepareInstance(plan: InstancePlan, signal: AbortSignal): 
       ...plan.settings,
       stateDir: plan.dir,
       ...(plan.account === undefined ? {} : { account: plan.account }),
-      listen: { host: '127.0.0.1', port: plan.port },
+      listen: { ...(plan.settings?.listen as object | undefined), host: '127.0.0.1', port: plan.port },
       admin: { host: '127.0.0.1', port: plan.adminPort },
       regions,
     }

@@ -81,10 +81,7 @@ async function runSandbox({ port, tokens, region, account: asked, config }: Opti
 }
 
 function readSettings(path: string): Record<string, unknown> {
-  const { stateDir, regions, listen, admin, ...settings } = (parse(readFileSync(path, 'utf8')) ?? {}) as Record<
-    string,
-    unknown
-  >
+  const { stateDir, regions, admin, ...settings } = (parse(readFileSync(path, 'utf8')) ?? {}) as Record<string, unknown>
   return settings
 }
 

@@ -4,16 +4,18 @@
  */
 import { chmodSync, existsSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
+import { Server as TlsServer } from 'node:https'
 import { type AddressInfo, connect } from 'node:net'
-import { parsePolicy } from './access/policy/parse.ts'
+import type { SecureContextOptions } from 'node:tls'
 import { Targets } from './access/targets.ts'
 import { createAdminListener } from './admin/admin-listener.ts'
 import { createAdminSocket } from './admin/admin-socket.ts'
 import { Explanations } from './admin/explanations.ts'
+import { Certificate } from './api/certificate.ts'
 import { createApiServer } from './api/server.ts'
 import { type Clock, systemClock } from './base/clock.ts'
 import { composePool, NotReady } from './compose-pools.ts'
-import type { Configuration } from './config/schema.ts'
+import { type Configuration, loopback } from './config/schema.ts'
 import { openStateFolder } from './config/state-folder.ts'
 import type { HsmPool } from './hsm/pool/pool.ts'
 import { AccessKeyUses } from './identities/access-key-uses.ts'
@@ -22,9 +24,10 @@ import { Accounts } from './identities/accounts.ts'
 import { Applying } from './identities/apply.ts'
 import { Identities } from './identities/identities.ts'
 import { ManagedPolicies } from './identities/managed-policies.ts'
-import type { DocumentCheck } from './identities/soundness.ts'
+import { findDaemonKeys } from './keyring/daemon-keys.ts'
 import { Keyring } from './keyring/keyring.ts'
 import { Secrets } from './keyring/secrets.ts'
+import { Sessions } from './keyring/sessions.ts'
 import { Access } from './operations/access.ts'
 import { openStore } from './store/open-store.ts'
 import { DeletionJob } from './tasks/delete-due-keys.ts'
@@ -33,12 +36,14 @@ import { createLogger, type Logger } from './telemetry/logger.ts'
 import { Metrics } from './telemetry/metrics.ts'
 
 export interface Daemon extends AsyncDisposable {
-  /** `http://host:port` of the KMS API. */
+  /** `https://host:port` of the KMS API, or `http://…` without a certificate. */
   readonly endpoint: string
   readonly adminEndpoint: string
   readonly pools: ReadonlyMap<string, HsmPool>
   /** Resolves when every region has a token that can serve. */
   whenReady(timeoutMs: number): Promise<void>
+  /** Reads the files of the certificate again; absent where plain HTTP is served. */
+  readonly reloadCertificate?: () => void
   /** Deletes the keys that are due now, as the job does by itself. */
   deleteDueKeys(): Promise<number>
 }
@@ -64,15 +69,15 @@ export async function compose(
   for (const region of configuration.regions) {
     pools.set(region.name, await composePool(region, configuration, { store, metrics, logger }))
   }
-  const daemonKey = await store.reader.findDaemonKey('identity')
-  const home = daemonKey && pools.get(daemonKey.region)
-  if (daemonKey === undefined || home === undefined)
-    throw new NotReady('there is no first user: run "strongroom init" first')
+  const daemonKeys = await findDaemonKeys(store)
+  const home = daemonKeys && pools.get(daemonKeys.identity.region)
+  if (daemonKeys === undefined || home === undefined)
+    throw new NotReady('the daemon\'s own keys or the first user are missing: run "strongroom init" first')
 
   const keyring = new Keyring(pools)
-  const secrets = new Secrets(home, daemonKey, () => metrics.signingKeysOpened.inc())
-  const check: DocumentCheck = (text, use) => void parsePolicy(use, 'the policy', text)
-  const identity = { store, check, clock }
+  const secrets = new Secrets(home, daemonKeys.identity, () => metrics.signingKeysOpened.inc())
+  const sessions = new Sessions(home, daemonKeys)
+  const identity = { store, clock }
   const accessKeyUses = new AccessKeyUses(store)
   const noting = schedule('write uses of access keys', USES_INTERVAL_MS, () => accessKeyUses.write(), logger)
   parts.defer(async () => {
@@ -102,10 +107,16 @@ export async function compose(
   chmodSync(state.adminSocket, 0o600)
   const adminListener = await listenOn(createServer(createAdminListener({ metrics, pools, store })), admin)
   parts.defer(() => drain(adminListener))
-  const api = await listenOn(
-    createApiServer({ services, secrets, accessKeyUses, regions: served, metrics, logger }),
-    listen,
-  )
+  const callers = { secrets, sessions, accessKeyUses }
+  const certificate = listen.tls.keyFile === '' ? undefined : new Certificate(listen.tls, logger)
+  const api = createApiServer({ services, ...callers, regions: served, metrics, logger }, certificate?.options)
+  const renew = (options: SecureContextOptions) => {
+    if (api instanceof TlsServer) api.setSecureContext(options)
+  }
+  if (certificate !== undefined) parts.defer(certificate.watch(renew))
+  else if (!loopback(listen.host))
+    logger.warn('plain HTTP beyond loopback: anybody on the way reads secrets and plaintext')
+  await listenOn(api, listen)
   parts.defer(() => drain(api))
   const owned = parts.move()
   return {
@@ -116,11 +127,15 @@ export async function compose(
       await Promise.all([...pools.values()].map(pool => pool.whenReady(timeoutMs)))
     },
     deleteDueKeys: () => deletion.run(),
+    ...(certificate === undefined ? {} : { reloadCertificate: () => certificate.reload(renew) }),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }
 
-async function listenOn(server: Server, where: { host: string; port: number } | { path: string }): Promise<Server> {
+async function listenOn<S extends Server | TlsServer>(
+  server: S,
+  where: { host: string; port: number } | { path: string },
+): Promise<S> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(explain(error, where)))
     server.listen(where, resolve)
@@ -136,7 +151,7 @@ function explain(error: NodeJS.ErrnoException, where: { host: string; port: numb
   return error
 }
 
-async function drain(server: Server): Promise<void> {
+async function drain(server: Server | TlsServer): Promise<void> {
   const closed = new Promise(resolve => server.close(resolve))
   server.closeIdleConnections()
   const impatience = setTimeout(() => server.closeAllConnections(), DRAIN_MS)
@@ -144,9 +159,10 @@ async function drain(server: Server): Promise<void> {
   clearTimeout(impatience)
 }
 
-function addressOf(server: Server): string {
+function addressOf(server: Server | TlsServer): string {
   const { address, family, port } = server.address() as AddressInfo
-  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
+  const scheme = server instanceof TlsServer ? 'https' : 'http'
+  return `${scheme}://${family === 'IPv6' ? `[${address}]` : address}:${port}`
 }
 
 /** One daemon for one state folder: whoever answers on its admin socket has it; a socket without a listener is left over. */

@@ -1,5 +1,6 @@
 /**
- * The daemon's life: configuration, compose, serve, drain. SIGTERM and SIGINT drain and end with code 0. A parent that
+ * The daemon's life: configuration, compose, serve, drain. SIGTERM and SIGINT drain and end with code 0; with a certificate,
+ * SIGHUP reads it again. A parent that
  * gave it an IPC channel is told the addresses when it is ready, and takes it along when it ends.
  */
 import { compose, type Daemon } from './compose.ts'
@@ -33,7 +34,8 @@ async function serveUntilStopped(configurationPath: string): Promise<void> {
     process.once('disconnect', () => resolve('the end of the parent process'))
   })
   await using daemon = await compose(configuration, { logger })
-  const { endpoint, adminEndpoint, pools } = daemon
+  const { endpoint, adminEndpoint, pools, reloadCertificate } = daemon
+  if (reloadCertificate !== undefined) process.on('SIGHUP', reloadCertificate)
   logger.info('listening', { endpoint, adminEndpoint, regions: [...pools.keys()] })
   daemon.whenReady(READY_MS).then(
     () => announce(daemon, logger),

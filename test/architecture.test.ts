@@ -25,6 +25,9 @@ const NEIGHBOURS: Readonly<Record<string, readonly string[]>> = {
   cli: ['main.ts', 'compose-pools.ts'],
   'main.ts': ['compose.ts'],
   'compose.ts': ['compose-pools.ts'],
+  // Who a caller is stands beside what it does.
+  operations: ['identities'],
+  sts: ['identities'],
   'hsm/contract': ['formats', 'model'],
   formats: ['model'],
   config: ['base'],

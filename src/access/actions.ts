@@ -11,7 +11,9 @@ const CROSS_ACCOUNT: ReadonlySet<string> = new Set(
     ...['GenerateDataKeyPairWithoutPlaintext', 'Sign', 'Verify', 'GenerateMac', 'VerifyMac'],
     ...['DeriveSharedSecret', 'Encapsulate', 'Decapsulate'],
     ...['CreateGrant', 'ListGrants', 'RetireGrant', 'RevokeGrant'],
-  ].map(name => `kms:${name}`),
+  ]
+    .map(name => `kms:${name}`)
+    .concat('sts:AssumeRole', 'sts:TagSession', 'sts:SetSourceIdentity'),
 )
 
 export function mayCrossAccounts(action: string): boolean {

@@ -13,7 +13,7 @@ import type { Identities } from '../identities/identities.ts'
 import type { ManagedPolicies } from '../identities/managed-policies.ts'
 import { IdentityRefused } from '../identities/refused.ts'
 import { KmsError } from '../model/errors.ts'
-import { ChangedMeanwhile } from '../store/faults.ts'
+import { AlreadyStored, ChangedMeanwhile } from '../store/faults.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Explanations } from './explanations.ts'
 import { accessKeyRequests } from './requests/access-keys.ts'
@@ -97,6 +97,7 @@ function subjectOf(body: unknown): Record<string, unknown> {
 /** What an operator may be told of an error; undefined for faults of our own. */
 function refusalOf(error: unknown): string | undefined {
   if (error instanceof IdentityRefused) return error.message
+  if (error instanceof AlreadyStored) return error.message
   if (error instanceof ChangedMeanwhile) return `${error.message}: try again`
   if (error instanceof KmsError && error.code !== 'KMSInternalException') return error.message
   if (error instanceof z.ZodError)

@@ -1,15 +1,25 @@
 /**
- * Who is calling: from a signed request to a Caller, in the order of authz.md 1.5. The long-term secret is not in this
- * world; the crypto world opens it once a day, region and service, and hands out the signing key alone.
+ * How a caller proves who it is, in the order of authz.md 1.5: by an access key, or by temporary credentials and their
+ * token. Secrets are not in this world: the crypto world opens them once a day, region and service, and hands out the
+ * signing key alone. Who it is that called stands in the Caller.
  */
 import type { Clock } from '../base/clock.ts'
 import type { AccessKeyUses } from '../identities/access-key-uses.ts'
-import { callerOf } from '../identities/caller.ts'
+import { callerOf, callerOfSession } from '../identities/caller.ts'
 import type { Secrets } from '../keyring/secrets.ts'
+import type { Session, Sessions } from '../keyring/sessions.ts'
 import type { Caller } from '../model/caller.ts'
 import { KmsError } from '../model/errors.ts'
+import type { ManagedPolicy, Principal } from '../model/identity.ts'
 import type { HotReader } from '../store/store.ts'
-import { checkScope, checkSignature, type IncomingRequest, readSignedRequest, type Served } from './sigv4/verify.ts'
+import {
+  checkScope,
+  checkSignature,
+  type IncomingRequest,
+  readSignedRequest,
+  type Served,
+  type SignedRequest,
+} from './sigv4/verify.ts'
 
 export interface Authenticated {
   readonly caller: Caller
@@ -19,25 +29,20 @@ export interface Authenticated {
   readonly accessKeyId: string
 }
 
-export class Authenticator {
-  readonly #hot: HotReader
-  readonly #secrets: Secrets
-  readonly #accessKeyUses: AccessKeyUses
-  readonly #served: Served
-  readonly #clock: Clock
+export interface AuthenticatorParts {
+  readonly hot: HotReader
+  readonly secrets: Secrets
+  readonly sessions: Sessions
+  readonly accessKeyUses: AccessKeyUses
+  readonly served: Served
+  readonly clock: Clock
+}
 
-  constructor(parts: {
-    hot: HotReader
-    secrets: Secrets
-    accessKeyUses: AccessKeyUses
-    served: Served
-    clock: Clock
-  }) {
-    this.#hot = parts.hot
-    this.#secrets = parts.secrets
-    this.#accessKeyUses = parts.accessKeyUses
-    this.#served = parts.served
-    this.#clock = parts.clock
+export class Authenticator {
+  readonly #parts: AuthenticatorParts
+
+  constructor(parts: AuthenticatorParts) {
+    this.#parts = parts
   }
 
   /**
@@ -45,26 +50,61 @@ export class Authenticator {
    * Throws KmsError with the code and message of AWS; which of key and signature was wrong is told no further.
    */
   async authenticate(request: IncomingRequest): Promise<Authenticated> {
+    const { hot, secrets, accessKeyUses, served, clock } = this.#parts
     const signed = readSignedRequest(request)
+    if (signed.sessionToken !== undefined) return this.#authenticateSession(signed, signed.sessionToken)
     const { accessKeyId, date, region, service } = signed
-    const found = this.#hot.accessKey(accessKeyId)
+    const found = hot.accessKey(accessKeyId)
     const accessKey = found instanceof Promise ? await found : found
-    // Session tokens are not made yet, so one that comes along is not valid for any access key.
-    if (accessKey === undefined || !accessKey.active || signed.sessionToken !== undefined) throw unrecognized()
-    const owner = this.#hot.principal(accessKey.principalId)
+    if (accessKey === undefined || !accessKey.active) throw unrecognized('no active access key')
+    const owner = hot.principal(accessKey.principalId)
     const principal = owner instanceof Promise ? await owner : owner
-    if (principal === undefined) throw unrecognized()
-    const nowMs = this.#clock()
-    checkScope(signed, this.#served, nowMs)
+    if (principal === undefined) throw unrecognized('the identity of the access key is gone')
+    const nowMs = clock()
+    checkScope(signed, served, nowMs)
     const { principalId, account } = principal.identity
     const scope = { date, region, service }
-    const key = this.#secrets.signingKey({ accessKeyId, principalId, account }, accessKey.sealedSecret, scope)
+    const key = secrets.signingKey({ accessKeyId, principalId, account }, accessKey.sealedSecret, scope)
     checkSignature(signed, key instanceof Promise ? await key : key)
-    this.#accessKeyUses.note(accessKeyId, nowMs, region, service)
+    accessKeyUses.note(accessKeyId, nowMs, region, service)
     return { caller: callerOf(principal), region, accessKeyId }
+  }
+
+  async #authenticateSession(signed: SignedRequest, token: string): Promise<Authenticated> {
+    const { hot, sessions, served, clock } = this.#parts
+    const { accessKeyId, date, region, service } = signed
+    // First, because a scope that is not served is nothing to open a token for.
+    checkScope(signed, served, clock())
+    const opening = sessions.open(token, accessKeyId, { date, region, service })
+    const opened = opening instanceof Promise ? await opening : opening
+    if (opened === undefined) throw unrecognized('not a session token of this access key')
+    const { session, signingKey } = opened
+    if (session.expiresAtMs <= clock()) {
+      throw new KmsError('ExpiredTokenException', 'The security token included in the request is expired')
+    }
+    const owner = hot.principal(session.principalId)
+    const principal = requireRole(session, owner instanceof Promise ? await owner : owner)
+    checkSignature(signed, signingKey)
+    const limits = session.managedPolicies.length === 0 ? [] : await this.#limitsOf(session, principal)
+    return { caller: callerOfSession(session, principal, limits), region, accessKeyId }
+  }
+
+  async #limitsOf({ managedPolicies }: Session, { identity }: Principal): Promise<ManagedPolicy[]> {
+    const found = await Promise.all(managedPolicies.map(name => this.#parts.hot.managedPolicy(identity.account, name)))
+    return found.filter(policy => policy !== undefined)
   }
 }
 
-function unrecognized(): KmsError {
-  return new KmsError('UnrecognizedClientException', 'The security token included in the request is invalid.')
+/** The role as it is at this moment. Throws KmsError when it is gone, or has revoked the session. */
+function requireRole({ issuedAtMs }: Session, principal: Principal | undefined): Principal {
+  const role = principal?.identity.role
+  if (principal === undefined || role === undefined) throw unrecognized('the role of the session is gone')
+  if (issuedAtMs < role.revokedBeforeMs) throw unrecognized('the session was revoked')
+  return principal
+}
+
+function unrecognized(detail: string): KmsError {
+  return new KmsError('UnrecognizedClientException', 'The security token included in the request is invalid.', {
+    detail,
+  })
 }

@@ -146,7 +146,7 @@ export class Road {
 }
 
 /** What conditions may ask of the connection: its peer, for nobody else says who is calling. */
-function originOf({ socket, headers }: IncomingMessage): Origin {
+export function originOf({ socket, headers }: IncomingMessage): Origin {
   return {
     sourceIp: socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, ''),
     userAgent: headers['user-agent'],

@@ -1,9 +1,12 @@
 /** The public listener: an Express app with one route, for `POST /` is all that the AWS JSON protocol uses. */
 import { randomUUID } from 'node:crypto'
 import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http'
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
+import type { SecureContextOptions } from 'node:tls'
 import express, { type Express } from 'express'
 import type { AccessKeyUses } from '../identities/access-key-uses.ts'
 import type { Secrets } from '../keyring/secrets.ts'
+import type { Sessions } from '../keyring/sessions.ts'
 import { KmsError } from '../model/errors.ts'
 import type { Services } from '../operations/operation.ts'
 import type { Logger } from '../telemetry/logger.ts'
@@ -11,8 +14,9 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import { Authenticator } from './authenticate.ts'
 import { Road } from './pipeline.ts'
 import { encodeError, responseHeaders } from './protocol.ts'
+import { isQuery } from './sts/query.ts'
+import { StsRoad } from './sts/road.ts'
 
-const SERVICES: ReadonlySet<string> = new Set(['kms'])
 /** Longer than usual clients and proxies wait, so that the client is the one to close an idle connection. */
 const KEEP_ALIVE_MS = 75_000
 /** A signed request's headers take about 1 KB; a session token may add 8. */
@@ -23,29 +27,38 @@ const REQUEST_MS = 30_000
 export interface ApiParts {
   readonly services: Services
   readonly secrets: Secrets
+  readonly sessions: Sessions
   readonly accessKeyUses: AccessKeyUses
   readonly regions: ReadonlySet<string>
   readonly metrics: Metrics
   readonly logger: Logger
 }
 
-/** The server of the KMS API, not listening yet. */
-export function createApiServer({ services, secrets, accessKeyUses, regions, metrics, logger }: ApiParts): Server {
-  const served = { regions, services: SERVICES }
+/** The server of the KMS API and STS, not listening yet: plain HTTP, or TLS when it is given a certificate. */
+export function createApiServer(parts: ApiParts, tls?: SecureContextOptions): Server | TlsServer {
+  const { services, secrets, sessions, accessKeyUses, regions, metrics, logger } = parts
   const { store, clock } = services
-  const authenticator = new Authenticator({ hot: store.hot, secrets, accessKeyUses, served, clock })
-  const road = new Road({ authenticator, services, metrics, logger })
+  const authenticatorOf = (service: string) => {
+    const served = { regions, services: new Set([service]) }
+    return new Authenticator({ hot: store.hot, secrets, sessions, accessKeyUses, served, clock })
+  }
+  const road = new Road({ authenticator: authenticatorOf('kms'), services, metrics, logger })
+  const sts = { reader: store.reader, sessions, clock }
+  const stsRoad = new StsRoad({ authenticator: authenticatorOf('sts'), services: sts, metrics, logger })
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
   app.set('query parser', false)
-  app.post('/', (request, response) => road.travel(request, response))
+  app.post('/', (request, response) =>
+    isQuery(request.headers) ? stsRoad.travel(request, response) : road.travel(request, response),
+  )
   app.use((_request, response) => {
     const { body } = encodeError(new KmsError('UnknownOperationException'))
     response.writeHead(404, responseHeaders(randomUUID(), body.length, 'UnknownOperationException')).end(body)
   })
   const limits = { keepAliveTimeout: KEEP_ALIVE_MS, maxHeaderSize: HEADERS_MAX_BYTES, requestTimeout: REQUEST_MS }
-  return createServer({ ...limits, ...messagesOf(app), noDelay: true }, app)
+  const options = { ...limits, ...messagesOf(app), noDelay: true }
+  return tls === undefined ? createServer(options, app) : createTlsServer({ ...options, ...tls }, app)
 }
 
 /**

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
+import { CertificateUnusable } from '../api/certificate.ts'
 import { NotReady } from '../compose-pools.ts'
 import { ConfigurationError } from '../config/load.ts'
 import { HsmFault } from '../hsm/contract/fault.ts'
@@ -20,6 +21,7 @@ import { addServe } from './commands/serve.ts'
 
 /** Errors whose message is meant for the operator; any other is a bug and shows its stack. */
 const EXPECTED = [
+  CertificateUnusable,
   CommandFailed,
   ConfigurationError,
   IdentityRefused,

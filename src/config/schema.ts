@@ -38,7 +38,14 @@ const region = z.strictObject({
   tokens: z.array(token).min(1).max(64),
 })
 
-const loopback = (address: string) => ['127.0.0.1', '::1', 'localhost'].includes(address)
+/** An absolute path; empty for none. */
+const file = z
+  .string()
+  .max(4_096)
+  .regex(/^(?:\/.*)?$/, 'must be an absolute path')
+
+/** Whether nobody but this machine reaches an address. */
+export const loopback = (address: string) => ['127.0.0.1', '::1', 'localhost'].includes(address)
 
 export const configuration = z
   .strictObject({
@@ -49,13 +56,30 @@ export const configuration = z
       .string()
       .regex(/^\d{12}$/, 'must have 12 digits')
       .default('000000000001'),
-    /** The KMS API. Plain HTTP is served on loopback only. */
+    /** The KMS API and STS. Without a certificate, plain HTTP is served, and on loopback only. */
     listen: z
-      .strictObject({ host: host.default('127.0.0.1'), port: port.default(7600) })
+      .strictObject({
+        host: host.default('127.0.0.1'),
+        port: port.default(7600),
+        /** Both files or none; they are read again when they change. */
+        tls: z
+          .strictObject({
+            /** PEM: the certificate, then those between it and its authority. */
+            certificateFile: file.default(''),
+            /** PEM; closed to other users. */
+            keyFile: file.default(''),
+          })
+          .prefault({})
+          .refine(({ certificateFile, keyFile }) => (certificateFile === '') === (keyFile === ''), {
+            message: 'certificateFile and keyFile belong together',
+          }),
+        /** Secrets and plaintext then cross the network as they are. */
+        allowPlainHttpBeyondLoopback: z.boolean().default(false),
+      })
       .prefault({})
-      .refine(({ host }) => loopback(host), {
+      .refine(listen => loopback(listen.host) || listen.tls.keyFile !== '' || listen.allowPlainHttpBeyondLoopback, {
         path: ['host'],
-        message: 'must be loopback: plain HTTP is not served elsewhere',
+        message: 'must be loopback: plain HTTP is not served elsewhere; give listen.tls a certificate',
       }),
     /** Metrics, health and readiness. They need no credential, so they stay on loopback. */
     admin: z

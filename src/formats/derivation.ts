@@ -13,6 +13,7 @@
  * |------------|------------------------|-------------------------|-------------------------------------|
  * | data       | `SRd1`, `strongroom:1` | `strongroom/dek/1`      | ciphertexts of KMS keys             |
  * | identity   | `SRi1`, `strongroom:i` | `strongroom/identity/1` | secrets of access keys              |
+ * | session    | `SRs1`, `strongroom:s` | `strongroom/session/1`  | session tokens                      |
  *
  * In suite 1 the caller's bytes (N) never meet a label, and the IV is constant: with IV = N, one chosen nonce would undo
  * a label, and parts of different DEKs would be equal.
@@ -31,6 +32,7 @@ export const CBC_NONCE_OFFSET = 4
 export const PURPOSES = {
   data: { cbcLabel: 'SRd1', cbcFiller: 'strongroom:1', counterLabel: 'strongroom/dek/1' },
   identity: { cbcLabel: 'SRi1', cbcFiller: 'strongroom:i', counterLabel: 'strongroom/identity/1' },
+  session: { cbcLabel: 'SRs1', cbcFiller: 'strongroom:s', counterLabel: 'strongroom/session/1' },
 } as const
 export type Purpose = keyof typeof PURPOSES
 

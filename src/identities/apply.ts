@@ -10,7 +10,7 @@ import { type Declaration, KINDS_IN_ORDER, normalText, wantedIdentities, wantedP
 import { insertNew, removeFrom } from './identities.ts'
 import { insertNewPolicy, removePolicyFrom } from './managed-policies.ts'
 import { IdentityRefused } from './refused.ts'
-import { type DocumentCheck, requireSound, requireSoundPolicy } from './soundness.ts'
+import { requireSound, requireSoundPolicy } from './soundness.ts'
 
 /** One identity or policy that is not as the declaration wants it. */
 export interface Difference {
@@ -34,12 +34,10 @@ interface Step extends Difference {
 
 export class Applying {
   readonly #store: Store
-  readonly #check: DocumentCheck
   readonly #clock: Clock
 
-  constructor(parts: { store: Store; check: DocumentCheck; clock: Clock }) {
+  constructor(parts: { store: Store; clock: Clock }) {
     this.#store = parts.store
-    this.#check = parts.check
     this.#clock = parts.clock
   }
 
@@ -65,7 +63,7 @@ export class Applying {
     const nowMs = this.#clock()
     const policies = byName(await reader.listManagedPolicies(account))
     const made = wantedPolicies(declaration, account, policies, nowMs).flatMap(policy => {
-      requireSoundPolicy(policy, this.#check)
+      requireSoundPolicy(policy)
       return policyStep(policies.get(policy.name), policy)
     })
     const gone: Step[] = []
@@ -73,7 +71,7 @@ export class Applying {
       const known = byName(await reader.listIdentities(account, kind))
       const wanted = wantedIdentities(declaration, account, kind, known, nowMs)
       for (const identity of wanted) {
-        requireSound(identity, this.#check)
+        requireSound(identity)
         made.push(...identityStep(known.get(identity.name), identity))
       }
       // Users go before the groups they are in.

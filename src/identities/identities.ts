@@ -10,7 +10,7 @@ import {
 } from '../model/identity.ts'
 import type { Reader, Store, Transaction } from '../store/store.ts'
 import { IdentityRefused } from './refused.ts'
-import { type DocumentCheck, ID_PREFIXES, newId, requireSound, SESSION_SECONDS_DEFAULT } from './soundness.ts'
+import { ID_PREFIXES, newId, requireSound, SESSION_SECONDS_DEFAULT } from './soundness.ts'
 
 /** The kinds that an operator makes; a root comes and goes with its account. */
 export const MANAGED_KINDS = ['user', 'role', 'group', 'service'] as const
@@ -36,19 +36,17 @@ export interface NewIdentity extends IdentityName {
 
 export class Identities {
   readonly #store: Store
-  readonly #check: DocumentCheck
   readonly #clock: Clock
 
-  constructor(parts: { store: Store; check: DocumentCheck; clock: Clock }) {
+  constructor(parts: { store: Store; clock: Clock }) {
     this.#store = parts.store
-    this.#check = parts.check
     this.#clock = parts.clock
   }
 
   /** Makes an identity, which has no right until a policy gives it one. Throws {@link IdentityRefused}. */
   async create(request: NewIdentity): Promise<Identity> {
     const identity = newIdentity(request, this.#clock())
-    requireSound(identity, this.#check)
+    requireSound(identity)
     await this.#store.transaction(tx => insertNew(tx, identity))
     return identity
   }
@@ -80,7 +78,7 @@ export class Identities {
     return this.#store.transaction(async tx => {
       const before = await findIn(tx, name)
       const after: Identity = { ...before, ...change(before), generation: before.generation + 1 }
-      requireSound(after, this.#check)
+      requireSound(after)
       await requireReferences(tx, after)
       await tx.updateIdentity(after)
       return after

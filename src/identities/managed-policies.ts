@@ -4,7 +4,7 @@ import { policyArn } from '../model/arn.ts'
 import type { ManagedPolicy } from '../model/identity.ts'
 import type { Reader, Store, Transaction } from '../store/store.ts'
 import { IdentityRefused } from './refused.ts'
-import { type DocumentCheck, ID_PREFIXES, newId, POLICY_VERSIONS_MAX, requireSoundPolicy } from './soundness.ts'
+import { ID_PREFIXES, newId, POLICY_VERSIONS_MAX, requireSoundPolicy } from './soundness.ts'
 
 export interface NewManagedPolicy {
   readonly account: string
@@ -16,19 +16,17 @@ export interface NewManagedPolicy {
 
 export class ManagedPolicies {
   readonly #store: Store
-  readonly #check: DocumentCheck
   readonly #clock: Clock
 
-  constructor(parts: { store: Store; check: DocumentCheck; clock: Clock }) {
+  constructor(parts: { store: Store; clock: Clock }) {
     this.#store = parts.store
-    this.#check = parts.check
     this.#clock = parts.clock
   }
 
   /** Throws {@link IdentityRefused}. */
   async create(request: NewManagedPolicy): Promise<ManagedPolicy> {
     const policy = newManagedPolicy(request, this.#clock())
-    requireSoundPolicy(policy, this.#check)
+    requireSoundPolicy(policy)
     await this.#store.transaction(tx => insertNewPolicy(tx, policy))
     return policy
   }
@@ -73,7 +71,7 @@ export class ManagedPolicies {
     return this.#store.transaction(async tx => {
       const before = await findIn(tx, account, name)
       const after: ManagedPolicy = { ...before, ...change(before), generation: before.generation + 1 }
-      requireSoundPolicy(after, this.#check)
+      requireSoundPolicy(after)
       await tx.updateManagedPolicy(after)
       return after
     })

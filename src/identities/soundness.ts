@@ -1,14 +1,9 @@
 /** What identities and policies may look like: names, bounds and documents, checked whenever one is about to be stored. */
 import { randomInt } from 'node:crypto'
+import { type PolicyKind, parsePolicy } from '../access/policy/parse.ts'
 import { HOUR_MS, SECOND_MS } from '../base/clock.ts'
 import type { Identity, IdentityKind, ManagedPolicy } from '../model/identity.ts'
 import { IdentityRefused } from './refused.ts'
-
-/** Where a document stands decides what it may say: only a trust policy names principals. */
-export type DocumentUse = 'identity' | 'trust'
-
-/** Returns when the text is a policy; throws an Error whose message says what is wrong with it. */
-export type DocumentCheck = (text: string, use: DocumentUse) => void
 
 /** AWS's prefixes, so that an id tells what it names; `ASVC` is our own. */
 export const ID_PREFIXES = { user: 'AIDA', role: 'AROA', group: 'AGPA', service: 'ASVC', policy: 'ANPA' } as const
@@ -21,8 +16,8 @@ const POLICY_NAME = /^[\w+=,.@-]{1,128}$/
 /** A service's name becomes a host name: `<name>.amazonaws.com`. */
 const SERVICE_NAME = /^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 const PATH = /^\/(?:[\u0021-\u007e]{1,510}\/)?$/
-const TAG_KEY = /^(?!aws:)[\p{L}\p{Z}\p{N}_.:/=+\-@]{1,128}$/iu
-const TAG_VALUE = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]{0,256}$/u
+export const TAG_KEY = /^(?!aws:)[\p{L}\p{Z}\p{N}_.:/=+\-@]{1,128}$/iu
+export const TAG_VALUE = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]{0,256}$/u
 
 const INLINE_DOCUMENT_MAX = 10_240
 const MANAGED_DOCUMENT_MAX = 6_144
@@ -45,7 +40,7 @@ export function newId(prefix: string, characters = ID_CHARACTERS): string {
 }
 
 /** Throws {@link IdentityRefused} for an identity that may not be stored. */
-export function requireSound(identity: Identity, check: DocumentCheck): void {
+export function requireSound(identity: Identity): void {
   const { kind, name, path, tags, inlinePolicies, attachedPolicies, groups, role } = identity
   requireName(kind, name)
   requirePath(path)
@@ -63,18 +58,18 @@ export function requireSound(identity: Identity, check: DocumentCheck): void {
   if (kind === 'root' && inlinePolicies.size + attachedPolicies.length > 0) refuse('no policy applies to the root')
   for (const [policy, document] of inlinePolicies) {
     if (!POLICY_NAME.test(policy)) refuse('a policy name has 1 to 128 letters, digits and _+=,.@-')
-    requireDocument(document, INLINE_DOCUMENT_MAX, 'identity', `policy ${policy} of ${holder}`, check)
+    requireDocument(document, INLINE_DOCUMENT_MAX, 'identity', `policy ${policy} of ${holder}`)
   }
   if ((kind === 'role') !== (role !== undefined)) refuse(`${holder}: a role has a trust policy, and nothing else has`)
   if (role === undefined) return
-  requireDocument(role.trustPolicy, TRUST_POLICY_MAX, 'trust', `trust policy of ${holder}`, check)
+  requireDocument(role.trustPolicy, TRUST_POLICY_MAX, 'trust', `trust policy of ${holder}`)
   const { sessionSecondsMax: seconds } = role
   if (seconds < HOUR_MS / SECOND_MS || seconds > SESSION_SECONDS_MAX)
     refuse(`${holder}: the longest session has 3600 to ${SESSION_SECONDS_MAX} seconds`)
 }
 
 /** Throws {@link IdentityRefused} for a managed policy that may not be stored. */
-export function requireSoundPolicy(policy: ManagedPolicy, check: DocumentCheck): void {
+export function requireSoundPolicy(policy: ManagedPolicy): void {
   const { name, path, description, versions, defaultVersion } = policy
   if (!POLICY_NAME.test(name)) refuse('a policy name has 1 to 128 letters, digits and _+=,.@-')
   requirePath(path)
@@ -82,7 +77,7 @@ export function requireSoundPolicy(policy: ManagedPolicy, check: DocumentCheck):
   requireCount(versions.size, POLICY_VERSIONS_MAX, 'versions of a policy')
   const inForce = versions.get(defaultVersion)
   if (inForce === undefined) refuse(`policy ${name} has no version ${defaultVersion}`)
-  else requireDocument(inForce.document, MANAGED_DOCUMENT_MAX, 'identity', `policy ${name}`, check)
+  else requireDocument(inForce.document, MANAGED_DOCUMENT_MAX, 'identity', `policy ${name}`)
 }
 
 function requireName(kind: IdentityKind, name: string): void {
@@ -99,10 +94,10 @@ function requireCount(count: number, max: number, things: string): void {
   if (count > max) refuse(`there are ${count} ${things}, and may be ${max}`)
 }
 
-function requireDocument(text: string, max: number, use: DocumentUse, what: string, check: DocumentCheck): void {
+function requireDocument(text: string, max: number, use: PolicyKind, what: string): void {
   if (text.length > max) refuse(`${what}: it has ${text.length} characters, and may have ${max}`)
   try {
-    check(text, use)
+    parsePolicy(use, what, text)
   } catch (error) {
     throw new IdentityRefused(`${what}: ${(error as Error).message}`, { cause: error })
   }

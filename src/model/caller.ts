@@ -53,6 +53,8 @@ export interface Caller {
   readonly tags: ReadonlyMap<string, string>
   /** Of an assumed role. */
   readonly sessionName?: string
+  /** Keys of those tags of a session that go along when it assumes another role. */
+  readonly transitiveTagKeys?: readonly string[]
   /** `aws:SourceIdentity`. */
   readonly sourceIdentity?: string
   /** When the temporary credentials were issued (`aws:TokenIssueTime`), in milliseconds. */

@@ -22,6 +22,7 @@ export const catalogue = {
   },
   DisabledException: { status: 400, meaning: 'The KMS key is disabled.' },
   DryRunOperationException: { status: 400, meaning: 'The request would have succeeded; DryRun was set.' },
+  ExpiredTokenException: { status: 400, meaning: 'The session of the temporary credentials is over.' },
   IncompleteSignatureException: { status: 400, meaning: 'The Authorization header is malformed.' },
   IncorrectKeyException: { status: 400, meaning: 'The named key did not make this ciphertext.' },
   InvalidAliasNameException: { status: 400, meaning: 'The alias name is not allowed.' },

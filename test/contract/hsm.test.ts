@@ -384,6 +384,62 @@ describe('secrets of access keys', () => {
   })
 })
 
+describe('sessions', () => {
+  const SESSION = { keySpec: 'SYMMETRIC_DEFAULT', keyUsage: 'SESSION' }
+  const accessKeyId = 'ASIAIOSFODNN7EXAMPLE'
+  const scope = { date: '20261122', region: REGION, service: 'kms' }
+  const terms = Buffer.from('what the service says of the session')
+  let sessionKey: MadeKey
+  let made: { secret: Buffer; sealed: Buffer }
+
+  beforeAll(async () => {
+    sessionKey = await makeKey(SESSION)
+    const { secret, sealed } = await left.call('sealSession', { ekt: sessionKey.ekt, accessKeyId, terms })
+    made = { secret: Buffer.from(secret), sealed: Buffer.from(sealed) }
+  })
+
+  const open = (changes: Partial<Args<'openSession'>> = {}, pool = left) =>
+    pool.call('openSession', { ekt: sessionKey.ekt, sealed: made.sealed, accessKeyId, ...scope, ...changes })
+  const refused = { kind: 'input', reason: 'not a session of this access key' }
+
+  it('give their terms and a signing key on every token, and their secret to nobody', async () => {
+    expect(made.secret.toString()).toMatch(/^[A-Za-z0-9+/]{40}$/)
+    let key: Buffer = Buffer.from(`AWS4${made.secret}`)
+    for (const part of [...Object.values(scope), 'aws4_request']) key = createHmac('sha256', key).update(part).digest()
+    for (const pool of [left, right]) {
+      const opened = await open({}, pool)
+      expect(Buffer.from(opened.signingKey)).toEqual(key)
+      expect(Buffer.from(opened.terms)).toEqual(terms)
+    }
+    expect(Buffer.from((await open({ service: 'sts' })).signingKey)).not.toEqual(key)
+  })
+
+  it('do not open for another access key, with any byte changed, or cut', async () => {
+    await expect(open({ accessKeyId: 'ASIAIOSFODNN7ANOTHER' })).rejects.toMatchObject(refused)
+    for (let at = 0; at < made.sealed.length; at++) {
+      const sealed = Buffer.from(made.sealed)
+      sealed[at]! ^= 1 << (at % 8)
+      await expect(open({ sealed })).rejects.toMatchObject({ kind: 'input' })
+    }
+    for (const length of [0, 1, 61, 76]) {
+      await expect(open({ sealed: made.sealed.subarray(0, length) })).rejects.toMatchObject(refused)
+    }
+  })
+
+  it('have an HBK of their own (24)', async () => {
+    const identityKey = await makeKey(IDENTITY)
+    const dataKey = await makeKey(SYMMETRIC)
+    for (const { ekt } of [identityKey, dataKey]) {
+      await expect(open({ ekt })).rejects.toMatchObject(OTHER_PURPOSE)
+      await expect(left.call('sealSession', { ekt, accessKeyId, terms })).rejects.toMatchObject(OTHER_PURPOSE)
+    }
+    await expect(open({ ekt: (await makeKey(SESSION)).ekt })).rejects.toMatchObject(refused)
+    const plaintext = Buffer.from('data')
+    const encrypting = left.call('encrypt', { ekt: sessionKey.ekt, plaintext, contextHash: NO_CONTEXT })
+    await expect(encrypting).rejects.toMatchObject(OTHER_PURPOSE)
+  })
+})
+
 describe('an EKT record', () => {
   it('is refused with any field changed, and the SPKI digest, and the MAC (7)', async () => {
     const key = await makeKey()

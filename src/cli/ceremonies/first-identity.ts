@@ -1,18 +1,15 @@
-/** What a deployment needs besides its domains: the HBK that seals access keys, the account, its user `admin`, a first access key. */
-import { hash, randomUUID } from 'node:crypto'
+/** What a deployment needs besides its domains: the HBKs of its own, the account, its user `admin`, a first access key. */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { parsePolicy } from '../../access/policy/parse.ts'
 import type { Clock } from '../../base/clock.ts'
 import type { HsmPool } from '../../hsm/pool/pool.ts'
 import { AccessKeys } from '../../identities/access-keys.ts'
 import { Accounts } from '../../identities/accounts.ts'
 import { Identities } from '../../identities/identities.ts'
+import { ensureDaemonKeys } from '../../keyring/daemon-keys.ts'
 import { Secrets } from '../../keyring/secrets.ts'
-import { kidOf } from '../../model/key-id.ts'
-import type { DaemonKey, Store } from '../../store/store.ts'
+import type { Store } from '../../store/store.ts'
 
 export const FIRST_USER = 'admin'
-export const IDENTITY_PURPOSE = 'identity'
 
 export interface FirstIdentityParts {
   readonly store: Store
@@ -27,9 +24,9 @@ export interface FirstIdentityParts {
 
 export async function ensureFirstIdentity(parts: FirstIdentityParts): Promise<void> {
   const { store, clock, account, pool, credentialsPath, say } = parts
-  const daemonKey = await ensureDaemonKey(store, pool)
-  const identities = new Identities({ store, check: (text, use) => void parsePolicy(use, 'the policy', text), clock })
-  const accessKeys = new AccessKeys({ store, secrets: new Secrets(pool, daemonKey), clock })
+  const daemonKeys = await ensureDaemonKeys(store, pool)
+  const identities = new Identities({ store, clock })
+  const accessKeys = new AccessKeys({ store, secrets: new Secrets(pool, daemonKeys.identity), clock })
   if ((await store.reader.findAccount(account)) === undefined) await new Accounts({ store, clock }).create(account)
   const first = { account, kind: 'user', name: FIRST_USER } as const
   const known = await identities.list(account, 'user')
@@ -51,18 +48,6 @@ export async function ensureFirstIdentity(parts: FirstIdentityParts): Promise<vo
     writeFileSync(credentialsPath, `${lines.join('\n')}\n`, { mode: 0o600, flag: 'wx' })
   })
   say(`account ${account}: made access key ${accessKeyId} of ${FIRST_USER}, its secret is in ${credentialsPath}`)
-}
-
-async function ensureDaemonKey(store: Store, pool: HsmPool): Promise<DaemonKey> {
-  const known = await store.reader.findDaemonKey(IDENTITY_PURPOSE)
-  if (known !== undefined) return known
-  const kid = kidOf(randomUUID())
-  const request = { account: 'strongroom', kid, keySpec: 'SYMMETRIC_DEFAULT', keyUsage: 'IDENTITY' }
-  const { record } = await pool.call('createBackingKey', request)
-  const ekt = { digest: hash('sha256', record, 'buffer'), record: Buffer.from(record) }
-  const made: DaemonKey = { purpose: IDENTITY_PURPOSE, region: pool.region, kid, ekt }
-  await store.transaction(tx => tx.insertDaemonKey(made))
-  return made
 }
 
 async function forgetUnfinishedCredentials(store: Store, path: string): Promise<void> {

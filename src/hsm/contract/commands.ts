@@ -6,6 +6,7 @@
 import { CONTEXT_HASH_BYTES } from '../../formats/aad.ts'
 import { EKT_RECORD_MAX_BYTES } from '../../formats/ekt.ts'
 import { SEALED_SECRET_MAX_BYTES } from '../../formats/sealed-secret.ts'
+import { SEALED_SESSION_MAX_BYTES, SESSION_TERMS_MAX_BYTES } from '../../formats/session-token.ts'
 import { KID_BYTES } from '../../model/key-id.ts'
 import { bytes, ekt, fixed, flag, type Layout, text, u16, u32, type Values } from './fields.ts'
 
@@ -43,6 +44,10 @@ const anyEkt = ekt(EKT_RECORD_MAX_BYTES)
 const contextHash = fixed(CONTEXT_HASH_BYTES)
 const mac = bytes(64)
 const sealed = bytes(SEALED_SECRET_MAX_BYTES)
+/** What a signing key is good for. */
+const scope = { date: text(8), region: text(NAME_MAX), service: text(NAME_MAX) }
+const sealedSession = bytes(SEALED_SESSION_MAX_BYTES)
+const sessionTerms = bytes(SESSION_TERMS_MAX_BYTES)
 const owner = { accessKeyId: text(NAME_MAX), principalId: text(NAME_MAX), account: text(NAME_MAX) }
 
 export const commands = {
@@ -95,16 +100,25 @@ export const commands = {
   /** Makes the secret of a new access key. It is returned once, to be shown, and sealed under the daemon's own HBK. */
   createAccessKeySecret: command(8, HOT_DEADLINE_MS, { ekt: anyEkt, ...owner }, { secret: bytes(64), sealed }),
   /** Opens a sealed secret and returns the SigV4 signing key of one day, region and service; never the secret. */
-  openSigningKey: command(
-    9,
-    HOT_DEADLINE_MS,
-    { ekt: anyEkt, sealed, ...owner, date: text(8), region: text(NAME_MAX), service: text(NAME_MAX) },
-    { signingKey: fixed(32) },
-  ),
+  openSigningKey: command(9, HOT_DEADLINE_MS, { ekt: anyEkt, sealed, ...owner, ...scope }, { signingKey: fixed(32) }),
   /** Lets go of an HBK whose key is gone: its handle is destroyed and its record must be sent and verified again. */
   evict: command(10, HOT_DEADLINE_MS, { digest: fixed(32) }, {}),
   /** A known-answer command: proves that the session works and that the token holds this domain's keys. */
   status: command(11, HOT_DEADLINE_MS, {}, { cachedHbks: u32, openSessions: u32, residentMemoryMb: u32 }),
+  /** Makes the secret of temporary credentials and seals it with the terms of their session: a token without its gate. */
+  sealSession: command(
+    32,
+    HOT_DEADLINE_MS,
+    { ekt: anyEkt, accessKeyId: text(NAME_MAX), terms: sessionTerms },
+    { secret: bytes(64), sealed: sealedSession },
+  ),
+  /** Opens a sealed session of this access key: its terms, and a signing key in place of its secret. */
+  openSession: command(
+    33,
+    HOT_DEADLINE_MS,
+    { ekt: anyEkt, sealed: sealedSession, accessKeyId: text(NAME_MAX), ...scope },
+    { signingKey: fixed(32), terms: sessionTerms },
+  ),
 } as const satisfies Record<string, Command<Layout, Layout>>
 
 export type CommandName = keyof typeof commands

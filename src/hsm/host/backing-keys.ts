@@ -72,6 +72,14 @@ const KINDS: readonly HbkKind[] = [
     right: 'DERIVE',
     purpose: 'identity',
   },
+  {
+    keySpec: 'SYMMETRIC_DEFAULT',
+    keyUsage: 'SESSION',
+    tokenKeyType: 'AES',
+    lengthBytes: 32,
+    right: 'DERIVE',
+    purpose: 'session',
+  },
   ...[224, 256, 384, 512].map(hmacKind),
 ]
 

@@ -21,12 +21,14 @@ function faultsOf(document: unknown): string[] {
   throw new Error('the document was accepted')
 }
 
+const NO_TLS = { certificateFile: '', keyFile: '' }
+
 describe('checkConfiguration', () => {
   it('completes a document that has the required fields only', () => {
     expect(checkConfiguration(minimal, PATH)).toEqual({
       stateDir: '/var/lib/strongroom',
       account: '000000000001',
-      listen: { host: '127.0.0.1', port: 7600 },
+      listen: { host: '127.0.0.1', port: 7600, tls: NO_TLS, allowPlainHttpBeyondLoopback: false },
       admin: { host: '127.0.0.1', port: 7601 },
       regions: [{ name: 'on-prem-1', tokens: [{ uri: URI, environment: {} }] }],
       log: { level: 'info' },
@@ -42,8 +44,20 @@ describe('checkConfiguration', () => {
     })
   })
 
+  it('listens beyond loopback with a certificate, or when plain HTTP is asked for in so many words', () => {
+    const host = '0.0.0.0'
+    const tls = { certificateFile: '/etc/tls/cert.pem', keyFile: '/etc/tls/key.pem' }
+    expect(checkConfiguration({ ...minimal, listen: { host, tls } }, PATH).listen.tls).toEqual(tls)
+    const plain = { host, allowPlainHttpBeyondLoopback: true }
+    expect(checkConfiguration({ ...minimal, listen: plain }, PATH).listen).toMatchObject(plain)
+    const half = { ...minimal, listen: { tls: { keyFile: '/etc/tls/key.pem' } } }
+    expect(() => checkConfiguration(half, PATH)).toThrow('certificateFile and keyFile belong together')
+  })
+
   it('keeps what a section gives and completes the rest of it', () => {
-    expect(checkConfiguration({ ...minimal, listen: { port: 0 } }, PATH).listen).toEqual({ host: '127.0.0.1', port: 0 })
+    expect(checkConfiguration({ ...minimal, listen: { port: 0 } }, PATH).listen).toEqual({
+      ...{ host: '127.0.0.1', port: 0, tls: NO_TLS, allowPlainHttpBeyondLoopback: false },
+    })
   })
 
   it('tells every fault at once, each with its path', () => {
@@ -92,7 +106,7 @@ describe('checkConfiguration', () => {
   })
 
   describe.each([
-    ['listen', 'must be loopback: plain HTTP is not served elsewhere'],
+    ['listen', 'must be loopback: plain HTTP is not served elsewhere; give listen.tls a certificate'],
     ['admin', 'must be loopback'],
   ] as const)('%s.host', (section, message) => {
     it.each(['0.0.0.0', '::', '10.0.0.1', '127.0.0.2', 'kms.example', 'localhost.', ' 127.0.0.1'])(

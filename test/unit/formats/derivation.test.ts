@@ -146,7 +146,7 @@ describe('the suites', () => {
     )
   })
 
-  it('are frozen for both suites and both purposes', () => {
+  it('are frozen for both suites and every purpose', () => {
     for (const frozen of [suite1, suite2]) {
       expect(new Set(frozen.map(vector => vector.purpose))).toEqual(new Set(Object.keys(PURPOSES)))
     }

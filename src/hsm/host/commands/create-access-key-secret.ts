@@ -3,7 +3,7 @@ import { encodeSealedSecret, sealedSecretAad } from '../../../formats/sealed-sec
 import type { Handler } from './command.ts'
 
 /** 30 bytes are 40 characters of base64: the length of an AWS secret access key, without padding. */
-const SECRET_ENTROPY_BYTES = 30
+export const SECRET_ENTROPY_BYTES = 30
 
 export const createAccessKeySecret: Handler<'createAccessKeySecret'> = ({ backingKeys, sealing, wipeLater }, args) => {
   const hbk = backingKeys.forDerivation(args.ekt, 'identity')

@@ -9,8 +9,10 @@ import { evict } from './evict.ts'
 import { generateDataKey } from './generate-data-key.ts'
 import { generateMac } from './generate-mac.ts'
 import { generateRandom } from './generate-random.ts'
+import { openSession } from './open-session.ts'
 import { openSigningKey } from './open-signing-key.ts'
 import { reEncrypt } from './re-encrypt.ts'
+import { sealSession } from './seal-session.ts'
 import { status } from './status.ts'
 
 export const handlers: { readonly [C in CommandName]: Handler<C> } = {
@@ -25,4 +27,6 @@ export const handlers: { readonly [C in CommandName]: Handler<C> } = {
   openSigningKey,
   evict,
   status,
+  sealSession,
+  openSession,
 }

@@ -1,13 +1,9 @@
-import { createHmac } from 'node:crypto'
 import { decodeSealedSecret, type SealedSecret, sealedSecretAad } from '../../../formats/sealed-secret.ts'
 import { HsmFault } from '../../contract/fault.ts'
+import { deriveSigningKey } from '../signing-key.ts'
 import type { Handler } from './command.ts'
 
-/**
- * The SigV4 signing key of one day, region and service:
- * HMAC(HMAC(HMAC(HMAC("AWS4" + secret, date), region), service), "aws4_request"). It signs nothing on another day, so it
- * is all that the service world gets of a secret.
- */
+/** The signing key is all that the service world gets of a secret. */
 export const openSigningKey: Handler<'openSigningKey'> = ({ backingKeys, sealing, wipeLater }, args) => {
   const hbk = backingKeys.forDerivation(args.ekt, 'identity')
   const secret = decode(args.sealed)
@@ -21,13 +17,7 @@ export const openSigningKey: Handler<'openSigningKey'> = ({ backingKeys, sealing
     secret.sealed,
   )
   wipeLater(plaintext)
-  let key = Buffer.concat([Buffer.from('AWS4', 'ascii'), plaintext])
-  for (const part of [args.date, args.region, args.service, 'aws4_request']) {
-    wipeLater(key)
-    key = createHmac('sha256', key).update(part).digest()
-  }
-  wipeLater(key)
-  return { signingKey: key }
+  return { signingKey: deriveSigningKey(plaintext, args, wipeLater) }
 }
 
 function decode(sealed: Buffer): SealedSecret {

@@ -41,6 +41,7 @@ const name = fc.stringMatching(/^[A-Za-z0-9_-]{0,64}$/)
 const digest = buffer(32)
 const ekt = fc.record({ digest, record: buffer(1, 200) })
 const owner = { accessKeyId: name, principalId: name, account: name }
+const scope = { date: fc.stringMatching(/^\d{8}$/), region: name, service: name }
 const nothing = fc.constant({})
 
 /** Arguments and results of every command; one that is missing does not compile. */
@@ -74,12 +75,17 @@ const samples: { readonly [C in CommandName]: readonly [fc.Arbitrary<Args<C>>, f
   generateRandom: [fc.record({ lengthBytes: u16 }), fc.record({ random: upTo(1_024) })],
   generateMac: [fc.record({ ekt, message: upTo(4_096) }), fc.record({ mac: upTo(64) })],
   createAccessKeySecret: [fc.record({ ekt, ...owner }), fc.record({ secret: buffer(0, 64), sealed: upTo(256) })],
-  openSigningKey: [
-    fc.record({ ekt, sealed: upTo(256), ...owner, date: fc.stringMatching(/^\d{8}$/), region: name, service: name }),
-    fc.record({ signingKey: digest }),
-  ],
+  openSigningKey: [fc.record({ ekt, sealed: upTo(256), ...owner, ...scope }), fc.record({ signingKey: digest })],
   evict: [fc.record({ digest }), nothing],
   status: [nothing, fc.record({ cachedHbks: u32, openSessions: u32, residentMemoryMb: u32 })],
+  sealSession: [
+    fc.record({ ekt, accessKeyId: name, terms: upTo(4_096) }),
+    fc.record({ secret: upTo(64), sealed: upTo(4_096) }),
+  ],
+  openSession: [
+    fc.record({ ekt, sealed: upTo(4_096), accessKeyId: name, ...scope }),
+    fc.record({ signingKey: digest, terms: upTo(4_096) }),
+  ],
 }
 
 /** What a reader of the stream is given: the frames, without their lengths. */
