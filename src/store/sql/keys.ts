@@ -26,6 +26,7 @@ export async function findKey(db: Handle, { region, account }: Scope, keyId: str
     ...{ region, account, id, spec, usage, origin, state, description, policy, generation },
     arn: keyArn(region, account, id),
     kid: kidOf(id),
+    policyPrincipals: new Map(JSON.parse(row.policy_principals) as [string, string][]),
     createdAtMs: row.created_at_ms,
     deletionAtMs: row.deletion_at_ms ?? undefined,
     rotation: rotationOf(row.rotation_period_days, row.rotation_next_at_ms),
@@ -109,6 +110,7 @@ export async function insertKey(db: Handle, key: KmsKey): Promise<void> {
     .insertInto('keys')
     .values({
       ...{ region, account, id, spec, usage, origin, state, description, policy, generation },
+      policy_principals: JSON.stringify([...key.policyPrincipals]),
       created_at_ms: key.createdAtMs,
       deletion_at_ms: key.deletionAtMs ?? null,
       ...rotationColumns(key),
@@ -154,6 +156,7 @@ export async function updateKey(db: Handle, key: KmsKey): Promise<void> {
       state: key.state,
       description: key.description,
       policy: key.policy,
+      policy_principals: JSON.stringify([...key.policyPrincipals]),
       deletion_at_ms: key.deletionAtMs ?? null,
       ...rotationColumns(key),
       generation: key.generation,
@@ -204,7 +207,7 @@ const selectKey = buildOnce((db, region: string, account: string, keyId: string)
         .onRef('materials.key_id', '=', 'keys.id'),
     )
     .select(['keys.id', 'keys.spec', 'keys.usage', 'keys.origin', 'keys.state', 'keys.description', 'keys.policy'])
-    .select(['keys.created_at_ms', 'keys.deletion_at_ms', 'keys.generation'])
+    .select(['keys.policy_principals', 'keys.created_at_ms', 'keys.deletion_at_ms', 'keys.generation'])
     .select(['keys.rotation_period_days', 'keys.rotation_next_at_ms', 'materials.rotation_type'])
     .select([
       'materials.id as material_id',
