@@ -33,7 +33,9 @@ async function stateOf({ withStore, stateDir, locations }: Instance, labels: rea
     const domain = await reader.findDomain(REGION)
     const [identity, ...others] = await reader.listIdentities(ACCOUNT, 'user')
     const accessKeys = await reader.listAccessKeys(identity!.principalId)
-    const daemonKeys = await Promise.all(['identity', 'session', 'session-gate'].map(name => reader.findDaemonKey(name)))
+    const daemonKeys = await Promise.all(
+      ['identity', 'session', 'session-gate'].map(name => reader.findDaemonKey(name)),
+    )
     return { domain, identity, others, accessKeys, daemonKeys }
   })
   const objects: string[][] = []
@@ -125,7 +127,7 @@ describe('strongroom init', () => {
     expect(domain).toEqual({ ...made.domain!, tokens: [...made.domain!.tokens, expect.anything()] })
     expect(domain!.tokens.at(-1)).toMatchObject({ label: 'd', state: 'enrolled' })
     expect({ credentials, accessKeys }).toEqual({ credentials: made.credentials, accessKeys: made.accessKeys })
-    const { body } = decodeEkt(made.daemonKey!.ekt.record).fields
+    const { body } = decodeEkt(made.daemonKeys[0]!.ekt.record).fields
     const wrapped = body.kind === 'wrapped' ? body.bytes : Buffer.alloc(0)
     const args = { domain: describeDomain(domain!), wrapped }
     expect(await asPinHolder(instance.locations.d!, 'unwrapProperly', args)).toBe(true)
