@@ -3,7 +3,7 @@
  * that is no policy all the same denies everything.
  */
 import { LRUCache } from 'lru-cache'
-import type { Caller, PolicySource } from '../model/caller.ts'
+import type { Caller, PolicySource, PrincipalIds } from '../model/caller.ts'
 import type { KmsKey } from '../model/key.ts'
 import { type GrantIndex, indexGrants } from './grants.ts'
 import { PolicyFault } from './policy/fault.ts'
@@ -23,6 +23,8 @@ export interface CallerPolicies {
 /** What a key says of who may use it. */
 export interface KeySide {
   readonly policy: Policy
+  /** Whom the policy means by the ARNs that it names. */
+  readonly principals: PrincipalIds
   readonly grants: GrantIndex
 }
 
@@ -49,7 +51,7 @@ export function policiesOf(caller: Caller): CallerPolicies {
 export function sideOf(key: KmsKey): KeySide {
   let side = keys.get(key)
   if (side === undefined) {
-    side = { policy: keyPolicy(key.policy), grants: indexGrants(key.grants) }
+    side = { policy: keyPolicy(key.policy), principals: key.policyPrincipals, grants: indexGrants(key.grants) }
     keys.set(key, side)
   }
   return side

@@ -47,7 +47,11 @@ function almost(request: AccessRequest): string[] {
 /** Statements that allow the action to the caller, but for the resource or a condition. */
 function nearMisses(policy: Policy, request: AccessRequest): string[] {
   return policy.about(request.action).allow.flatMap(statement => {
-    if (statement.principals !== undefined && statement.principals.coverageOf(request.caller) === undefined) return []
+    if (
+      statement.principals !== undefined &&
+      statement.principals.coverageOf(request.caller, request.key?.principals ?? new Map()) === undefined
+    )
+      return []
     const lacks = lackOf(statement, request)
     return lacks === undefined ? [] : [`${statement.label}: ${lacks}`]
   })

@@ -1,7 +1,7 @@
 /** Which grant of a key covers a request (authz.md 5). Grants are found by their grantee: a key may have 50,000 of them. */
 
 import { rootArn } from '../model/arn.ts'
-import type { Caller } from '../model/caller.ts'
+import { type Caller, isMeantBy } from '../model/caller.ts'
 import type { Grant, GrantConstraints, GrantOperation } from '../model/grant.ts'
 import { type Context, conditionKey } from './policy/context.ts'
 import type { Coverage } from './policy/principals.ts'
@@ -33,6 +33,7 @@ export function* grantsFor(index: GrantIndex, caller: Caller, action: string, co
   if (index.size === 0) return
   for (const [grantee, coverage] of namesOf(caller)) {
     for (const grant of index.get(grantee) ?? []) {
+      if (!isMeantBy(grant.principalIds, grantee, caller)) continue
       if (unmet(grant, action, context) === undefined) yield { grant, coverage }
     }
   }
@@ -45,7 +46,9 @@ export function* retirableBy(index: GrantIndex, caller: Caller): Generator<Grant
     for (const grant of grants) {
       const entitled = [grant.retiring, rootArn(grant.issuingAccount)]
       if (grant.operations.includes('RetireGrant')) entitled.push(grant.grantee)
-      const [, coverage] = names.find(([name]) => entitled.includes(name)) ?? []
+      const meant = ([name]: readonly [string, Coverage]) =>
+        entitled.includes(name) && isMeantBy(grant.principalIds, name, caller)
+      const [, coverage] = names.find(meant) ?? []
       if (coverage !== undefined) yield { grant, coverage }
     }
   }

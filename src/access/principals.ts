@@ -1,4 +1,5 @@
 /** The principals that policies and grants name, as far as they are there. */
+import type { PrincipalIds } from '../model/caller.ts'
 import type { Identity, IdentityKind } from '../model/identity.ts'
 import type { Reader } from '../store/store.ts'
 
@@ -32,10 +33,16 @@ async function findService(reader: Reader, name: string): Promise<Identity | und
 }
 
 /**
- * Users and roles must be there, and the role of a session. Accounts are taken as they are: one that no identity belongs to
- * gives nobody a right. False too for what is no ARN of a principal.
+ * Whom ARNs mean. Users and roles must be there, and the role of a session; accounts are taken as they are: one that no
+ * identity belongs to gives nobody a right. Returns the first ARN that means nobody instead, if there is one.
  */
-export async function principalExists(reader: Reader, arn: string): Promise<boolean> {
-  if (ROOT.test(arn) || FEDERATED.test(arn)) return true
-  return arn.startsWith('arn:') && (await findPrincipal(reader, arn)) !== undefined
+export async function identify(reader: Reader, arns: Iterable<string>): Promise<PrincipalIds | { unknown: string }> {
+  const ids = new Map<string, string>()
+  for (const arn of arns) {
+    if (ROOT.test(arn) || FEDERATED.test(arn)) continue
+    const found = arn.startsWith('arn:') ? await findPrincipal(reader, arn) : undefined
+    if (found === undefined) return { unknown: arn }
+    ids.set(arn, found.principalId)
+  }
+  return ids
 }

@@ -85,6 +85,7 @@ function requestOf(one: Case): AccessRequest {
     session: one.sessionPolicies?.map((policy, at) => compilePolicy('identity', `session policy ${at + 1}`, policy)),
   }
   const key = one.keyPolicy && {
+    principals: new Map<string, string>(),
     policy: compilePolicy('key', KEY_POLICY_NAME, one.keyPolicy),
     grants: indexGrants((one.grants ?? []).filter(grant => isOfKey(grant, one.keyArn)).map(grantOf)),
   }
@@ -118,6 +119,7 @@ function grantOf(found: z.infer<typeof grantShape>): Grant {
     retiring: asArn(found.RetiringPrincipal) ?? found.RetiringServicePrincipal,
     operations: found.Operations as GrantOperation[],
     constraints,
+    principalIds: new Map(),
     issuingAccount,
     createdAtMs: 0,
     tokenSeed: Buffer.alloc(0),

@@ -19,6 +19,18 @@ export interface PolicySource {
  */
 export type CallerKind = 'root' | 'user' | 'assumed-role' | 'service'
 
+/**
+ * Whom ARNs meant when a policy or grant was written: the immutable id of each user and role, and of a session's role. An
+ * identity that is made again under the name of one that is gone does not inherit what was given to that one.
+ */
+export type PrincipalIds = ReadonlyMap<string, string>
+
+/** Whether the caller is who the ARN meant; an ARN without an id means whoever has it. */
+export function isMeantBy(ids: PrincipalIds, arn: string, { userId }: Pick<Caller, 'userId'>): boolean {
+  const id = ids.get(arn)
+  return id === undefined || id === userId || userId.startsWith(`${id}:`)
+}
+
 export interface Caller {
   readonly kind: CallerKind
   /** The ARN that messages name: of a session its own, not its role's. */

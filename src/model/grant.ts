@@ -1,4 +1,5 @@
 /** Grants: one key lent to one grantee for some operations. They only allow, and do not expire. */
+import type { PrincipalIds } from './caller.ts'
 import { type KeySpec, type KeyUsage, specFacts } from './key-specs.ts'
 
 /** `any`: every key has it. `symmetric`: what an encrypting key can do that is not a key pair. */
@@ -60,6 +61,8 @@ export interface GrantTerms {
   readonly retiring: string | undefined
   readonly operations: readonly GrantOperation[]
   readonly constraints: GrantConstraints
+  /** Of grantee and retiring principal. */
+  readonly principalIds: PrincipalIds
 }
 
 export interface Grant extends GrantTerms {

@@ -1,5 +1,6 @@
 /** A KMS key: a record that names key material, with its states. It encrypts nothing itself. */
 import { keyArn } from './arn.ts'
+import type { PrincipalIds } from './caller.ts'
 import { KmsError } from './errors.ts'
 import type { Grant } from './grant.ts'
 import type { KeySpec, KeyUsage } from './key-specs.ts'
@@ -35,6 +36,8 @@ export interface KmsKey {
   readonly description: string
   /** The key policy, as it was given. */
   readonly policy: string
+  /** Of the principals that the policy names. */
+  readonly policyPrincipals: PrincipalIds
   readonly createdAtMs: number
   /** When a key that is pending deletion is deleted; undefined in every other state. */
   readonly deletionAtMs: number | undefined

@@ -155,7 +155,7 @@ export class Access {
   ): Promise<KeyGrant> {
     const { key, grant } =
       'token' in which ? await this.#byToken(which.token) : await this.#byName(asker, action, which)
-    const side = { policy: sideOf(key).policy, grants: indexGrants([grant]) }
+    const side = { ...sideOf(key), grants: indexGrants([grant]) }
     requireAllowed(this.onKey(asker, key, action, factsOfGrant(grant), side))
     return { region: key.region, account: key.account, keyId: key.id, grant }
   }

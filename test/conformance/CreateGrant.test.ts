@@ -1,6 +1,6 @@
 import type { CreateGrantRequest } from '@aws-sdk/client-kms'
 import { describe, expect, test } from '@jest/globals'
-import { FULL, makeStranger, makeUser, notAllowed } from './callers.ts'
+import { FULL, makeAgain, makeStranger, makeUser, notAllowed } from './callers.ts'
 import { accountId, answer, callerArn, kms, makeKey, refusal, text } from './kms.ts'
 import { ONLY_ENABLED, obeysKeyState, standingKey, takesDryRun, takesKeyId } from './rules.ts'
 
@@ -26,6 +26,18 @@ describe('CreateGrant', () => {
     expect(await refusal(user.kms.decrypt({ CiphertextBlob, KeyId: key.id }))).toBe(
       notAllowed(user, 'Decrypt', key.arn),
     )
+  })
+
+  test('lends it to the user who is there, not to another who gets the name later', async () => {
+    const [key, user] = [await makeKey(), await makeUser()]
+    const lent = { KeyId: key.id, GranteePrincipal: user.arn, Name: 'once' }
+    const { GrantId } = await create(lent)
+    const use = { KeyId: key.id, Plaintext: text('x') }
+    await user.kms.encrypt(use)
+    const namesake = await makeAgain(user)
+    expect(await refusal(namesake.kms.encrypt(use))).toBe(notAllowed(user, 'Encrypt', key.arn))
+    expect((await create(lent)).GrantId).not.toBe(GrantId)
+    await namesake.kms.encrypt(use)
   })
 
   test('lends it to another account’s user, by name', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
-import { FULL, invisible, makeStranger, makeUser, notAllowed, policyOf } from './callers.ts'
+import { FULL, invisible, makeAgain, makeStranger, makeUser, notAllowed, policyOf } from './callers.ts'
 import { accountId, answer, callerArn, kms, makeKey, OTHER_ACCOUNT, refusal, text } from './kms.ts'
 import { ANY_STATE, obeysKeyState, takesKeyId } from './rules.ts'
 
@@ -26,6 +26,19 @@ describe('PutKeyPolicy', () => {
     await use()
     await kms.putKeyPolicy({ KeyId: key.id, Policy: DEFAULT })
     expect(await refusal(use())).toBe(notAllowed(user, 'Encrypt', key.arn))
+  })
+
+  test('means the user who is there, not another who gets the name later', async () => {
+    const [key, user] = [await makeKey(), await makeUser()]
+    const Policy = policyOf(statement(ROOT), statement(user.arn, 'kms:Encrypt'))
+    await kms.putKeyPolicy({ KeyId: key.id, Policy })
+    const use = { KeyId: key.id, Plaintext: text('x') }
+    await user.kms.encrypt(use)
+    const namesake = await makeAgain(user)
+    expect(namesake.arn).toBe(user.arn)
+    expect(await refusal(namesake.kms.encrypt(use))).toBe(notAllowed(user, 'Encrypt', key.arn))
+    await kms.putKeyPolicy({ KeyId: key.id, Policy })
+    await namesake.kms.encrypt(use)
   })
 
   test('lets an application use a key for one encryption context and nothing else', async () => {

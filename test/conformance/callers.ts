@@ -39,6 +39,13 @@ export async function makeUser(document?: string, account = accountId): Promise<
   return { arn, name, kms: await clientOf({ account, name }) }
 }
 
+/** Another user under the name of one that is gone. */
+export async function makeAgain({ name }: Other): Promise<Other> {
+  await ask('identity/delete', { account: accountId, name })
+  const { arn } = (await ask('identity/create', { account: accountId, name, fullAccess: false })) as { arn: string }
+  return { arn, name, kms: await clientOf({ account: accountId, name }) }
+}
+
 /** The client of a user or of an account's root. */
 export async function clientOf(owner: AdminRequest<'access-key/create'>): Promise<KMS> {
   const credentials = (await ask('access-key/create', owner)) as { accessKeyId: string; secretAccessKey: string }

@@ -1,5 +1,5 @@
 /** A policy document that has been compiled: statements, each with what it is about. Immutable. */
-import type { Caller } from '../../model/caller.ts'
+import type { Caller, PrincipalIds } from '../../model/caller.ts'
 import type { Condition, Effect } from './conditions.ts'
 import type { Context } from './context.ts'
 import type { Coverage, Principals } from './principals.ts'
@@ -58,11 +58,16 @@ export interface Subject {
   readonly caller: Caller
   readonly resource: { readonly arn: string }
   readonly context: Context
+  /** Undefined where no statement names principals. */
+  readonly key?: { readonly principals: PrincipalIds } | undefined
 }
 
+const NOBODY: PrincipalIds = new Map()
+
 /** How a statement about the action means the caller; undefined when it does not apply. */
-export function coverageOf(statement: Statement, { caller, resource, context }: Subject): Coverage | undefined {
-  const coverage = statement.principals === undefined ? 'named' : statement.principals.coverageOf(caller)
+export function coverageOf(statement: Statement, { caller, resource, context, key }: Subject): Coverage | undefined {
+  const coverage =
+    statement.principals === undefined ? 'named' : statement.principals.coverageOf(caller, key?.principals ?? NOBODY)
   if (coverage === undefined || !statement.isAboutResource(resource.arn, context)) return undefined
   return statement.conditions.every(condition => condition.holds(context, statement.effect)) ? coverage : undefined
 }

@@ -1,5 +1,5 @@
 /** The Principal and NotPrincipal elements: whom a statement is about. */
-import type { Caller } from '../../model/caller.ts'
+import { type Caller, isMeantBy, type PrincipalIds } from '../../model/caller.ts'
 import { PolicyFault } from './fault.ts'
 
 /**
@@ -12,7 +12,7 @@ export type Coverage = 'named' | 'role' | 'account'
 
 export interface Principals {
   /** Undefined when the statement is not about the caller. */
-  coverageOf(caller: Caller): Coverage | undefined
+  coverageOf(caller: Caller, ids: PrincipalIds): Coverage | undefined
   /** Users, roles and sessions that it names, which must exist. */
   readonly arns: readonly string[]
 }
@@ -43,10 +43,10 @@ export function compilePrincipals(lists: '*' | ReadonlyMap<string, readonly stri
     if (!KINDS.has(kind)) throw new PolicyFault(INVALID)
     for (const name of names) add(named, kind, name)
   }
-  const coverageOf = (caller: Caller) => coverage(named, caller)
+  const coverageOf = (caller: Caller, ids: PrincipalIds) => coverage(named, caller, ids)
   // Everybody but those: who is left is meant like everybody else.
   return {
-    coverageOf: not ? caller => (coverageOf(caller) === undefined ? 'named' : undefined) : coverageOf,
+    coverageOf: not ? (caller, ids) => (coverageOf(caller, ids) === undefined ? 'named' : undefined) : coverageOf,
     arns: [...named.arns],
   }
 }
@@ -68,11 +68,12 @@ function addAws(named: Named, name: string): void {
   else throw new PolicyFault(INVALID)
 }
 
-function coverage(named: Named, caller: Caller): Coverage | undefined {
+function coverage(named: Named, caller: Caller, ids: PrincipalIds): Coverage | undefined {
   if (named.everyone) return 'named'
   if (caller.kind === 'service') return named.everyService || named.services.has(caller.arn) ? 'named' : undefined
-  if (named.arns.has(caller.arn)) return 'named'
-  if (named.arns.has(caller.principalArn)) return 'role'
+  if (named.arns.has(caller.arn) && isMeantBy(ids, caller.arn, caller)) return 'named'
+  const { principalArn } = caller
+  if (principalArn !== caller.arn && named.arns.has(principalArn) && isMeantBy(ids, principalArn, caller)) return 'role'
   if (named.accounts.has(caller.account)) return caller.kind === 'root' ? 'named' : 'account'
   return undefined
 }

@@ -1,6 +1,6 @@
 /** The request that explains decisions. */
 import { z } from 'zod'
-import type { Explanations } from '../../operations/explanations.ts'
+import type { Explanations } from '../explanations.ts'
 import { look } from './request.ts'
 
 const question = z.strictObject({

@@ -5,14 +5,7 @@ import { GRANT_OPERATION_NAMES, type Grant } from '../../model/grant.ts'
 import { requireState } from '../../model/key.ts'
 import { defineOperation } from '../operation.ts'
 import { dryRun, encryptionContext, grantTokens, keyId, keyNotFound, principalId } from '../shapes.ts'
-import {
-  checkGrantInput,
-  newGrantFacts,
-  requireGrantable,
-  requireRoomForGrant,
-  sameTerms,
-  termsOf,
-} from './grant-rules.ts'
+import { checkGrantInput, newGrantFacts, requireGrantable, requireRoomForGrant, sameTerms } from './grant-rules.ts'
 
 const GRANT_ID_BYTES = 32
 const TOKEN_SEED_BYTES = 32
@@ -50,8 +43,8 @@ export const CreateGrant = defineOperation({
   }),
 
   async run({ key, input, caller, store, clock }) {
-    await requireGrantable(store.reader, key, input)
-    const terms = { ...termsOf(input), name: input.Name ?? '', issuingAccount: caller.account }
+    const granted = await requireGrantable(store.reader, key, input)
+    const terms = { ...granted, name: input.Name ?? '', issuingAccount: caller.account }
     const grant = await store.transaction(async tx => {
       const current = await tx.findKey(key, key.id)
       if (current === undefined) throw keyNotFound(key.arn)

@@ -1,6 +1,6 @@
 /** What a grant may be, and how it is shown. */
 
-import { principalExists } from '../../access/principals.ts'
+import { identify } from '../../access/principals.ts'
 import type { RequestFacts } from '../../access/request-context.ts'
 import { rootArn } from '../../model/arn.ts'
 import type { Caller } from '../../model/caller.ts'
@@ -63,7 +63,7 @@ export function checkGrantInput(input: GrantInput): void {
 }
 
 /** The terms as they are kept. A number stands for the root of an account. */
-export function termsOf(input: GrantInput): GrantTerms {
+function termsOf(input: GrantInput): Omit<GrantTerms, 'principalIds'> {
   const {
     EncryptionContextEquals: equals,
     EncryptionContextSubset: subset,
@@ -127,18 +127,18 @@ function constraintType({ encryptionContextEquals: equals, encryptionContextSubs
   return subset === undefined ? undefined : 'EncryptionContextSubset'
 }
 
-/** Throws KmsError ValidationException, or InvalidArnException for a principal that is not there. */
-export async function requireGrantable(reader: Reader, key: KmsKey, input: GrantInput): Promise<void> {
+/** The terms of a grant that may be made. Throws KmsError ValidationException, or InvalidArnException for a principal that is not there. */
+export async function requireGrantable(reader: Reader, key: KmsKey, input: GrantInput): Promise<GrantTerms> {
   const unfit = input.Operations.find(operation => !fitsKey(operation, key))
   if (unfit !== undefined) invalid(`Operation ${unfit} is not valid for a ${key.spec} key with usage ${key.usage}.`)
-  const { constraints } = termsOf(input)
-  if (contextOf(constraints) !== undefined && key.spec !== 'SYMMETRIC_DEFAULT') {
+  const terms = termsOf(input)
+  if (contextOf(terms.constraints) !== undefined && key.spec !== 'SYMMETRIC_DEFAULT') {
     invalid('Encryption context constraints are valid for symmetric encryption keys only.')
   }
-  for (const principal of [input.GranteePrincipal, input.RetiringPrincipal]) {
-    if (principal === undefined || ACCOUNT.test(principal) || (await principalExists(reader, principal))) continue
-    throw new KmsError('InvalidArnException', `ARN does not refer to a valid principal: ${principal}`)
-  }
+  const named = [input.GranteePrincipal, input.RetiringPrincipal].filter(principal => principal !== undefined)
+  const principalIds = await identify(reader, named.map(principalArn))
+  if (!('unknown' in principalIds)) return { ...terms, principalIds }
+  throw new KmsError('InvalidArnException', `ARN does not refer to a valid principal: ${principalIds.unknown}`)
 }
 
 /** Throws KmsError LimitExceededException. */
@@ -197,8 +197,16 @@ export function sameTerms(a: GrantTerms, b: GrantTerms): boolean {
   return termsText(a) === termsText(b)
 }
 
-function termsText({ grantee, retiring, operations, constraints }: GrantTerms): string {
+function termsText({ grantee, retiring, operations, constraints, principalIds }: GrantTerms): string {
   const { encryptionContextEquals: equals, encryptionContextSubset: subset, sourceArn } = constraints
   const sorted = (pairs: ReadonlyMap<string, string> | undefined) => pairs && [...pairs].sort()
-  return JSON.stringify([grantee, retiring, [...operations].sort(), sorted(equals), sorted(subset), sourceArn])
+  return JSON.stringify([
+    grantee,
+    retiring,
+    [...operations].sort(),
+    sorted(equals),
+    sorted(subset),
+    sourceArn,
+    sorted(principalIds),
+  ])
 }

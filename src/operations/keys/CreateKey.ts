@@ -55,10 +55,8 @@ export const CreateKey = defineOperation({
     const kid = kidOf(id)
     const arn = arnOf({ region, account, id })
     const facts: KeyFacts = { arn, account, id, spec, usage, origin: 'AWS_KMS', tags: tagList, aliases: [] }
-    if (input.Policy !== undefined) {
-      const compiled = await requireKeyPolicy(store.reader, input.Policy)
-      requireNoLockout(access, asker, facts, compiled, input.BypassPolicyLockoutSafetyCheck)
-    }
+    const checked = input.Policy === undefined ? undefined : await requireKeyPolicy(store.reader, input.Policy)
+    if (checked) requireNoLockout(access, asker, facts, checked, input.BypassPolicyLockoutSafetyCheck)
     const now = clock()
     const current = await keyring.createMaterial(region, { account, kid, keySpec: spec, keyUsage: usage }, now)
     const key: KmsKey = {
@@ -68,6 +66,7 @@ export const CreateKey = defineOperation({
       state: 'Enabled',
       description: input.Description ?? '',
       policy: input.Policy ?? defaultKeyPolicy(account),
+      policyPrincipals: checked?.principals ?? new Map(),
       createdAtMs: now,
       deletionAtMs: undefined,
       generation: 1,

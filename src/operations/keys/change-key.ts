@@ -3,7 +3,7 @@ import { type KeyState, type KmsKey, requireState } from '../../model/key.ts'
 import type { Store } from '../../store/store.ts'
 import { keyNotFound } from '../shapes.ts'
 
-type Change = Partial<Pick<KmsKey, 'state' | 'description' | 'deletionAtMs' | 'policy'>>
+type Change = Partial<Pick<KmsKey, 'state' | 'description' | 'deletionAtMs' | 'policy' | 'policyPrincipals'>>
 
 /** Throws KmsError when the key has gone or has left the allowed states meanwhile; any state will do when undefined. */
 export async function changeKey(

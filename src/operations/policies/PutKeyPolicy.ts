@@ -22,9 +22,9 @@ export const PutKeyPolicy = defineOperation({
   }),
 
   async run({ key, input, store, access, ...asker }) {
-    const compiled = await requireKeyPolicy(store.reader, input.Policy)
-    requireNoLockout(access, asker, key, compiled, input.BypassPolicyLockoutSafetyCheck)
-    await changeKey(store, key, undefined, { policy: input.Policy })
+    const checked = await requireKeyPolicy(store.reader, input.Policy)
+    requireNoLockout(access, asker, key, checked, input.BypassPolicyLockoutSafetyCheck)
+    await changeKey(store, key, undefined, { policy: input.Policy, policyPrincipals: checked.principals })
     return undefined
   },
 })

@@ -4,8 +4,9 @@ import { KEY_POLICY_NAME } from '../../access/compiled.ts'
 import { PolicyFault } from '../../access/policy/fault.ts'
 import { parsePolicy } from '../../access/policy/parse.ts'
 import type { Policy } from '../../access/policy/policy.ts'
-import { principalExists } from '../../access/principals.ts'
+import { identify } from '../../access/principals.ts'
 import type { Asker, KeyFacts } from '../../access/request-context.ts'
+import type { PrincipalIds } from '../../model/caller.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { Reader } from '../../store/store.ts'
 import type { Access } from '../access.ts'
@@ -13,18 +14,22 @@ import type { Access } from '../access.ts'
 export const POLICY_NAME = 'default'
 const POLICY_MAX_BYTES = 32_768
 
+/** A key policy that may be stored, and whom it means. */
+export interface CheckedPolicy {
+  readonly policy: Policy
+  readonly principals: PrincipalIds
+}
+
 /** Throws KmsError: LimitExceeded or MalformedPolicyDocument. */
-export async function requireKeyPolicy(reader: Reader, text: string): Promise<Policy> {
+export async function requireKeyPolicy(reader: Reader, text: string): Promise<CheckedPolicy> {
   if (Buffer.byteLength(text) > POLICY_MAX_BYTES) {
     throw new KmsError('LimitExceededException', `The key policy is longer than ${POLICY_MAX_BYTES} bytes.`)
   }
   const policy = parse(text)
-  for (const arn of policy.principalArns) {
-    if (await principalExists(reader, arn)) continue
-    const message = 'Policy contains a statement with one or more invalid principals.'
-    throw new KmsError('MalformedPolicyDocumentException', message, { detail: arn })
-  }
-  return policy
+  const principals = await identify(reader, policy.principalArns)
+  if (!('unknown' in principals)) return { policy, principals }
+  const message = 'Policy contains a statement with one or more invalid principals.'
+  throw new KmsError('MalformedPolicyDocumentException', message, { detail: principals.unknown })
 }
 
 /**
@@ -35,11 +40,11 @@ export function requireNoLockout(
   access: Access,
   asker: Asker,
   key: KeyFacts,
-  policy: Policy,
+  { policy, principals }: CheckedPolicy,
   bypass: boolean | undefined,
 ): void {
   if (bypass === true) return
-  const side = { policy, grants: new Map() }
+  const side = { policy, principals, grants: new Map() }
   const decision = authorize(access.onKey(asker, key, 'kms:PutKeyPolicy', bypassFacts(bypass), side))
   if (decision.allowed) return
   throw new KmsError(

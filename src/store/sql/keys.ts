@@ -24,6 +24,7 @@ export async function findKey(db: Handle, { region, account }: Scope, keyId: str
     ...{ region, account, id, spec, usage, origin, state, description, policy, generation },
     arn: keyArn(region, account, id),
     kid: kidOf(id),
+    policyPrincipals: new Map(JSON.parse(row.policy_principals) as [string, string][]),
     createdAtMs: row.created_at_ms,
     deletionAtMs: row.deletion_at_ms ?? undefined,
     materials: new Map(materials.map(material => [material.id, material])),
@@ -89,6 +90,7 @@ export async function insertKey(db: Handle, key: KmsKey): Promise<void> {
     .insertInto('keys')
     .values({
       ...{ region, account, id, spec, usage, origin, state, description, policy, generation },
+      policy_principals: JSON.stringify([...key.policyPrincipals]),
       created_at_ms: key.createdAtMs,
       deletion_at_ms: key.deletionAtMs ?? null,
     })
@@ -114,6 +116,7 @@ export async function updateKey(db: Handle, key: KmsKey): Promise<void> {
       state: key.state,
       description: key.description,
       policy: key.policy,
+      policy_principals: JSON.stringify([...key.policyPrincipals]),
       deletion_at_ms: key.deletionAtMs ?? null,
       generation: key.generation,
     })
@@ -163,7 +166,7 @@ const selectKey = buildOnce((db, region: string, account: string, keyId: string)
         .onRef('materials.key_id', '=', 'keys.id'),
     )
     .select(['keys.id', 'keys.spec', 'keys.usage', 'keys.origin', 'keys.state', 'keys.description', 'keys.policy'])
-    .select(['keys.created_at_ms', 'keys.deletion_at_ms', 'keys.generation'])
+    .select(['keys.policy_principals', 'keys.created_at_ms', 'keys.deletion_at_ms', 'keys.generation'])
     .select(['materials.id as material_id', 'materials.state as material_state', 'materials.ekt'])
     .select('materials.created_at_ms as material_created_at_ms')
     .select(listInJson('tags', ['tag_key', 'tag_value'], OF_KEY).as('tags'))

@@ -71,6 +71,8 @@ export interface Tables {
     state: KeyState
     description: string
     policy: string
+    /** JSON: pairs of ARN and principal id. */
+    policy_principals: string
     created_at_ms: number
     deletion_at_ms: number | null
     generation: number
@@ -106,6 +108,8 @@ export interface Tables {
     operations: string
     /** JSON. */
     constraints: string
+    /** JSON: pairs of ARN and principal id. */
+    principal_ids: string
     issuing_account: string
     /** Hex. */
     token_seed: string

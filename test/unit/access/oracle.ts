@@ -224,8 +224,10 @@ function compare(operator: string, given: string, policy: string): boolean {
       return inBlock(given, policy)
     default: {
       const [, family, order] = /^(Numeric|Date)(.*)$/.exec(operator)!
-      const number = (text: string) =>
-        family === 'Numeric' || /^\d+$/.test(text) ? Number(text) : Date.parse(text) / 1000
+      const number = (text: string) => {
+        if (family === 'Numeric' || /^\d+$/.test(text)) return Number(text)
+        return /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) / 1000 : Number.NaN
+      }
       const [a, b] = [number(given), number(policy)]
       return {
         Equals: a === b,
@@ -245,7 +247,7 @@ function inBlock(address: string, block: string): boolean {
 }
 
 function bitsOf(address: string): string {
-  if (address.includes('.'))
+  if (/^\d+(\.\d+){3}$/.test(address))
     return address
       .split('.')
       .map(part => Number(part).toString(2).padStart(8, '0'))

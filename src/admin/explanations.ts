@@ -7,8 +7,8 @@ import { callerOf } from '../identities/caller.ts'
 import { assumedRoleArn } from '../model/arn.ts'
 import type { Caller } from '../model/caller.ts'
 import { KmsError } from '../model/errors.ts'
+import type { Access } from '../operations/access.ts'
 import type { Reader } from '../store/store.ts'
-import type { Access } from './access.ts'
 
 const ENCRYPTION_CONTEXT = 'kms:encryptioncontext:'
 
