@@ -19,6 +19,7 @@ import { KEY_SPECS, specFacts } from '../src/model/key-specs.ts'
 import { OPERATION_NAMES, type OperationName } from '../src/model/operations.ts'
 import type { Operation } from '../src/operations/operation.ts'
 import { registry } from '../src/operations/registry.ts'
+import { stsCatalogue } from '../src/sts/errors.ts'
 import { Metrics } from '../src/telemetry/metrics.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -182,6 +183,11 @@ function errorsPage(): string {
     const message = silent ? 'none' : code(capitalMessage ? 'Message' : 'message')
     return [code(error), String(status), message, meaning]
   })
+  const stsRows = Object.entries(stsCatalogue).map(([error, { status, meaning }]) => [
+    code(error),
+    String(status),
+    meaning,
+  ])
   return page(
     'Errors',
     'src/model/errors.ts',
@@ -194,6 +200,8 @@ function errorsPage(): string {
 The third column is the member of the body that holds the message. Some errors come without one. Anything but \`POST /\`
 is answered \`UnknownOperationException\` with status 404.`,
     table(['Code', 'Status', 'Message in', 'Meaning'], rows),
+    '## STS\n\nAnswered in XML, as the Query protocol does; codes and statuses are those of `src/sts/errors.ts`.',
+    table(['Code', 'Status', 'Meaning'], stsRows),
   )
 }
 
@@ -362,7 +370,10 @@ function metricsPage(): string {
     table(
       ['Label', 'Values'],
       [
-        [code('operation'), 'an operation of the KMS API, or `unknown`'],
+        [
+          code('operation'),
+          'an operation of the KMS API, `sts:` and an action of STS, or `unknown` in place of either',
+        ],
         [
           code('outcome'),
           '`ok`, or an error code of [errors.md](errors.md); of `strongroom_request_duration_seconds` `ok`, `refused` or `failed`; of `strongroom_hsm_probes_total` `passed` or `failed`',

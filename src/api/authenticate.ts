@@ -82,9 +82,10 @@ export class Authenticator {
     if (session.expiresAtMs <= clock()) {
       throw new KmsError('ExpiredTokenException', 'The security token included in the request is expired')
     }
+    // Before anything is waited for: a key that memory lets go of is overwritten.
+    checkSignature(signed, signingKey)
     const owner = hot.principal(session.principalId)
     const principal = requireRole(session, owner instanceof Promise ? await owner : owner)
-    checkSignature(signed, signingKey)
     const limits = session.managedPolicies.length === 0 ? [] : await this.#limitsOf(session, principal)
     return { caller: callerOfSession(session, principal, limits), region, accessKeyId }
   }

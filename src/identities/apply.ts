@@ -7,7 +7,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Identity, IdentityKind, ManagedPolicy } from '../model/identity.ts'
 import type { Reader, Store, Transaction } from '../store/store.ts'
 import { type Declaration, KINDS_IN_ORDER, normalText, wantedIdentities, wantedPolicies } from './declaration.ts'
-import { insertNew, removeFrom } from './identities.ts'
+import { insertNew, removeFrom, updateStored } from './identities.ts'
 import { insertNewPolicy, removePolicyFrom } from './managed-policies.ts'
 import { IdentityRefused } from './refused.ts'
 import { requireSound, requireSoundPolicy } from './soundness.ts'
@@ -94,9 +94,7 @@ function planOf(steps: readonly Step[]): Plan {
 function identityStep(before: Identity | undefined, after: Identity | undefined): Step[] {
   const make = (tx: Transaction) => {
     if (after === undefined) return removeFrom(tx, before!)
-    return before === undefined
-      ? insertNew(tx, after)
-      : tx.updateIdentity({ ...after, generation: before.generation + 1 })
+    return before === undefined ? insertNew(tx, after) : updateStored(tx, before, after)
   }
   const identity = (after ?? before)!
   return step(identity, identity.kind, before && identityFacts(before), after && identityFacts(after), make)

@@ -1,4 +1,6 @@
 /** Users, roles, groups and services: made, changed and removed, one whole identity in one transaction. */
+import { parsePolicy } from '../access/policy/parse.ts'
+import { identify } from '../access/principals.ts'
 import type { Clock } from '../base/clock.ts'
 import { groupArn, roleArn, rootArn, servicePrincipal, userArn } from '../model/arn.ts'
 import {
@@ -79,8 +81,7 @@ export class Identities {
       const before = await findIn(tx, name)
       const after: Identity = { ...before, ...change(before), generation: before.generation + 1 }
       requireSound(after)
-      await requireReferences(tx, after)
-      await tx.updateIdentity(after)
+      await updateStored(tx, before, after)
       return after
     })
   }
@@ -159,7 +160,12 @@ export function newIdentity(request: NewIdentity, nowMs: number): Identity {
     role:
       trustPolicy === undefined
         ? undefined
-        : { trustPolicy, sessionSecondsMax: request.sessionSecondsMax ?? SESSION_SECONDS_DEFAULT, revokedBeforeMs: 0 },
+        : {
+            trustPolicy,
+            trustPrincipals: new Map(),
+            sessionSecondsMax: request.sessionSecondsMax ?? SESSION_SECONDS_DEFAULT,
+            revokedBeforeMs: 0,
+          },
   }
 }
 
@@ -184,7 +190,29 @@ export async function insertNew(tx: Transaction, identity: Identity): Promise<vo
   if ((await tx.findIdentity(account, kind, name)) !== undefined)
     throw new IdentityRefused(`there is a ${kind} ${name} already`)
   await requireReferences(tx, identity)
-  await tx.insertIdentity(identity)
+  await tx.insertIdentity(await withTrust(tx, undefined, identity))
+}
+
+/** Stores a changed identity, one generation on. */
+export async function updateStored(tx: Transaction, before: Identity, after: Identity): Promise<void> {
+  await requireReferences(tx, after)
+  const bound = await withTrust(tx, before, after)
+  await tx.updateIdentity({ ...bound, generation: before.generation + 1 })
+}
+
+/**
+ * The identity with those whom a changed trust policy means: they must be there, and one that is made again under the same
+ * name is not meant. Throws {@link IdentityRefused}.
+ */
+async function withTrust(tx: Transaction, before: Identity | undefined, after: Identity): Promise<Identity> {
+  const { role } = after
+  if (role === undefined) return after
+  if (before?.role?.trustPolicy === role.trustPolicy)
+    return { ...after, role: { ...role, trustPrincipals: before.role.trustPrincipals } }
+  const trusted = await identify(tx, parsePolicy('trust', 'the trust policy', role.trustPolicy).principalArns)
+  if ('unknown' in trusted)
+    throw new IdentityRefused(`trust policy of role ${after.name}: there is no ${trusted.unknown}`)
+  return { ...after, role: { ...role, trustPrincipals: trusted } }
 }
 
 export async function removeFrom(tx: Transaction, identity: Identity): Promise<void> {

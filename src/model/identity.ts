@@ -1,5 +1,5 @@
 /** Who can call: accounts and the identities in them, with their policies and access keys. */
-import type { PolicySource } from './caller.ts'
+import type { PolicySource, PrincipalIds } from './caller.ts'
 
 export interface Account {
   /** 12 digits. */
@@ -43,6 +43,8 @@ export interface Identity {
 export interface RoleTerms {
   /** JSON text: who may assume it. */
   readonly trustPolicy: string
+  /** Whom the trust policy means by the ARNs that it names. */
+  readonly trustPrincipals: PrincipalIds
   readonly sessionSecondsMax: number
   /** Sessions issued before this moment are no longer valid; 0 when none was ever revoked. */
   readonly revokedBeforeMs: number

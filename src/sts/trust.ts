@@ -34,7 +34,10 @@ export function allowsAssume(
     const policy = parsePolicy('trust', `the trust policy of role ${role.name}`, role.role?.trustPolicy ?? '')
     const asked: AccessRequest = {
       ...{ caller: request.caller, action, resource: role, context: new TrustContext(request, role, facts) },
-      ...{ policies: policiesOf(request.caller), key: { policy, principals: new Map(), grants: new Map() } },
+      ...{
+        policies: policiesOf(request.caller),
+        key: { policy, principals: role.role?.trustPrincipals ?? new Map(), grants: new Map() },
+      },
     }
     const { allowed, reason } = authorize(asked)
     return { allowed, reason }

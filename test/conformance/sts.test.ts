@@ -50,7 +50,8 @@ beforeAll(async () => {
     { fullAccess: true },
   )
   await make('external', { ...me, Condition: { StringEquals: { 'sts:ExternalId': 'secret-handshake' } } })
-  await make('stranger', { Principal: { AWS: `arn:aws:iam::${accountId}:user/somebody` } })
+  await ask('identity/create', { name: role('somebody') })
+  await make('stranger', { Principal: { AWS: `arn:aws:iam::${accountId}:user/${role('somebody')}` } })
   const session = `arn:aws:sts::${accountId}:assumed-role/${role('open')}/first`
   await make('chained', { Principal: { AWS: session } }, { sessionSecondsMax: 43_200 })
 })
@@ -261,6 +262,26 @@ print(json.dumps({'source': c['SourceIdentity'], 'random': len(kms.generate_rand
       refused: { Type: 'Sender', Code: 'ValidationError', Message: 'arn:aws:iam::1:role/x is invalid' },
     })
   })
+})
+
+test('a trust policy means who was there when it was written, and nobody who comes later under the name', async () => {
+  const friend = { name: role('friend') }
+  const AWS = `arn:aws:iam::${accountId}:user/${role('friend')}`
+  const made = { kind: 'role', name: role('bound'), path: '/apps/', trustPolicy: trust({ Principal: { AWS } }) }
+  await expect(ask('identity/create', made)).rejects.toThrow(`there is no ${AWS}`)
+  const assumed = async () => {
+    const accessKey = (await ask('access-key/create', friend)) as { accessKeyId: string; secretAccessKey: string }
+    const parameters = { Action: 'AssumeRole', RoleArn: roleArn('bound'), RoleSessionName: 'visit' }
+    return (await query(parameters, accessKey)).status
+  }
+  await ask('identity/create', friend)
+  await ask('identity/create', made)
+  expect(await assumed()).toBe(200)
+  await ask('identity/delete', friend)
+  await ask('identity/create', friend)
+  expect(await assumed()).toBe(403)
+  await ask('identity/tag', { kind: 'role', name: role('bound'), tags: { a: 'b' } })
+  expect(await assumed()).toBe(403)
 })
 
 describe('a session', () => {

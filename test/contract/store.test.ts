@@ -399,7 +399,12 @@ describe.each(BACKENDS)('key store on $name', backend => {
       }
       const role = makeIdentity('alice', {
         ...{ principalId: 'AROA0', kind: 'role', arn: roleArn(SCOPE.account, '/team/', 'alice') },
-        role: { trustPolicy: '{"trust":1}', sessionSecondsMax: 3_600, revokedBeforeMs: 9 },
+        role: {
+          trustPolicy: '{"trust":1}',
+          trustPrincipals: new Map([['arn', 'AIDA']]),
+          sessionSecondsMax: 3_600,
+          revokedBeforeMs: 9,
+        },
       })
       await store.transaction(tx => tx.insertIdentity(role))
       expect(await store.reader.findIdentity(SCOPE.account, 'role', 'alice')).toEqual(role)

@@ -58,6 +58,7 @@ async function rebuildIdentities(db: Kysely<unknown>, bytes: BytesColumn): Promi
     .addColumn('generation', 'bigint', required)
     .addColumn('boundary_id', 'text', column => column.references('managed_policies.id'))
     .addColumn('trust_policy', 'text')
+    .addColumn('trust_principals', 'text')
     .addColumn('session_seconds_max', 'integer')
     .addColumn('revoked_before_ms', 'bigint')
     .addUniqueConstraint('identities_name_of_kind', ['account', 'kind', 'name'])

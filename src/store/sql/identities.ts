@@ -61,6 +61,7 @@ async function changeableColumns(db: Handle, { account, path, boundary, role }: 
     path,
     boundary_id: boundaryId,
     trust_policy: role?.trustPolicy ?? null,
+    trust_principals: role === undefined ? null : JSON.stringify([...role.trustPrincipals]),
     session_seconds_max: role?.sessionSecondsMax ?? null,
     revoked_before_ms: role?.revokedBeforeMs ?? null,
   }

@@ -192,6 +192,7 @@ function principalOf(row: IdentityRow, facts: readonly Fact[]): Principal {
           ? undefined
           : {
               trustPolicy: row.trust_policy,
+              trustPrincipals: new Map(JSON.parse(row.trust_principals ?? '[]') as [string, string][]),
               sessionSecondsMax: row.session_seconds_max ?? 0,
               revokedBeforeMs: row.revoked_before_ms ?? 0,
             },

@@ -23,6 +23,7 @@ export interface Tables {
     generation: number
     boundary_id: string | null
     trust_policy: string | null
+    trust_principals: string | null
     session_seconds_max: number | null
     revoked_before_ms: number | null
   }

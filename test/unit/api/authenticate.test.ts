@@ -52,7 +52,10 @@ const withToken = (token = TOKEN) =>
     signedHeaders: [...SIGNED_HEADERS, 'x-amz-security-token'].sort(),
   })
 
-const role = { kind: 'role', role: { trustPolicy: '{}', sessionSecondsMax: 3_600, revokedBeforeMs: 0 } } as const
+const role = {
+  kind: 'role',
+  role: { trustPolicy: '{}', trustPrincipals: new Map(), sessionSecondsMax: 3_600, revokedBeforeMs: 0 },
+} as const
 const INVALID = { code: 'UnrecognizedClientException' }
 
 describe('an access key', () => {
