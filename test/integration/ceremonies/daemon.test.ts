@@ -2,9 +2,10 @@
  * The `strongroom domain` commands beside a daemon that serves: a rotation, a token that leaves and comes back, and the end of
  * a version, under a load of which no request may fail.
  */
+import { createPublicKey, verify } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { KMS } from '@aws-sdk/client-kms'
+import { type KeySpec, KMS } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { readCredentials } from '../../../scripts/instance.ts'
 import { rotateDomain } from '../../../src/cli/ceremonies/rotate-domain.ts'
@@ -24,6 +25,8 @@ let daemon: Serving
 let kms: KMS
 /** Made at the start: key id and a ciphertext under it. */
 const written: { keyId: string; blob: Uint8Array }[] = []
+/** Keys of every other kind, made at the start, with a way to see that one is still the same. */
+const others: { what: string; sameAsEver: () => Promise<boolean> }[] = []
 
 beforeAll(async () => {
   instance = await makeInstance(['a', 'b'])
@@ -33,6 +36,9 @@ beforeAll(async () => {
   const credentials = readCredentials(instance.stateDir)
   kms = new KMS({ endpoint: daemon.endpoint, region: REGION, credentials, maxAttempts: 1 })
   for (let at = 0; at < KEYS; at += 1) written.push(await write())
+  for (const spec of ['RSA_2048', 'RSA_3072', 'ECC_NIST_P256', 'ECC_NIST_P521', 'ECC_SECG_P256K1'] as const)
+    others.push(await makeSigner(spec))
+  others.push(await makeMacKey(), await makeRsaEncrypter())
 })
 
 afterAll(async () => {
@@ -49,6 +55,52 @@ async function write(): Promise<{ keyId: string; blob: Uint8Array }> {
   const keyId = KeyMetadata!.KeyId!
   const { CiphertextBlob } = await kms.encrypt({ KeyId: keyId, Plaintext: PLAINTEXT })
   return { keyId, blob: CiphertextBlob! }
+}
+
+/** Its signature verifies with the public key that was handed out at the start, which the EKT fixes too. */
+async function makeSigner(KeySpec: KeySpec): Promise<(typeof others)[number]> {
+  const KeyId = (await kms.createKey({ KeySpec, KeyUsage: 'SIGN_VERIFY' })).KeyMetadata!.KeyId!
+  const { PublicKey, SigningAlgorithms } = await kms.getPublicKey({ KeyId })
+  const key = createPublicKey({ key: Buffer.from(PublicKey!), format: 'der', type: 'spki' })
+  const SigningAlgorithm = SigningAlgorithms!.find(name => !name.includes('PSS'))!
+  return {
+    what: KeySpec,
+    async sameAsEver() {
+      const { Signature } = await kms.sign({ KeyId, Message: PLAINTEXT, SigningAlgorithm })
+      return verify(`sha${SigningAlgorithm.slice(-3)}`, PLAINTEXT, key, Signature!)
+    },
+  }
+}
+
+async function makeMacKey(): Promise<(typeof others)[number]> {
+  const kind = { KeySpec: 'HMAC_384', KeyUsage: 'GENERATE_VERIFY_MAC' } as const
+  const KeyId = (await kms.createKey(kind)).KeyMetadata!.KeyId!
+  const request = { KeyId, Message: PLAINTEXT, MacAlgorithm: 'HMAC_SHA_384' } as const
+  const { Mac } = await kms.generateMac(request)
+  return {
+    what: kind.KeySpec,
+    sameAsEver: async () => Buffer.from((await kms.generateMac(request)).Mac!).equals(Mac!),
+  }
+}
+
+async function makeRsaEncrypter(): Promise<(typeof others)[number]> {
+  const kind = { KeySpec: 'RSA_2048', KeyUsage: 'ENCRYPT_DECRYPT' } as const
+  const KeyId = (await kms.createKey(kind)).KeyMetadata!.KeyId!
+  const EncryptionAlgorithm = 'RSAES_OAEP_SHA_256'
+  const { CiphertextBlob } = await kms.encrypt({ KeyId, Plaintext: PLAINTEXT, EncryptionAlgorithm })
+  return {
+    what: 'RSA_2048 that decrypts',
+    async sameAsEver() {
+      const { Plaintext } = await kms.decrypt({ KeyId, CiphertextBlob, EncryptionAlgorithm })
+      return Buffer.from(Plaintext!).equals(PLAINTEXT)
+    },
+  }
+}
+
+async function changedKeys(): Promise<string[]> {
+  const changed: string[] = []
+  for (const { what, sameAsEver } of others) if (!(await sameAsEver())) changed.push(what)
+  return changed
 }
 
 /** Old ciphertexts are opened, data keys and new keys are made, until `work` is done. */
@@ -107,6 +159,7 @@ describe('beside a daemon that serves', () => {
     for (const { checkValue, key } of versions.filter(each => each.key.endsWith('.2')))
       expect(result.stdout).toMatch(new RegExp(`check value of ${key} of domain [0-9a-f]{32} is ${checkValue}\n`))
     expect(daemon.log()).toContain('domain has changed')
+    expect(await changedKeys()).toEqual([])
   })
 
   it('a token that is retired fails no request, holds nothing, and the last one is not let go', async () => {

@@ -9,10 +9,19 @@ import { equalConstantTime } from '../../../base/bytes.ts'
 import { decodeEkt, type EktFields, ektMacInput, encodeEkt } from '../../../formats/ekt.ts'
 import { HsmFault } from '../../contract/fault.ts'
 import type { Capabilities } from '../capabilities.ts'
-import { attributes, NO_RIGHTS, type ObjectHandle, type SessionHandle, unwrapTemplate } from '../cryptoki.ts'
+import {
+  type Attributes,
+  attributes,
+  NO_RIGHTS,
+  type ObjectHandle,
+  type SessionHandle,
+  unwrapTemplate,
+} from '../cryptoki.ts'
 import type { DomainKeys } from '../domain-keys.ts'
+import { type PairKind, pairKindOf, privateTemplate } from '../key-pairs.ts'
 import { HMAC_BY_SPEC, HMAC_SHA_256 } from '../mechanisms.ts'
 import type { Token } from '../token.ts'
+import { fingerprintPrivateKey } from './private-key-fingerprint.ts'
 import type { UnwrapKey } from './sealed-keys.ts'
 
 const COMPARE_LABEL = Buffer.from('strongroom/rewrap/1\0', 'latin1')
@@ -24,6 +33,14 @@ const secret = { CLASS: pkcs11.CKO_SECRET_KEY, TOKEN: false, PRIVATE: true, SENS
 const hbk = { ...secret, KEY_TYPE: pkcs11.CKK_GENERIC_SECRET, ...NO_RIGHTS, SIGN: true }
 const leaving = attributes({ ...hbk, EXTRACTABLE: true })
 const staying = attributes({ ...hbk, EXTRACTABLE: false, MODIFIABLE: false })
+const last = attributes({ MODIFIABLE: false })
+
+/** How one kind of HBK is opened on its way, and what shows that it is the same afterwards. */
+interface Way {
+  readonly leaving: Attributes
+  readonly staying: Attributes
+  readonly prove: (handle: ObjectHandle, challenge: Buffer) => Buffer
+}
 
 export interface RewrapParts {
   readonly token: Token
@@ -68,23 +85,41 @@ export class Rewrap {
 
   /** A resident HBK is no bytes to wrap: its record only gets the new MAC. */
   #moveBody(fields: EktFields): EktFields['body'] {
-    const { body, tokenKeyType, wrapScheme, keySpec, trueLength } = fields
-    const { wrap, domain, session, token } = this.#parts
+    const { body, tokenKeyType, wrapScheme, keySpec, keyUsage } = fields
+    const { wrap } = this.#parts
     if (body.kind === 'resident') return body
     if (wrapScheme !== wrap.scheme) throw new HsmFault('key', `this token does not unwrap ${wrapScheme}`)
-    if (tokenKeyType !== 'AES' && tokenKeyType !== 'GENERIC_SECRET')
-      throw new HsmFault('key', `HBKs of type ${tokenKeyType} cannot be re-wrapped yet`)
-    const { cryptoki } = token
-    const { mechanism } = wrap
+    if (tokenKeyType === 'AES' || tokenKeyType === 'GENERIC_SECRET') {
+      const prove = (handle: ObjectHandle, challenge: Buffer) => this.#mac(handle, keySpec, challenge)
+      return this.#moveBytes(body.bytes, { leaving, staying, prove })
+    }
+    const pair = pairKindOf(keySpec, keyUsage)
+    if (pair === undefined) throw new HsmFault('key', `no HBK is made for ${keySpec} and ${keyUsage}`)
+    return this.#moveBytes(body.bytes, this.#wayOfPair(pair))
+  }
+
+  /** A private key gets the one right by which two copies of it can be compared, in place of its own. */
+  #wayOfPair(pair: PairKind): Way {
+    const { cryptoki } = this.#parts.token
+    const compared: PairKind = { ...pair, right: pair.tokenKeyType === 'EC' ? 'DERIVE' : 'SIGN' }
+    return {
+      leaving: privateTemplate(compared, { extractable: true }),
+      staying: [...privateTemplate(compared, { extractable: false }), ...last],
+      prove: (handle, challenge) => fingerprintPrivateKey(cryptoki, this.#parts.session, compared, handle, challenge),
+    }
+  }
+
+  #moveBytes(wrapped: Buffer, { leaving, staying, prove }: Way): EktFields['body'] {
+    const { wrap, domain, session, token } = this.#parts
     const unwrapKey = domain.unwrapKey(domain.dkVersion)
     if (unwrapKey === undefined) throw new HsmFault('token', `domain key ${domain.dkVersion} is not in the token`)
-    return this.#withObject(this.#unwrap(this.#twin, body.bytes, leaving), before => {
-      const room = Buffer.alloc(trueLength + WRAP_OVERHEAD_BYTES)
-      const bytes = Buffer.from(cryptoki.C_WrapKey(session, mechanism, domain.wrapKey, before, room))
+    return this.#withObject(this.#unwrap(this.#twin, wrapped, leaving), before => {
+      const room = Buffer.alloc(wrapped.length + WRAP_OVERHEAD_BYTES)
+      const bytes = Buffer.from(token.cryptoki.C_WrapKey(session, wrap.mechanism, domain.wrapKey, before, room))
       return this.#withObject(this.#unwrap(unwrapKey, bytes, staying), after => {
         const challenge = Buffer.concat([COMPARE_LABEL, randomBytes(16)])
-        const macs = [before, after].map(handle => this.#mac(handle, keySpec, challenge)) as [Buffer, Buffer]
-        if (!equalConstantTime(...macs)) throw new HsmFault('token', 'the re-wrapped HBK is another one')
+        const proofs = [before, after].map(handle => prove(handle, challenge)) as [Buffer, Buffer]
+        if (!equalConstantTime(...proofs)) throw new HsmFault('token', 'the re-wrapped HBK is another one')
         return { kind: 'wrapped' as const, bytes }
       })
     })
