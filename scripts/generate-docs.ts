@@ -90,6 +90,8 @@ function typeOf(schema: JsonSchema): string {
   switch (schema.type) {
     case 'integer':
       return `integer${range(schema.minimum, schema.maximum, '')}`
+    case 'boolean':
+      return 'true or false'
     case 'array':
       return `list of ${schema.minItems} to ${schema.maxItems}`
     case 'object':

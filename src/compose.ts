@@ -15,12 +15,14 @@ import type { Configuration } from './config/schema.ts'
 import { openStateFolder } from './config/state-folder.ts'
 import type { HsmPool } from './hsm/pool/pool.ts'
 import { Identities } from './keyring/identities.ts'
+import { Imports } from './keyring/imports.ts'
 import { Keyring } from './keyring/keyring.ts'
 import { Secrets } from './keyring/secrets.ts'
 import { Access } from './operations/access.ts'
 import { openStore } from './store/open-store.ts'
 import { CHECK_TICK_MS, ResidentCheck } from './tasks/check-resident-keys.ts'
 import { DeletionJob } from './tasks/delete-due-keys.ts'
+import { expireMaterial } from './tasks/expire-material.ts'
 import { rotateDueKeys } from './tasks/rotate-due-keys.ts'
 import { schedule } from './tasks/schedule.ts'
 import { createLogger, type Logger } from './telemetry/logger.ts'
@@ -37,6 +39,8 @@ export interface Daemon extends AsyncDisposable {
   deleteDueKeys(): Promise<number>
   /** Rotates the keys that are due now, as the job does by itself. */
   rotateDueKeys(): Promise<number>
+  /** Deletes imported material and wrapping keys that are due now, as the job does by itself. */
+  expireMaterial(): Promise<number>
 }
 
 const DRAIN_MS = 10_000
@@ -73,12 +77,16 @@ export async function compose(
   const rotate = () => rotateDueKeys({ store, keyring, clock, logger, metrics })
   const rotation = schedule('rotate due keys', configuration.jobs.rotationIntervalMs, rotate, logger)
   parts.defer(() => rotation.stop())
+  const imports = new Imports({ pools, store, clock, inHostAllowed: configuration.hsm.importInHost })
+  const expire = () => expireMaterial({ store, imports, clock, logger, metrics })
+  const expiry = schedule('expire imported material', configuration.jobs.expiryIntervalMs, expire, logger)
+  parts.defer(() => expiry.stop())
   const residents = new ResidentCheck({ store, pools, clock, logger, metrics })
   const check = schedule('check resident keys', CHECK_TICK_MS, () => residents.run(), logger)
   parts.defer(() => check.stop())
 
   const served = new Set(pools.keys())
-  const services = { store, keyring, access, clock }
+  const services = { store, keyring, imports, access, clock }
   const { listen, admin } = configuration
   const adminSocket = await listenOn(createServer(createAdminSocket({ identities, pools, residents, logger })), {
     path: state.adminSocket,
@@ -99,6 +107,7 @@ export async function compose(
     },
     deleteDueKeys: () => deletion.run(),
     rotateDueKeys: rotate,
+    expireMaterial: expire,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }

@@ -24,7 +24,7 @@ export const GenerateDataKeyPairWithoutPlaintext = defineOperation({
       PublicKey: publicKey,
       KeyId: key.arn,
       KeyPairSpec: input.KeyPairSpec,
-      KeyMaterialId: key.current.id,
+      KeyMaterialId: key.current?.id,
     }
   },
 })

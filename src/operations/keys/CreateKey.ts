@@ -1,5 +1,6 @@
 import { boolean, oneOf, optional, structure, text } from '../../base/schema.ts'
 import { KmsError } from '../../model/errors.ts'
+import { isImportable } from '../../model/imports.ts'
 import { arnOf, KEY_ORIGINS, type KmsKey } from '../../model/key.ts'
 import { kidOf, newKeyId } from '../../model/key-id.ts'
 import { KEY_SPECS, KEY_USAGES, LEGACY_KEY_SPECS } from '../../model/key-specs.ts'
@@ -15,7 +16,8 @@ const POLICY_CHARACTERS = /^[\u0009\u000A\u000D\u0020-\u00FF]+$/
 
 /**
  * CreateKey generates an HBK in a token and records it as a KMS key. The EKT comes first, then one transaction, then the
- * answer: a crash before the transaction leaves nothing but an HBK that nobody knows (security.md 4.2).
+ * answer: a crash before the transaction leaves nothing but an HBK that nobody knows (security.md 4.2). A key of origin
+ * EXTERNAL has no HBK until material is imported.
  */
 export const CreateKey = defineOperation({
   name: 'CreateKey',
@@ -42,8 +44,10 @@ export const CreateKey = defineOperation({
   async run({ caller, region, input, keyring, store, clock }) {
     const { account } = caller
     const { spec, usage } = keySpecOf(input)
+    const { Origin: origin = 'AWS_KMS' } = input
     const unsupported =
-      (input.Origin !== undefined && input.Origin !== 'AWS_KMS' && `Origin ${input.Origin}`) ||
+      (origin !== 'AWS_KMS' && origin !== 'EXTERNAL' && `Origin ${origin}`) ||
+      (origin === 'EXTERNAL' && !isImportable(spec) && `Origin EXTERNAL for KeySpec ${spec}`) ||
       (input.CustomKeyStoreId !== undefined && 'CustomKeyStoreId') ||
       (input.XksKeyId !== undefined && 'XksKeyId') ||
       (input.MultiRegion === true && 'MultiRegion')
@@ -53,7 +57,8 @@ export const CreateKey = defineOperation({
     const id = newKeyId()
     const kid = kidOf(id)
     const now = clock()
-    const current = await keyring.createMaterial(region, { account, kid, keySpec: spec, keyUsage: usage }, now)
+    const request = { account, kid, keySpec: spec, keyUsage: usage }
+    const current = origin === 'EXTERNAL' ? undefined : await keyring.createMaterial(region, request, now)
     const key: KmsKey = {
       region,
       account,
@@ -62,14 +67,14 @@ export const CreateKey = defineOperation({
       kid,
       spec,
       usage,
-      origin: 'AWS_KMS',
-      state: 'Enabled',
+      origin,
+      state: current === undefined ? 'PendingImport' : 'Enabled',
       description: input.Description ?? '',
       policy,
       createdAtMs: now,
       deletionAtMs: undefined,
       generation: 1,
-      materials: new Map([[current.id, current]]),
+      materials: new Map(current && [[current.id, current]]),
       current,
     }
     await store.transaction(async tx => {

@@ -20,14 +20,17 @@ export const ScheduleKeyDeletion = defineOperation({
   access: async (access, request, { KeyId }) => ({
     key: await access.key(request, 'ScheduleKeyDeletion', KeyId, {
       action: 'kms:ScheduleKeyDeletion',
-      states: ['Enabled', 'Disabled'],
+      states: ['Enabled', 'Disabled', 'PendingImport'],
     }),
   }),
 
   async run({ key, input, store, clock }) {
     const days = input.PendingWindowInDays ?? defaultDays
     const deletionAtMs = clock() + days * DAY_MS
-    const changed = await changeKey(store, key, ['Enabled', 'Disabled'], { state: 'PendingDeletion', deletionAtMs })
+    const changed = await changeKey(store, key, ['Enabled', 'Disabled', 'PendingImport'], {
+      state: 'PendingDeletion',
+      deletionAtMs,
+    })
     return {
       KeyId: changed.arn,
       DeletionDate: epochSeconds(deletionAtMs),

@@ -9,6 +9,7 @@ import { addDomainSchemes } from './0003-domain-schemes.ts'
 import { createResidentObjects } from './0005-resident-objects.ts'
 import { addPublicKeys } from './0008-public-keys.ts'
 import { addKeyRotation } from './0009-key-rotation.ts'
+import { addImportedMaterial } from './0010-imported-material.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
@@ -16,6 +17,7 @@ const MIGRATIONS = {
   '0005-resident-objects': createResidentObjects,
   '0008-public-keys': addPublicKeys,
   '0009-key-rotation': addKeyRotation,
+  '0010-imported-material': addImportedMaterial,
 } as const
 
 const MIGRATION_TABLE = 'migrations'

@@ -1,11 +1,22 @@
 /** The reads of all aggregates over one handle. */
 import type { AccessKey, Identity } from '../../model/identity.ts'
 import type { Alias, KmsKey, Tag } from '../../model/key.ts'
-import type { AccessKeyOwner, DaemonKey, Domain, DoomedObject, Page, Reader, ResidentObject, Scope } from '../store.ts'
+import type {
+  AccessKeyOwner,
+  DaemonKey,
+  Domain,
+  DoomedObject,
+  ImportKey,
+  Page,
+  Reader,
+  ResidentObject,
+  Scope,
+} from '../store.ts'
 import * as accessKeys from './access-keys.ts'
 import * as aliases from './aliases.ts'
 import * as domains from './domains.ts'
 import * as identities from './identities.ts'
+import * as importKeys from './import-keys.ts'
 import * as keys from './keys.ts'
 import * as residents from './resident-objects.ts'
 import type { Handle } from './tables.ts'
@@ -32,6 +43,22 @@ export class SqlReader implements Reader {
 
   listKeysDueForDeletion(nowMs: number, limit: number): Promise<KmsKey[]> {
     return keys.listKeysDueForDeletion(this.db, nowMs, limit)
+  }
+
+  listKeysWithExpiredMaterial(nowMs: number, limit: number): Promise<KmsKey[]> {
+    return keys.listKeysWithExpiredMaterial(this.db, nowMs, limit)
+  }
+
+  findImportKey(scope: Scope, keyId: string, importId: Buffer): Promise<ImportKey | undefined> {
+    return importKeys.findImportKey(this.db, scope, keyId, importId)
+  }
+
+  listDueImportKeys(nowMs: number, limit: number): Promise<ImportKey[]> {
+    return importKeys.listDueImportKeys(this.db, nowMs, limit)
+  }
+
+  countImportKeys(scope: Scope, keyId: string): Promise<number> {
+    return importKeys.countImportKeys(this.db, scope, keyId)
   }
 
   countKeys(scope: Scope): Promise<number> {

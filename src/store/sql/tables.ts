@@ -1,6 +1,7 @@
 /** The rows as the database holds them: names in snake case, flags as 0 or 1, moments as integers of milliseconds. */
 import type { ColumnType, Kysely } from 'kysely'
 import type { IdentityKind } from '../../model/identity.ts'
+import type { WrappingAlgorithm, WrappingKeySpec } from '../../model/imports.ts'
 import type { KeyMaterial, KeyOrigin, KeyState } from '../../model/key.ts'
 import type { KeySpec, KeyUsage } from '../../model/key-specs.ts'
 import type { Domain, DomainKeyVersion, EnrolledToken, ResidentObject } from '../store.ts'
@@ -73,8 +74,24 @@ export interface Tables {
     state: KeyMaterial['state']
     created_at_ms: number
     rotation_type: KeyMaterial['rotationType'] | null
+    rotated_at_ms: number | null
+    /** No bytes while imported material is away. */
     ekt: Bytes
     public_key: ColumnType<Uint8Array | null, Buffer | null, Buffer | null>
+    expires_at_ms: number | null
+    description: string | null
+    commitment: ColumnType<Uint8Array | null, Buffer | null, Buffer | null>
+  }
+  import_keys: {
+    region: string
+    account: string
+    key_id: string
+    import_id: Bytes
+    algorithm: WrappingAlgorithm
+    spec: WrappingKeySpec
+    ekt: Bytes
+    not_after_ms: number
+    attempts: number
   }
   aliases: {
     region: string

@@ -1,12 +1,13 @@
 /** The writes of all aggregates in one transaction, which also notes what memory must forget afterwards. */
 import type { AccessKey, Identity } from '../../model/identity.ts'
 import type { Alias, KeyMaterial, KmsKey, Tag } from '../../model/key.ts'
-import type { DaemonKey, Domain, ResidentObject, Transaction } from '../store.ts'
+import type { DaemonKey, Domain, ImportKey, ResidentObject, Transaction } from '../store.ts'
 import { scopedName, type Touched } from '../touched.ts'
 import * as accessKeys from './access-keys.ts'
 import * as aliases from './aliases.ts'
 import * as domains from './domains.ts'
 import * as identities from './identities.ts'
+import * as importKeys from './import-keys.ts'
 import * as keys from './keys.ts'
 import { SqlReader } from './reader.ts'
 import * as residents from './resident-objects.ts'
@@ -24,13 +25,35 @@ export class SqlTransaction extends SqlReader implements Transaction {
   async insertKey(key: KmsKey): Promise<void> {
     this.#touched.keys.add(scopedName(key, key.id))
     await keys.insertKey(this.db, key)
-    for (const { ekt } of key.materials.values()) await residents.recordResident(this.db, key.region, ekt)
+    for (const { ekt } of key.materials.values()) if (ekt) await residents.recordResident(this.db, key.region, ekt)
   }
 
   async rotateKey(key: KmsKey, material: KeyMaterial): Promise<void> {
     this.#touched.keys.add(scopedName(key, key.id))
     await keys.rotateKey(this.db, key, material)
-    await residents.recordResident(this.db, key.region, material.ekt)
+    if (material.ekt) await residents.recordResident(this.db, key.region, material.ekt)
+  }
+
+  async putMaterial(key: KmsKey, material: KeyMaterial): Promise<void> {
+    await this.updateKey(key)
+    await keys.putMaterial(this.db, key, material)
+  }
+
+  async deleteMaterial(key: KmsKey, materialId: string): Promise<void> {
+    await this.updateKey(key)
+    await keys.deleteMaterial(this.db, key, materialId)
+  }
+
+  insertImportKey(key: ImportKey): Promise<void> {
+    return importKeys.insertImportKey(this.db, key)
+  }
+
+  countImportAttempt(key: ImportKey, change: 1 | -1): Promise<void> {
+    return importKeys.countAttempt(this.db, key, change)
+  }
+
+  deleteImportKey(key: ImportKey): Promise<void> {
+    return importKeys.deleteImportKey(this.db, key)
   }
 
   updateKey(key: KmsKey): Promise<void> {
@@ -44,7 +67,7 @@ export class SqlTransaction extends SqlReader implements Transaction {
       this.#touched.aliases.add(scopedName(key, name))
     }
     await keys.deleteKey(this.db, key, nowMs)
-    for (const { ekt } of key.materials.values()) await residents.doomResident(this.db, key.region, ekt, nowMs)
+    for (const { ekt } of key.materials.values()) if (ekt) await residents.doomResident(this.db, key.region, ekt, nowMs)
   }
 
   insertAlias(alias: Alias): Promise<void> {

@@ -7,7 +7,7 @@ import { type EktFields, encodeEkt } from '../../../src/formats/ekt.ts'
 import { residentCkaId } from '../../../src/formats/resident-key.ts'
 import { userArn } from '../../../src/model/arn.ts'
 import type { AccessKey, Identity } from '../../../src/model/identity.ts'
-import { type Alias, arnOf, type KeyMaterial, type KmsKey } from '../../../src/model/key.ts'
+import { type Alias, arnOf, type Ekt, type KeyMaterial, type KmsKey } from '../../../src/model/key.ts'
 import { kidOf, newKeyId } from '../../../src/model/key-id.ts'
 import type { DaemonKey, Domain, ResidentObject, Scope } from '../../../src/store/store.ts'
 
@@ -18,7 +18,7 @@ export function makeTemporaryFolder(): { path: string; remove: () => void } {
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
 }
 
-export function makeEkt(bytes = 300): KeyMaterial['ekt'] {
+export function makeEkt(bytes = 300): Ekt {
   const record = randomBytes(bytes)
   return { record, digest: createHash('sha256').update(record).digest() }
 }
@@ -116,7 +116,7 @@ export function makeDaemonKey(): DaemonKey {
 }
 
 /** A key whose HBK resides in a token, and the row of its object as it is when the object is about to be made. */
-export function makeResident(): { key: KmsKey; object: ResidentObject; ekt: KeyMaterial['ekt'] } {
+export function makeResident(): { key: KmsKey; object: ResidentObject; ekt: Ekt } {
   const serial = randomBytes(8).toString('hex')
   const kid = kidOf(newKeyId())
   const ckaId = residentCkaId(kid, randomBytes(15))
