@@ -6,6 +6,9 @@ import type { KeySpec, KeyUsage } from './key-specs.ts'
 export const KEY_STATES = ['Enabled', 'Disabled', 'PendingDeletion', 'PendingImport'] as const
 export type KeyState = (typeof KEY_STATES)[number]
 
+/** Every state of a key that is not on its way out: its name, tags and description can be changed. */
+export const LIVE_STATES = ['Enabled', 'Disabled', 'PendingImport'] as const satisfies readonly KeyState[]
+
 export const KEY_ORIGINS = ['AWS_KMS', 'EXTERNAL', 'AWS_CLOUDHSM', 'EXTERNAL_KEY_STORE'] as const
 export type KeyOrigin = (typeof KEY_ORIGINS)[number]
 

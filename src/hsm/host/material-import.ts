@@ -233,16 +233,17 @@ export class MaterialImport {
    * for a key that is not of this kind.
    */
   #provenPublicKey(session: SessionHandle, kind: PairKind, handle: ObjectHandle): Buffer {
+    const candidates =
+      kind.curve === undefined ? [this.#rsaPublicKey(session, handle)] : this.#points(session, kind, handle)
+    if (!candidates.every(spki => isOfKind(publicKeyOf(spki), kind))) throw badMaterial()
     const algorithm = kind.curve === undefined ? 'RSASSA_PKCS1_V1_5_SHA_256' : 'ECDSA_SHA_256'
     const digest = hash('sha256', PROOF, 'buffer')
     const recipe = signatureRecipe(kind, algorithm, digest)
     this.#cryptoki.C_SignInit(session, recipe.mechanism, handle)
     const raw = this.#cryptoki.C_Sign(session, recipe.input(digest), Buffer.alloc(kind.lengthBytes * 2))
     const signature = recipe.encode(raw)
-    const candidates =
-      kind.curve === undefined ? [this.#rsaPublicKey(session, handle)] : this.#points(session, kind, handle)
     const proven = candidates.find(spki => verify('sha256', PROOF, publicKeyOf(spki), signature))
-    if (proven === undefined || !isOfKind(publicKeyOf(proven), kind)) throw badMaterial()
+    if (proven === undefined) throw badMaterial()
     return proven
   }
 

@@ -1,7 +1,7 @@
 import { oneOf, structure } from '../../base/schema.ts'
 import { KmsError } from '../../model/errors.ts'
 import { WRAPPING_ALGORITHMS, WRAPPING_KEY_SPECS, wrappingFacts, wrappingMisfit } from '../../model/imports.ts'
-import { requireState } from '../../model/key.ts'
+import { LIVE_STATES, requireState } from '../../model/key.ts'
 import { epochSeconds } from '../keys/key-metadata.ts'
 import { defineOperation } from '../operation.ts'
 import { invalid, keyId } from '../shapes.ts'
@@ -22,7 +22,7 @@ export const GetParametersForImport = defineOperation({
 
   async run({ key, input, imports }) {
     requireExternal(key)
-    requireState(key, ['Enabled', 'Disabled', 'PendingImport'])
+    requireState(key, LIVE_STATES)
     const { WrappingAlgorithm, WrappingKeySpec } = input
     const misfit = wrappingMisfit(key.spec, WrappingAlgorithm, WrappingKeySpec)
     if (misfit !== undefined) {

@@ -2,7 +2,7 @@ import { blob, oneOf, optional, structure, text, timestamp } from '../../base/sc
 import { type ImportedMaterial, sameMaterial } from '../../keyring/imports.ts'
 import { KmsError } from '../../model/errors.ts'
 import { EXPIRATION_MODELS, IMPORT_TYPES, type ImportType } from '../../model/imports.ts'
-import { isComplete, type KeyMaterial, type KmsKey, requireState } from '../../model/key.ts'
+import { isComplete, type KeyMaterial, type KmsKey, LIVE_STATES, requireState } from '../../model/key.ts'
 import type { Store } from '../../store/store.ts'
 import { defineOperation } from '../operation.ts'
 import { invalid, keyId, keyMaterialId } from '../shapes.ts'
@@ -43,7 +43,7 @@ export const ImportKeyMaterial = defineOperation({
 
   async run({ key, input, imports, store, clock }) {
     requireExternal(key)
-    requireState(key, STATES)
+    requireState(key, LIVE_STATES)
     const { ImportType: type, KeyMaterialId: materialId, KeyMaterialDescription: description } = input
     const symmetric = key.spec === 'SYMMETRIC_DEFAULT'
     if (!symmetric && (type ?? materialId ?? description) !== undefined) {
@@ -56,14 +56,12 @@ export const ImportKeyMaterial = defineOperation({
   },
 })
 
-const STATES = ['Enabled', 'Disabled', 'PendingImport'] as const
-
 /** One transaction, over the key as it is then: of two imports at once only one is the first. */
 function record(store: Store, key: KmsKey, imported: ImportedMaterial, terms: Terms, nowMs: number): Promise<void> {
   return store.transaction(async tx => {
     const current = await tx.findKey(key, key.id)
     if (current === undefined) throw new KmsError('NotFoundException', `Key '${key.arn}' does not exist`)
-    requireState(current, STATES)
+    requireState(current, LIVE_STATES)
     const known = sameMaterial(current, imported)
     requireExpected(current, imported, known, terms)
     const state = current.current === undefined ? 'CURRENT' : 'PENDING_ROTATION'
