@@ -45,12 +45,19 @@ async function start(hsm: object): Promise<Daemon> {
   return started
 }
 
-/** A client whose requests are signed at the daemon's time. */
+/**
+ * A client whose requests are signed at the daemon's time. The SDK sets its clock by the Date of each answer, which is the
+ * machine's, so every call has a client of its own.
+ */
 function kms(): KMS {
-  const options = { endpoint: daemon.endpoint, region: REGION, credentials: readCredentials(instance.stateDir) }
-  const client = new KMS({ ...options, maxAttempts: 1, systemClockOffset: offsetMs })
-  clients.push(client)
-  return client
+  return new Proxy({} as KMS, {
+    get: (_, operation: keyof KMS) => (input: object) => {
+      const options = { endpoint: daemon.endpoint, region: REGION, credentials: readCredentials(instance.stateDir) }
+      const client = new KMS({ ...options, maxAttempts: 1, systemClockOffset: offsetMs })
+      clients.push(client)
+      return (client[operation] as (input: object) => Promise<unknown>)(input)
+    },
+  })
 }
 
 async function makeExternal(): Promise<string> {
