@@ -14,6 +14,7 @@ import { StoreUnusable } from '../store/faults.ts'
 import { CommandFailed } from './admin-client.ts'
 import { addHsm } from './commands/hsm.ts'
 import { addIdentity } from './commands/identity.ts'
+import { addImportMaterial } from './commands/import-material.ts'
 import { addInit } from './commands/init.ts'
 import { addServe } from './commands/serve.ts'
 
@@ -40,6 +41,7 @@ const program = new Command('strongroom')
 addServe(program)
 addInit(program)
 addIdentity(program)
+addImportMaterial(program)
 addHsm(program)
 
 try {
