@@ -52,7 +52,7 @@ export function addImportMaterial(program: Command): void {
     .addOption(
       new Option('--wrapping-key-spec <SPEC>', 'the key that it is wrapped under')
         .choices(WRAPPING_KEY_SPECS.filter(spec => spec.startsWith('RSA_')))
-        .default('RSA_4096'),
+        .default('RSA_3072'),
     )
     .option('--expires <TIME>', 'when the material is deleted by itself, such as 2027-01-31T12:00:00Z', time)
     .addOption(new Option('--import-type <TYPE>', 'of symmetric keys').choices(IMPORT_TYPES))
