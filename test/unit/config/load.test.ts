@@ -40,6 +40,7 @@ describe('checkConfiguration', () => {
         hbkLifetimeMs: 600_000,
         maxCommands: 2_000,
         maxWaitMs: 800,
+        importInHost: true,
         healthIntervalMs: 2_000,
         deadlineFloorMs: 0,
         hostsPerToken: 1,
@@ -48,7 +49,7 @@ describe('checkConfiguration', () => {
         recycleAfterCommands: 10_000_000,
         recycleAfterMb: 768,
       },
-      jobs: { deletionIntervalMs: 60_000, rotationIntervalMs: 60_000 },
+      jobs: { deletionIntervalMs: 60_000, rotationIntervalMs: 60_000, expiryIntervalMs: 10_000 },
     })
   })
 
