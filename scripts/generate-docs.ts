@@ -320,6 +320,7 @@ function customWords(shape: AnyShape): string {
     const max = boundIn(refusal(shape, Buffer.alloc(TOO_LONG).toString('base64')))
     return `blob${range(min, max, ' bytes')}`
   }
+  if (whatItIs === undefined && refusal(shape, '')?.endsWith('a Timestamp') === true) return 'timestamp, seconds'
   if (whatItIs === 'Expected a map of strings') {
     const max = boundIn(refusal(shape, { key: 'v'.repeat(TOO_LONG) }))
     return `map of text to text${range(undefined, max, ' bytes of UTF-8 together')}`

@@ -63,7 +63,7 @@ function isRetired({ tokens }: Domain, uri: string): boolean {
 function tokenSettings(
   { hosts, threads, ...location }: Configuration['regions'][number]['tokens'][number],
   index: number,
-  { cachedHbks, hbkLifetimeMs, hostsPerToken, threadsPerHost, sessionsPerToken }: Configuration['hsm'],
+  { cachedHbks, hbkLifetimeMs, importInHost, hostsPerToken, threadsPerHost, sessionsPerToken }: Configuration['hsm'],
   domain: DomainDescription,
 ): TokenSettings {
   const { token: label, serial } = parsePkcs11Uri(location.uri)
@@ -73,7 +73,7 @@ function tokenSettings(
     label: label ?? serial ?? `token-${index + 1}`,
     hosts: processes,
     configuration: {
-      ...{ token: location, domain, cachedHbks, hbkLifetimeMs, threads: lanes },
+      ...{ token: location, domain, cachedHbks, hbkLifetimeMs, importInHost, threads: lanes },
       sessions: { limit: sessionsPerToken, shares: processes + 1 },
       logsInAgain: processes === 1 && lanes === 1,
     },

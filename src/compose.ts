@@ -25,6 +25,7 @@ import { Applying } from './identities/apply.ts'
 import { Identities } from './identities/identities.ts'
 import { ManagedPolicies } from './identities/managed-policies.ts'
 import { findDaemonKeys } from './keyring/daemon-keys.ts'
+import { Imports } from './keyring/imports.ts'
 import { Keyring } from './keyring/keyring.ts'
 import { Secrets } from './keyring/secrets.ts'
 import { Sessions } from './keyring/sessions.ts'
@@ -32,6 +33,7 @@ import { Access } from './operations/access.ts'
 import { openStore } from './store/open-store.ts'
 import { CHECK_TICK_MS, ResidentCheck } from './tasks/check-resident-keys.ts'
 import { DeletionJob } from './tasks/delete-due-keys.ts'
+import { expireMaterial } from './tasks/expire-material.ts'
 import { DOMAIN_LOOK_MS, DomainFollower } from './tasks/follow-domains.ts'
 import { rotateDueKeys } from './tasks/rotate-due-keys.ts'
 import { schedule } from './tasks/schedule.ts'
@@ -51,6 +53,8 @@ export interface Daemon extends AsyncDisposable {
   deleteDueKeys(): Promise<number>
   /** Rotates the keys that are due now, as the job does by itself. */
   rotateDueKeys(): Promise<number>
+  /** Deletes imported material and wrapping keys that are due now, as the job does by itself. */
+  expireMaterial(): Promise<number>
 }
 
 const DRAIN_MS = 10_000
@@ -108,12 +112,16 @@ export async function compose(
   const rotate = () => rotateDueKeys({ store, keyring, clock, logger, metrics })
   const rotation = schedule('rotate due keys', configuration.jobs.rotationIntervalMs, rotate, logger)
   parts.defer(() => rotation.stop())
+  const imports = new Imports({ pools, store, clock, inHostAllowed: configuration.hsm.importInHost })
+  const expire = () => expireMaterial({ store, imports, clock, logger, metrics })
+  const expiry = schedule('expire imported material', configuration.jobs.expiryIntervalMs, expire, logger)
+  parts.defer(() => expiry.stop())
   const residents = new ResidentCheck({ store, pools, clock, logger, metrics })
   const check = schedule('check resident keys', CHECK_TICK_MS, () => residents.run(), logger)
   parts.defer(() => check.stop())
 
   const served = new Set(pools.keys())
-  const services = { store, keyring, access, clock }
+  const services = { store, keyring, imports, access, clock }
   const { listen, admin } = configuration
   const administration = createAdminSocket({
     accounts: new Accounts(identity),
@@ -152,6 +160,7 @@ export async function compose(
     deleteDueKeys: () => deletion.run(),
     ...(certificate === undefined ? {} : { reloadCertificate: () => certificate.reload(renew) }),
     rotateDueKeys: rotate,
+    expireMaterial: expire,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }

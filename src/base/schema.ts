@@ -57,6 +57,13 @@ export function integer({ min, max }: Required<LengthBounds>) {
   return z.int().min(min).max(max)
 }
 
+/** Seconds since the Unix epoch, with a fraction or without. */
+export function timestamp() {
+  return custom<number>(value =>
+    typeof value === 'number' && Number.isFinite(value) ? value : wrongType(conversion(value, 'a Timestamp')),
+  )
+}
+
 export function boolean() {
   return z.boolean()
 }

@@ -18,6 +18,7 @@ import { addCeremony } from './commands/ceremony.ts'
 import { addDomain } from './commands/domain.ts'
 import { addHsm } from './commands/hsm.ts'
 import { addIdentity } from './commands/identity.ts'
+import { addImportMaterial } from './commands/import-material.ts'
 import { addInit } from './commands/init.ts'
 import { addOfficer } from './commands/officer.ts'
 import { addServe } from './commands/serve.ts'
@@ -54,6 +55,7 @@ daemon running or not, as the user that owns the state folder. STRONGROOM_CONFIG
 addServe(program)
 addInit(program)
 addIdentity(program)
+addImportMaterial(program)
 addHsm(program)
 addAuthz(program)
 addDomain(program)

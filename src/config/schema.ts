@@ -125,6 +125,8 @@ export const configuration = z
         maxCommands: z.int().min(1).max(100_000).default(2_000),
         /** How long a command waits when no token can take it. */
         maxWaitMs: milliseconds(100, 60_000).default(800),
+        /** Whether imported material may pass through an HSM host where no token unwraps by the algorithm. */
+        importInHost: z.boolean().default(true),
         healthIntervalMs: milliseconds(1_000, 60_000).default(2_000),
         /** The least that a host is given for any command; for tokens that are slow by nature. */
         deadlineFloorMs: milliseconds(0, 60_000).default(0),
@@ -150,6 +152,8 @@ export const configuration = z
         deletionIntervalMs: milliseconds(1_000, 86_400_000).default(60_000),
         /** How often keys whose rotation is due are looked for. */
         rotationIntervalMs: milliseconds(1_000, 86_400_000).default(60_000),
+        /** How often imported material that has expired is looked for. */
+        expiryIntervalMs: milliseconds(1_000, 86_400_000).default(10_000),
       })
       .prefault({}),
   })

@@ -16,7 +16,7 @@ import {
   signingFacts,
 } from '../model/algorithms.ts'
 import { KmsError } from '../model/errors.ts'
-import type { KmsKey } from '../model/key.ts'
+import { currentMaterial, type KmsKey } from '../model/key.ts'
 
 /** One HSM command in a region. Throws KmsError. */
 export type CallHsm = <C extends CommandName>(region: string, name: C, args: Args<C>) => Promise<Result<C>>
@@ -45,7 +45,7 @@ export class KeyPairs {
   async sign(key: KmsKey, wanted: ToSign): Promise<Buffer> {
     const { algorithm } = wanted
     const bytes = signedBytes(wanted, factsOf(wanted))
-    const { signature } = await this.#call(key.region, 'sign', { ekt: key.current.ekt, algorithm, bytes })
+    const { signature } = await this.#call(key.region, 'sign', { ekt: currentMaterial(key).ekt, algorithm, bytes })
     return signature
   }
 
@@ -56,7 +56,7 @@ export class KeyPairs {
     if (claimed.messageType === 'RAW') return verifies(publicKey, facts, claimed.message, signature)
     const bytes = signedBytes(claimed, facts)
     const { algorithm } = claimed
-    const args = { ekt: key.current.ekt, publicKey: spkiOf(key), algorithm, bytes, signature }
+    const args = { ekt: currentMaterial(key).ekt, publicKey: spkiOf(key), algorithm, bytes, signature }
     const { valid } = await this.#call(key.region, 'verify', args)
     return valid
   }
@@ -71,7 +71,7 @@ export class KeyPairs {
 
   /** The caller wipes the plaintext. Throws KmsError InvalidCiphertextException. */
   async decrypt(key: KmsKey, algorithm: OaepAlgorithm, ciphertext: Buffer): Promise<Buffer> {
-    const args = { ekt: key.current.ekt, algorithm, ciphertext }
+    const args = { ekt: currentMaterial(key).ekt, algorithm, ciphertext }
     const { plaintext } = await this.#call(key.region, 'decryptRsa', args)
     return plaintext
   }
@@ -79,7 +79,7 @@ export class KeyPairs {
   /** The x-coordinate of ECDH. The caller wipes it. Throws KmsError ValidationException for a key of another curve. */
   async deriveSharedSecret(key: KmsKey, peer: Buffer): Promise<Buffer> {
     requireSameCurve(await this.publicKey(key), peer)
-    const { secret } = await this.#call(key.region, 'deriveSharedSecret', { ekt: key.current.ekt, peer })
+    const { secret } = await this.#call(key.region, 'deriveSharedSecret', { ekt: currentMaterial(key).ekt, peer })
     return secret
   }
 
@@ -90,7 +90,7 @@ export class KeyPairs {
 
   /** The public half, proven to be that of the EKT. Throws KmsError KMSInternalException when it is another one. */
   async publicKey(key: KmsKey): Promise<KeyObject> {
-    const { ekt } = key.current
+    const { ekt } = currentMaterial(key)
     const name = ekt.digest.toString('latin1')
     const known = this.#publicKeys.get(name)
     if (known !== undefined) return known
@@ -109,7 +109,7 @@ export class KeyPairs {
 
 /** SubjectPublicKeyInfo, DER, as the store holds it. */
 export function spkiOf(key: KmsKey): Buffer {
-  const { publicKey } = key.current
+  const { publicKey } = currentMaterial(key)
   if (publicKey !== undefined) return publicKey
   throw new KmsError('KMSInternalException', 'The request failed because of an internal error.', {
     detail: `${key.arn} has no public key in the store`,

@@ -12,7 +12,7 @@ import { holdersOf } from '../hsm/pool/holders.ts'
 import type { HsmPool } from '../hsm/pool/pool.ts'
 import type { EncryptionContext } from '../model/encryption-context.ts'
 import { KmsError } from '../model/errors.ts'
-import type { KeyMaterial, KmsKey } from '../model/key.ts'
+import { currentMaterial, type KeyMaterial, type KmsKey, type PresentMaterial, presentMaterial } from '../model/key.ts'
 import type { DataKeyPairSpec, EncryptionAlgorithm, KeySpec, KeyUsage } from '../model/key-specs.ts'
 import type { DoomedObject, Store } from '../store/store.ts'
 import { createBackingKey } from './backing-keys.ts'
@@ -61,7 +61,7 @@ export class Keyring {
     context: EncryptionContext,
     plaintextWanted: boolean,
   ): Promise<Result<'generateDataKey'>> {
-    const ekt = key.current.ekt
+    const ekt = currentMaterial(key).ekt
     return this.#call(key.region, 'generateDataKey', {
       ekt,
       lengthBytes,
@@ -71,7 +71,11 @@ export class Keyring {
   }
 
   encrypt(key: KmsKey, plaintext: Buffer, context: EncryptionContext): Promise<Result<'encrypt'>> {
-    return this.#call(key.region, 'encrypt', { ekt: key.current.ekt, plaintext, contextHash: contextHash(context) })
+    return this.#call(key.region, 'encrypt', {
+      ekt: currentMaterial(key).ekt,
+      plaintext,
+      contextHash: contextHash(context),
+    })
   }
 
   /** Opens a ciphertext of this key with the material it names. Throws KmsError InvalidCiphertextException. */
@@ -95,7 +99,7 @@ export class Keyring {
     destination: { key: KmsKey; context: EncryptionContext },
   ): Promise<{ blob: Buffer; sourceMaterial: KeyMaterial; destinationMaterial: KeyMaterial }> {
     const sourceMaterial = materialOf(source.key, source.blob)
-    const destinationMaterial = destination.key.current
+    const destinationMaterial = currentMaterial(destination.key)
     const args = {
       source: sourceMaterial.ekt,
       blob: source.blob,
@@ -115,8 +119,8 @@ export class Keyring {
     destination: { key: KmsKey; algorithm: EncryptionAlgorithm; context: EncryptionContext },
   ): Promise<{ blob: Buffer; sourceMaterial: KeyMaterial; destinationMaterial: KeyMaterial }> {
     const symmetric = source.algorithm === 'SYMMETRIC_DEFAULT'
-    const sourceMaterial = symmetric ? materialOf(source.key, source.blob) : source.key.current
-    const destinationMaterial = destination.key.current
+    const sourceMaterial = symmetric ? materialOf(source.key, source.blob) : currentMaterial(source.key)
+    const destinationMaterial = currentMaterial(destination.key)
     if (destination.algorithm !== 'SYMMETRIC_DEFAULT' && symmetric) {
       await this.pairs.requireRoom(destination.key, destination.algorithm, plaintextBytesOf(source.blob))
     }
@@ -140,17 +144,17 @@ export class Keyring {
     context: EncryptionContext,
     plaintextWanted: boolean,
   ): Promise<Result<'generateDataKeyPair'>> {
-    const args = { ekt: key.current.ekt, pairSpec, contextHash: contextHash(context), plaintextWanted }
+    const args = { ekt: currentMaterial(key).ekt, pairSpec, contextHash: contextHash(context), plaintextWanted }
     return this.#call(key.region, 'generateDataKeyPair', args)
   }
 
   async generateMac(key: KmsKey, message: Buffer): Promise<Buffer> {
-    const { mac } = await this.#call(key.region, 'generateMac', { ekt: key.current.ekt, message })
+    const { mac } = await this.#call(key.region, 'generateMac', { ekt: currentMaterial(key).ekt, message })
     return mac
   }
 
   async verifyMac(key: KmsKey, message: Buffer, mac: Buffer): Promise<boolean> {
-    const { valid } = await this.#call(key.region, 'verifyMac', { ekt: key.current.ekt, message, mac })
+    const { valid } = await this.#call(key.region, 'verifyMac', { ekt: currentMaterial(key).ekt, message, mac })
     return valid
   }
 
@@ -161,7 +165,8 @@ export class Keyring {
 
   /** Makes every host let go of a deleted key's HBKs. */
   async forget(key: KmsKey): Promise<void> {
-    for (const { ekt } of key.materials.values()) await this.#pools.get(key.region)?.evict(ekt.digest)
+    for (const { ekt } of key.materials.values())
+      if (ekt !== undefined) await this.#pools.get(key.region)?.evict(ekt.digest)
   }
 
   /** Destroys the object of a deleted HBK in its token; false when the token is away. Throws KmsError. */
@@ -203,11 +208,11 @@ export class Keyring {
 }
 
 /** The material whose id stands in the header. The header is not proven: an unknown id is a ciphertext like any bad one. */
-function materialOf(key: KmsKey, blob: Buffer): KeyMaterial {
+function materialOf(key: KmsKey, blob: Buffer): PresentMaterial {
   const { mid } = parseCiphertext(blob)
   const material = key.materials.get(mid.toString('hex'))
   if (material === undefined) throw new KmsError('InvalidCiphertextException', '', { detail: 'unknown key material' })
-  return material
+  return presentMaterial(key, material)
 }
 
 const NO_BYTES = Buffer.alloc(0)

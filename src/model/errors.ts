@@ -23,9 +23,14 @@ export const catalogue = {
   },
   DisabledException: { status: 400, meaning: 'The KMS key is disabled.' },
   DryRunOperationException: { status: 400, meaning: 'The request would have succeeded; DryRun was set.' },
+  ExpiredImportTokenException: { status: 400, meaning: 'The import token is older than 24 hours.' },
   ExpiredTokenException: { status: 400, meaning: 'The session of the temporary credentials is over.' },
   IncompleteSignatureException: { status: 400, meaning: 'The Authorization header is malformed.' },
   IncorrectKeyException: { status: 400, meaning: 'The named key did not make this ciphertext.' },
+  IncorrectKeyMaterialException: {
+    status: 400,
+    meaning: 'The imported bytes are not those of the material that is meant, or are in use already.',
+  },
   InvalidAliasNameException: { status: 400, meaning: 'The alias name is not allowed.' },
   InvalidArnException: { status: 400, meaning: 'The ARN is malformed, or of a kind that is not accepted here.' },
   InvalidCiphertextException: {
@@ -37,6 +42,10 @@ export const catalogue = {
   InvalidGrantTokenException: {
     status: 400,
     meaning: 'The grant token is unknown, malformed, or of a grant that is gone.',
+  },
+  InvalidImportTokenException: {
+    status: 400,
+    meaning: 'The import token is not for this key, or its wrapping key is gone.',
   },
   InvalidKeyUsageException: { status: 400, meaning: 'The key usage or algorithm does not fit the operation.' },
   InvalidMarkerException: { status: 400, meaning: 'The pagination marker is not one that this operation returned.' },

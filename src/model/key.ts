@@ -5,8 +5,11 @@ import { KmsError } from './errors.ts'
 import type { Grant } from './grant.ts'
 import type { KeySpec, KeyUsage } from './key-specs.ts'
 
-export const KEY_STATES = ['Enabled', 'Disabled', 'PendingDeletion'] as const
+export const KEY_STATES = ['Enabled', 'Disabled', 'PendingDeletion', 'PendingImport'] as const
 export type KeyState = (typeof KEY_STATES)[number]
+
+/** Every state of a key that is not on its way out: its name, tags and description can be changed. */
+export const LIVE_STATES = ['Enabled', 'Disabled', 'PendingImport'] as const satisfies readonly KeyState[]
 
 export const KEY_ORIGINS = ['AWS_KMS', 'EXTERNAL', 'AWS_CLOUDHSM', 'EXTERNAL_KEY_STORE'] as const
 export type KeyOrigin = (typeof KEY_ORIGINS)[number]
@@ -31,14 +34,26 @@ export interface RotationSchedule {
 export interface KeyMaterial {
   /** 64 hex digits: the mid of every ciphertext made with it. */
   readonly id: string
-  readonly state: 'CURRENT' | 'NON_CURRENT'
+  /** `PENDING_ROTATION`: imported, and not in use before RotateKeyOnDemand. */
+  readonly state: 'CURRENT' | 'NON_CURRENT' | 'PENDING_ROTATION'
   readonly createdAtMs: number
-  /** How it came to be current; undefined for the material that a key is born with. */
+  /** How it came to be current; undefined for the material that a key is born with, and for one that is pending. */
   readonly rotationType?: RotationType | undefined
-  readonly ekt: Ekt
+  /** When it came to be current; `createdAtMs` for material that was made for it. */
+  readonly rotatedAtMs?: number | undefined
+  /** Undefined while imported material is away: deleted or expired, to be imported again. */
+  readonly ekt: Ekt | undefined
   /** SubjectPublicKeyInfo, DER, of a key pair. The store could hold another: whoever uses it has it checked against the EKT. */
   readonly publicKey?: Buffer | undefined
+  /** Of imported material, when it is deleted by itself; undefined for never. */
+  readonly expiresAtMs?: number | undefined
+  readonly description?: string | undefined
+  /** Of an imported MAC key: knows the same bytes again (formats/imported-material.ts). */
+  readonly commitment?: Buffer | undefined
 }
+
+/** Material that is there to be used. */
+export type PresentMaterial = KeyMaterial & { readonly ekt: Ekt }
 
 /** Values, never changed in place: a change is a new object, written through the store. */
 export interface KmsKey {
@@ -64,9 +79,10 @@ export interface KmsKey {
   readonly rotation?: RotationSchedule | undefined
   /** Grows by one with every change. */
   readonly generation: number
-  /** By id; one of them is CURRENT. */
+  /** By id; one of them is CURRENT, unless nothing was ever imported into the key. */
   readonly materials: ReadonlyMap<string, KeyMaterial>
-  readonly current: KeyMaterial
+  /** Whose id the key shows. What works with it asks {@link currentMaterial}. */
+  readonly current: KeyMaterial | undefined
   /** What decisions ask of a key besides its policy: read with it, changed through the store's own writes. */
   readonly tags: readonly Tag[]
   /** Names, in ascending order. */
@@ -99,7 +115,33 @@ export function requireState(key: KmsKey, allowed: readonly KeyState[]): void {
   if (allowed.includes(key.state)) return
   if (key.state === 'Disabled') throw new KmsError('DisabledException', `${key.arn} is disabled.`)
   if (key.state === 'PendingDeletion') throw new KmsError('KMSInvalidStateException', `${key.arn} is pending deletion.`)
+  if (key.state === 'PendingImport') throw pendingImport(key)
   throw new KmsError('KMSInvalidStateException', `${key.arn} is not pending deletion.`)
+}
+
+/** The material that new ciphertexts, signatures and MACs are made with. Throws KmsError KMSInvalidStateException. */
+export function currentMaterial(key: KmsKey): PresentMaterial {
+  return presentMaterial(key, key.current)
+}
+
+/** Material of this key that is there. Throws KmsError KMSInvalidStateException for imported material that is not. */
+export function presentMaterial(key: KmsKey, material: KeyMaterial | undefined): PresentMaterial {
+  if (material?.ekt === undefined) throw pendingImport(key)
+  return material as PresentMaterial
+}
+
+/** Whether all material that ciphertexts of the key may name is there; only then is the key usable. */
+export function isComplete({ materials, current }: Pick<KmsKey, 'materials' | 'current'>): boolean {
+  return current !== undefined && permanentMaterials({ materials }).every(({ ekt }) => ekt !== undefined)
+}
+
+/** Material that the key has worked with; what is pending may still be taken back. */
+export function permanentMaterials({ materials }: Pick<KmsKey, 'materials'>): KeyMaterial[] {
+  return [...materials.values()].filter(({ state }) => state !== 'PENDING_ROTATION')
+}
+
+function pendingImport({ arn }: KmsKey): KmsError {
+  return new KmsError('KMSInvalidStateException', `${arn} is pending import.`)
 }
 
 /** The key policy of a key that was made without one: the account's identity policies decide. */

@@ -5,6 +5,7 @@
 import type { Asker } from '../access/request-context.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Infer, Structure } from '../base/schema.ts'
+import type { Imports } from '../keyring/imports.ts'
 import type { Keyring } from '../keyring/keyring.ts'
 import type { OperationName } from '../model/operations.ts'
 import type { Store } from '../store/store.ts'
@@ -14,6 +15,7 @@ import type { Access } from './access.ts'
 export interface Services {
   readonly store: Store
   readonly keyring: Keyring
+  readonly imports: Imports
   readonly access: Access
   readonly clock: Clock
 }

@@ -17,6 +17,7 @@ import { KmsError } from '../model/errors.ts'
 import { ENCRYPTION_ALGORITHMS } from '../model/key-specs.ts'
 
 export const keyId = text({ min: 1, max: 2_048 })
+export const keyMaterialId = text({ min: 64, max: 64, pattern: /^[a-f0-9]+$/ })
 export const description = text({ min: 0, max: 8_192 })
 export const aliasName = text({ min: 1, max: 256, pattern: /^[a-zA-Z0-9:/_-]+$/ })
 /** Tab, line feed, carriage return and Latin-1, as AWS's model has it. */

@@ -14,6 +14,7 @@ import type {
   ManagedPolicy,
   Principal,
 } from '../model/identity.ts'
+import type { WrappingAlgorithm, WrappingKeySpec } from '../model/imports.ts'
 import type { Alias, Ekt, KeyMaterial, KmsKey, Tag } from '../model/key.ts'
 
 /** Names a key or alias space: every record belongs to one account in one region. */
@@ -125,6 +126,12 @@ export interface Reader {
   listKeyIds(scope: Scope, page: Page): Promise<string[]>
   /** Enabled keys of every account and region whose rotation is due, the longest overdue first. */
   listKeysDueForRotation(nowMs: number, limit: number): Promise<KmsKey[]>
+  /** Keys of every account and region with imported material that has expired. */
+  listKeysWithExpiredMaterial(nowMs: number, limit: number): Promise<KmsKey[]>
+  findImportKey(scope: Scope, keyId: string, importId: Buffer): Promise<ImportKey | undefined>
+  /** Wrapping keys of every account and region that have ended, the oldest first. */
+  listDueImportKeys(nowMs: number, limit: number): Promise<ImportKey[]>
+  countImportKeys(scope: Scope, keyId: string): Promise<number>
   /** Keys of every account and region whose deletion is due, the longest overdue first. */
   listKeysDueForDeletion(nowMs: number, limit: number): Promise<KmsKey[]>
   countKeys(scope: Scope): Promise<number>
@@ -211,12 +218,24 @@ export interface DoomedObject extends ResidentObject {
   readonly ekt: Ekt
 }
 
+/** The wrapping key of an import, which GetParametersForImport made for one KMS key. */
+export interface ImportKey extends Scope {
+  readonly keyId: string
+  readonly importId: Buffer
+  readonly algorithm: WrappingAlgorithm
+  readonly spec: WrappingKeySpec
+  readonly ekt: Ekt
+  readonly notAfterMs: number
+  /** Imports that failed, and those that are under way: each is counted before the token is asked. */
+  readonly attempts: number
+}
+
 /** An HBK of the daemon's own. */
 export interface DaemonKey {
   readonly purpose: string
   readonly region: string
   readonly kid: Buffer
-  readonly ekt: KeyMaterial['ekt']
+  readonly ekt: Ekt
   /** A data key for the service's own memory, encrypted under this HBK, where the purpose wants one. */
   readonly dataKey?: Buffer
 }
@@ -228,8 +247,18 @@ export interface Transaction extends Reader {
    * `creating`.
    */
   insertKey(key: KmsKey): Promise<void>
-  /** Writes the key as `updateKey` does and makes `material` its current one; the materials before it stay. */
+  /** Writes the key as `updateKey` does, and `material` as its current one, new or pending before; the others stay. */
   rotateKey(key: KmsKey, material: KeyMaterial): Promise<void>
+  /** Writes the key as `updateKey` does, and one material as it is, over one of the same id. */
+  putMaterial(key: KmsKey, material: KeyMaterial): Promise<void>
+  /** Writes the key as `updateKey` does, and removes one material. */
+  deleteMaterial(key: KmsKey, materialId: string): Promise<void>
+
+  insertImportKey(key: ImportKey): Promise<void>
+  /** Counts an attempt, or takes one back. */
+  countImportAttempt(key: ImportKey, change: 1 | -1): Promise<void>
+  deleteImportKey(key: ImportKey): Promise<void>
+
   /** Writes state, description, policy, deletion date and rotation; `generation` must be one above the stored one, or it throws. */
   updateKey(key: KmsKey): Promise<void>
   /**

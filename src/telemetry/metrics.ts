@@ -116,6 +116,11 @@ export class Metrics {
     [],
   )
   readonly keysRotated = this.#counter('keys_rotated_total', 'KMS keys given new material because it was due.', [])
+  readonly materialsExpired = this.#counter(
+    'imported_materials_expired_total',
+    'KMS keys that lost imported material because its time had come.',
+    [],
+  )
   readonly keysDeleted = this.#counter('keys_deleted_total', 'KMS keys deleted when their waiting period ended.', [])
 
   constructor() {

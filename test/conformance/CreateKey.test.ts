@@ -143,7 +143,6 @@ describe('CreateKey', () => {
       { KeySpec: 'RSA_2048', CustomerMasterKeySpec: 'RSA_4096', KeyUsage: 'SIGN_VERIFY' },
       'ValidationException: You cannot specify KeySpec and CustomerMasterKeySpec in the same request with different values.',
     ],
-    ['Origin EXTERNAL', { Origin: 'EXTERNAL' }, unsupported('Origin EXTERNAL')],
     ['Origin AWS_CLOUDHSM', { Origin: 'AWS_CLOUDHSM' }, unsupported('Origin AWS_CLOUDHSM')],
     ['Origin EXTERNAL_KEY_STORE', { Origin: 'EXTERNAL_KEY_STORE' }, unsupported('Origin EXTERNAL_KEY_STORE')],
     ['CustomKeyStoreId', { CustomKeyStoreId: 'cks-1234567890abcdef0' }, unsupported('CustomKeyStoreId')],

@@ -72,7 +72,7 @@ export interface Key {
 }
 
 /** What a key is made for; symmetric encryption when nothing is said. */
-export type Kind = Pick<CreateKeyRequest, 'KeySpec' | 'KeyUsage'>
+export type Kind = Pick<CreateKeyRequest, 'KeySpec' | 'KeyUsage' | 'Origin'>
 
 export async function makeKey(client = kms, kind: Kind = {}): Promise<Key> {
   const { KeyMetadata } = await client.createKey(kind)

@@ -10,6 +10,9 @@ const MINUTE_MS = 60_000
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 
 const SERVED = [
+  'DeleteImportedKeyMaterial',
+  'GetParametersForImport',
+  'ImportKeyMaterial',
   ...['CreateKey', 'DescribeKey', 'ListKeys', 'EnableKey', 'DisableKey', 'ScheduleKeyDeletion', 'CancelKeyDeletion'],
   ...['UpdateKeyDescription', 'CreateAlias', 'UpdateAlias', 'DeleteAlias', 'ListAliases'],
   ...['TagResource', 'UntagResource', 'ListResourceTags'],

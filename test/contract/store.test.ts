@@ -96,7 +96,7 @@ describe.each(BACKENDS)('key store on $name', backend => {
       expect(await store.reader.listResidentObjects(SCOPE.region)).toEqual([object])
       expect(await store.reader.countResidentObjects(SCOPE.region)).toEqual(new Map([[object.serial, 1]]))
       await store.transaction(tx => tx.insertKey(key))
-      expect((await store.reader.findKey(SCOPE, key.id))?.current.ekt.holders).toEqual([object.serial])
+      expect((await store.reader.findKey(SCOPE, key.id))?.current?.ekt?.holders).toEqual([object.serial])
       expect(await store.reader.listResidentObjects(SCOPE.region)).toEqual([{ ...object, state: 'ready' }])
       expect(await store.reader.listDoomedObjects()).toEqual([])
       await store.transaction(tx => tx.deleteKey(key, 9))
@@ -140,8 +140,8 @@ describe.each(BACKENDS)('key store on $name', backend => {
       await store.transaction(tx => tx.insertKey(key))
       const found = await store.reader.findKey(SCOPE, key.id)
       expect(found).toEqual(key)
-      expect(found?.current).toBe(found?.materials.get(key.current.id))
-      expect(Buffer.isBuffer(found?.current.ekt.record)).toBe(true)
+      expect(found?.current).toBe(found?.materials.get(key.current!.id))
+      expect(Buffer.isBuffer(found?.current?.ekt?.record)).toBe(true)
       expect([...found!.materials.keys()]).toEqual([...key.materials.keys()])
     })
 
@@ -226,11 +226,13 @@ describe.each(BACKENDS)('key store on $name', backend => {
         await tx.insertAlias(makeAlias(other, 'alias/other'))
         await tx.putTags(key, [{ key: 'a', value: 'b' }])
       })
-      const records = [...key.materials.values()].flatMap(({ ekt: { record } }) => [
-        record.subarray(0, 32),
-        record.subarray(-32),
-        record.subarray(record.length / 2, record.length / 2 + 32),
-      ])
+      const records = [...key.materials.values()]
+        .flatMap(({ ekt }) => ekt!.record)
+        .flatMap(record => [
+          record.subarray(0, 32),
+          record.subarray(-32),
+          record.subarray(record.length / 2, record.length / 2 + 32),
+        ])
       expect(records.map(bytes => backend.bytesOnDisk(folder.path).includes(bytes))).not.toContain(false)
 
       await expect(store.transaction(tx => tx.deleteKey({ ...key, generation: 2 }, 50))).rejects.toThrow(
@@ -240,7 +242,7 @@ describe.each(BACKENDS)('key store on $name', backend => {
       await store.scrub()
       const onDisk = backend.bytesOnDisk(folder.path)
       expect(records.map(bytes => onDisk.includes(bytes))).not.toContain(true)
-      expect(onDisk.includes(other.current.ekt.record.subarray(0, 32))).toBe(true)
+      expect(onDisk.includes(other.current!.ekt!.record.subarray(0, 32))).toBe(true)
       expect(onDisk.includes(`keys${key.region}/${key.account}/${key.id}`)).toBe(true)
 
       expect(await store.reader.findKey(SCOPE, key.id)).toBeUndefined()

@@ -12,7 +12,7 @@ import { ensureDomain } from '../../src/cli/ceremonies/domain.ts'
 import type { CeremonyParts, RegionConfiguration } from '../../src/cli/ceremonies/parts.ts'
 import { describeDomain } from '../../src/compose-pools.ts'
 import type { TokenLocation } from '../../src/hsm/contract/host-configuration.ts'
-import type { KmsKey } from '../../src/model/key.ts'
+import { currentMaterial, type KmsKey } from '../../src/model/key.ts'
 import { kidOf, newKeyId } from '../../src/model/key-id.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import type { DaemonKey, Domain, Store } from '../../src/store/store.ts'
@@ -160,21 +160,21 @@ export async function brokenKeys({ store }: Ceremonies, host: Host, keys: readon
 }
 
 async function stillWorks(host: Host, key: KmsKey, made: Buffer): Promise<boolean> {
-  const { ekt } = key.current
+  const { ekt } = currentMaterial(key)
   if (key.usage === 'GENERATE_VERIFY_MAC') return (await macOf(host, key)).equals(made)
   const answer = await host.send('decrypt', { ekt, blob: made, contextHash: CONTEXT_HASH })
   return answer.outcome === 'result' && Buffer.from(answer.result.plaintext).equals(PLAINTEXT)
 }
 
-async function ciphertextOf(host: Host, { current }: KmsKey): Promise<Buffer> {
-  const request = { ekt: current.ekt, plaintext: Buffer.from(PLAINTEXT), contextHash: CONTEXT_HASH }
+async function ciphertextOf(host: Host, key: KmsKey): Promise<Buffer> {
+  const request = { ekt: currentMaterial(key).ekt, plaintext: Buffer.from(PLAINTEXT), contextHash: CONTEXT_HASH }
   const answer = await host.send('encrypt', request)
   if (answer.outcome !== 'result') throw new Error(`no ciphertext: ${JSON.stringify(answer)}`)
   return Buffer.from(answer.result.blob)
 }
 
-async function macOf(host: Host, { current }: KmsKey): Promise<Buffer> {
-  const answer = await host.send('generateMac', { ekt: current.ekt, message: Buffer.from(PLAINTEXT) })
+async function macOf(host: Host, key: KmsKey): Promise<Buffer> {
+  const answer = await host.send('generateMac', { ekt: currentMaterial(key).ekt, message: Buffer.from(PLAINTEXT) })
   if (answer.outcome !== 'result') throw new Error(`no MAC: ${JSON.stringify(answer)}`)
   return Buffer.from(answer.result.mac)
 }

@@ -3,7 +3,13 @@
  * is missing and why. And what somebody with its PIN could do, where it does not hold to what seals a domain.
  */
 import type { TokenInspection } from '../../hsm/contract/token-inspection.ts'
-import { commonSchemes, type PrivateKeyHome, seals, type TokenProfile } from '../../hsm/contract/token-profile.ts'
+import {
+  commonSchemes,
+  OAEP_HASHES,
+  type PrivateKeyHome,
+  seals,
+  type TokenProfile,
+} from '../../hsm/contract/token-profile.ts'
 
 export interface Feature {
   readonly feature: string
@@ -30,7 +36,7 @@ export function featuresOf(inspection: TokenInspection): Feature[] {
     privateKeys('ECC keys (P-256)', profile.privateKeys.EC),
     privateKeys('Ed25519 keys', profile.privateKeys.EC_EDWARDS),
     oaep(profile),
-    importOf(profile, inspection),
+    importOf(profile),
     pools(profile),
     sealing(profile),
     byMechanism('ML-DSA keys', inspection, 'CKM_ML_DSA'),
@@ -117,16 +123,21 @@ function oaep({ oaepHashes, privateKeys: { RSA } }: TokenProfile): Feature {
   }
 }
 
-function importOf({ oaepHashes, wrapSchemes }: TokenProfile, { mechanisms }: TokenInspection): Feature {
+function importOf({ oaepUnwraps, wrapSchemes }: TokenProfile): Feature {
   const feature = 'import of key material'
-  if (oaepHashes.length === 0) return { feature, available: 'no', how: 'missing: RSA-OAEP in the token' }
-  const direct = oaepHashes.map(hash => `RSAES_OAEP_${hash.replace('-', '_')}`)
-  const hybrid = mechanisms.some(({ name }) => name === 'CKM_RSA_AES_KEY_WRAP') || wrapSchemes.includes('RFC5649')
-  const wrapping = hybrid ? oaepHashes.map(hash => `RSA_AES_KEY_WRAP_${hash.replace('-', '_')}`) : []
+  if (!wrapSchemes.some(scheme => scheme !== 'resident'))
+    return { feature, available: 'no', how: 'missing: AES key wrap' }
+  const names = (hash: string) => {
+    const twoSteps = wrapSchemes.includes('RFC5649') ? ['RSA_AES_KEY_WRAP'] : []
+    return ['RSAES_OAEP', ...twoSteps].map(name => `${name}_${hash.replace('-', '_')}`)
+  }
+  const outside = OAEP_HASHES.filter(hash => !oaepUnwraps.includes(hash)).flatMap(names)
+  const inToken = `in the token: ${oaepUnwraps.flatMap(names).join(', ') || 'by none'}`
+  if (outside.length === 0) return { feature, available: 'yes', how: inToken }
   return {
     feature,
-    available: oaepHashes.includes('SHA-256') ? 'yes' : 'partly',
-    how: [...direct, ...wrapping].join(', '),
+    available: 'partly',
+    how: `${inToken}; through the host, if hsm.importInHost: ${outside.join(', ')}`,
   }
 }
 

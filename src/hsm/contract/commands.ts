@@ -6,11 +6,13 @@
 import { CONTEXT_HASH_BYTES } from '../../formats/aad.ts'
 import { MID_BYTES } from '../../formats/ciphertext.ts'
 import { EKT_RECORD_MAX_BYTES } from '../../formats/ekt.ts'
+import { IMPORT_ID_BYTES, IMPORT_MAC_BYTES } from '../../formats/import-token.ts'
+import { IMPORT_COMMITMENT_BYTES } from '../../formats/imported-material.ts'
 import { CKA_ID_BYTES } from '../../formats/resident-key.ts'
 import { SEALED_SECRET_MAX_BYTES } from '../../formats/sealed-secret.ts'
 import { SEALED_SESSION_MAX_BYTES, SESSION_TERMS_MAX_BYTES } from '../../formats/session-token.ts'
 import { KID_BYTES } from '../../model/key-id.ts'
-import { bytes, ekt, fixed, flag, type Layout, text, u16, u32, type Values } from './fields.ts'
+import { bytes, ekt, fixed, flag, type Layout, oneOf, text, u16, u32, u64, type Values } from './fields.ts'
 
 export const PLAINTEXT_MAX_BYTES = 4_096
 export const CIPHERTEXT_MAX_BYTES = 6_144
@@ -23,6 +25,14 @@ export const SIGNATURE_MAX_BYTES = 512
 export const SHARED_SECRET_MAX_BYTES = 66
 /** CKA_IDs in one answer. */
 export const RESIDENT_KEYS_PAGE = 1_000
+
+/**
+ * - `imported`: there is an EKT.
+ * - `token`: the import token is not for this key.
+ * - `padded`: a MAC key longer than its hash's block that this token pads when it wraps, and so changes.
+ */
+export const IMPORT_OUTCOMES = ['imported', 'token', 'padded'] as const
+export type ImportOutcome = (typeof IMPORT_OUTCOMES)[number]
 
 interface Command<A extends Layout, R extends Layout> {
   /** The number on the wire; never reused. */
@@ -61,9 +71,10 @@ const anyEkt = ekt(EKT_RECORD_MAX_BYTES)
 const contextHash = fixed(CONTEXT_HASH_BYTES)
 const mac = bytes(64)
 const sealed = bytes(SEALED_SECRET_MAX_BYTES)
+const newKeyOwner = { account: text(NAME_MAX), kid: fixed(KID_BYTES) }
+const importTerms = { importId: fixed(IMPORT_ID_BYTES), notAfterMs: u64 }
 const newKey = {
-  account: text(NAME_MAX),
-  kid: fixed(KID_BYTES),
+  ...newKeyOwner,
   keySpec: text(NAME_MAX),
   keyUsage: text(NAME_MAX),
 }
@@ -198,6 +209,45 @@ export const commands = {
     },
     { blob: bytes(CIPHERTEXT_MAX_BYTES) },
   ),
+  /**
+   * Makes the RSA key that an import comes under (`keySpec`), and the MAC of its import token (formats/import-token.ts), until
+   * `notAfterMs`.
+   */
+  createImportKey: command(
+    50,
+    KEY_GENERATION_DEADLINE_MS,
+    { ...newKeyOwner, keySpec: text(NAME_MAX), algorithm: text(NAME_MAX), ...importTerms },
+    { record: bytes(EKT_RECORD_MAX_BYTES), publicKey: bytes(PUBLIC_KEY_MAX_BYTES), mac: fixed(IMPORT_MAC_BYTES) },
+  ),
+  /**
+   * Unwraps material with the wrapping key of an import, once its token has been verified, and makes an EKT of it. Bad
+   * padding, length and bytes are one fault, `input`. It is asked once: each answer tells an attacker something.
+   */
+  importKeyMaterial: {
+    ...command(
+      51,
+      ASYMMETRIC_DEADLINE_MS,
+      {
+        ekt: anyEkt,
+        algorithm: text(NAME_MAX),
+        ...importTerms,
+        mac: fixed(IMPORT_MAC_BYTES),
+        materialSpec: text(NAME_MAX),
+        materialUsage: text(NAME_MAX),
+        wrapped: bytes(CIPHERTEXT_MAX_BYTES),
+      },
+      {
+        outcome: oneOf(IMPORT_OUTCOMES),
+        record: bytes(EKT_RECORD_MAX_BYTES),
+        mid: bytes(MID_BYTES),
+        /** SubjectPublicKeyInfo of a private key, worked out in the token. */
+        publicKey: bytes(PUBLIC_KEY_MAX_BYTES),
+        /** Of a MAC key. */
+        commitment: bytes(IMPORT_COMMITMENT_BYTES),
+      },
+    ),
+    once: true,
+  },
   /**
    * Generates an HBK that stays in the token under `ckaId`, which the store has written down before (security.md 4.2), and
    * returns its EKT record; `full` and no record when the token has no room.

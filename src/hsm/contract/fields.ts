@@ -2,7 +2,7 @@
  * How the values of a command cross the border: each field has one binary form and one bound, and the TypeScript type
  * follows from the field. Both worlds use the same description, so neither can drift.
  */
-import type { ByteReader, ByteWriter } from '../../base/bytes.ts'
+import { type ByteReader, type ByteWriter, MalformedBytes } from '../../base/bytes.ts'
 
 export interface Field<T> {
   write(writer: ByteWriter, value: T, context: WriteContext): void
@@ -41,6 +41,10 @@ export const u32 = field<number>(
   (w, v) => void w.u32(v),
   r => r.u32(),
 )
+export const u64 = field<number>(
+  (w, v) => void w.u64(v),
+  r => r.u64(),
+)
 export const flag = field<boolean>(
   (w, v) => void w.u8(v ? 1 : 0),
   r => r.flag(),
@@ -65,6 +69,17 @@ export const text = (max: number): Field<string> =>
   field(
     (w, v) => void w.lp(v, max),
     r => r.text(max),
+  )
+
+/** One of a closed set of names, by its place in it. */
+export const oneOf = <T extends string>(names: readonly T[]): Field<T> =>
+  field(
+    (w, v) => void w.u8(names.indexOf(v)),
+    r => {
+      const name = names[r.u8()]
+      if (name === undefined) throw new MalformedBytes('unknown name')
+      return name
+    },
   )
 
 /** An EKT: its digest, and its record unless the reader holds it. */

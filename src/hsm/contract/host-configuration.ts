@@ -44,6 +44,8 @@ export const hostConfiguration = z.strictObject({
   cachedHbks: z.int().positive(),
   /** After this long an EKT is verified and unwrapped again. */
   hbkLifetimeMs: z.int().positive(),
+  /** Whether imported material may pass through the host, where the token does not unwrap by the algorithm. */
+  importInHost: z.boolean().default(true),
   /** Threads that serve commands, each with a channel and sessions of its own. */
   threads: z.int().min(1).max(64).default(1),
   /** Sessions that the hosts of the token may hold open, 0 for as many as it allows, and how many hosts share them. */

@@ -46,6 +46,8 @@ export const tokenProfile = tokenIdentity.extend({
   hmac: z.boolean(),
   /** RSA-OAEP in the token, best first. */
   oaepHashes: z.array(z.enum(OAEP_HASHES)),
+  /** RSA-OAEP by which a key comes in wrapped and never leaves the token; by other hashes imports pass through the host. */
+  oaepUnwraps: z.array(z.enum(OAEP_HASHES)),
   privateKeys: z.strictObject({ RSA: privateKeyHome, EC: privateKeyHome, EC_EDWARDS: privateKeyHome }),
   /** CKA_UNWRAP_TEMPLATE on a domain key. */
   unwrapTemplate: enforcement,

@@ -17,6 +17,8 @@ import {
   SPKI_DIGEST_BYTES,
   type WrapScheme,
 } from '../../formats/ekt.ts'
+import { IMPORTED_SECRET_BYTES } from '../../model/imports.ts'
+import type { KeySpec } from '../../model/key-specs.ts'
 import { HsmFault, STALE_DOMAIN } from '../contract/fault.ts'
 import type { EktReference } from '../contract/fields.ts'
 import type { Capabilities } from './capabilities.ts'
@@ -27,6 +29,7 @@ import type { DomainKeys } from './domain-keys.ts'
 import { generateHbk, type HbkKind, type HbkObject, hbkTemplate, kindOf } from './hbk-kinds.ts'
 import {
   generatePair,
+  IMPORT_USAGE,
   type PairKind,
   type PrivateRight,
   pairKindOf,
@@ -36,6 +39,7 @@ import {
   spkiDigestOf,
   spkiOf,
 } from './key-pairs.ts'
+import type { WrappingKey } from './material-import.ts'
 import { isResident, type ResidentKeys } from './resident-keys.ts'
 import type { Sessions } from './sessions.ts'
 
@@ -217,6 +221,56 @@ export class BackingKeys {
     if (!this.isPublicKeyOf(reference, publicKey)) throw new HsmFault('key', 'the public key is not that of the EKT')
   }
 
+  /**
+   * Runs `use` with the private half of an import's wrapping key, as an object of this call with one right. Nothing of it is
+   * kept. Throws HsmFault `key` for an EKT of any other kind.
+   */
+  useWrappingKey<T>(
+    { record }: EktReference,
+    right: 'UNWRAP' | 'DECRYPT',
+    use: (key: WrappingKey, fields: EktFields) => T,
+  ): T {
+    if (record.length === 0) throw new NeedRecord()
+    const fields = this.#verified(record)
+    const pair = fields.keyUsage === IMPORT_USAGE ? pairKindOf(fields.keySpec, IMPORT_USAGE) : undefined
+    if (pair === undefined) throw new HsmFault('key', 'the EKT is not for this purpose')
+    const handle = this.#unwrap(fields, privateTemplate({ ...pair, right }, { extractable: false }))
+    try {
+      return use({ handle, modulusBytes: pair.lengthBytes }, fields)
+    } finally {
+      this.#cryptoki.C_DestroyObject(this.#sessions.cache, handle)
+    }
+  }
+
+  /** Wraps an object of imported material under the domain key. */
+  wrapImported(session: SessionHandle, handle: ObjectHandle): Buffer {
+    const { wrap } = this.#capabilities
+    if (wrap === undefined) throw new HsmFault('key', 'this token does not wrap keys: nothing is imported into it')
+    const room = Buffer.alloc(WRAPPED_PAIR_MAX_BYTES)
+    return Buffer.from(this.#cryptoki.C_WrapKey(session, wrap.mechanism, this.#domain.wrapKey, handle, room))
+  }
+
+  /** The record of imported material. A secret is what its spec says, in the way of this token's region. */
+  recordImported(
+    session: SessionHandle,
+    request: HbkRequest,
+    made: { mid: Buffer; trueLength: number; bytes: Buffer } & Partial<Pick<EktFields, 'tokenKeyType' | 'spkiDigest'>>,
+  ): Buffer {
+    const { mid, trueLength, bytes, spkiDigest = NO_SPKI_DIGEST } = made
+    const wrapScheme = this.#capabilities.wrap?.scheme ?? 'resident'
+    const body = { kind: 'wrapped', bytes } as const
+    if (made.tokenKeyType !== undefined) {
+      const { tokenKeyType } = made
+      const fields = { mid, wrapScheme, kdf: '', tokenKeyType, trueLength, spkiDigest, body }
+      return this.#record(session, request, fields, 'EXTERNAL')
+    }
+    const kind = kindOf(request.keySpec, request.keyUsage)
+    const kdf = kind.purpose === undefined ? undefined : this.#capabilities.kdf
+    const { tokenKeyType } = this.#objectOf(kind, kdf)
+    const fields = { mid, wrapScheme, kdf: kdf ?? '', tokenKeyType, trueLength, spkiDigest, body }
+    return this.#record(session, request, fields, 'EXTERNAL')
+  }
+
   evict(digest: Buffer): void {
     this.#cache.delete(digest.toString(DIGEST_ENCODING))
   }
@@ -253,7 +307,7 @@ export class BackingKeys {
     const kind = kindOf(fields.keySpec, fields.keyUsage)
     const kdf = kdfOf(fields, kind)
     const object = this.#objectOf(kind, kdf)
-    if (fields.tokenKeyType !== object.tokenKeyType || fields.trueLength !== kind.lengthBytes) {
+    if (fields.tokenKeyType !== object.tokenKeyType || !isLengthOf(kind, fields)) {
       throw new HsmFault('key', 'the EKT does not describe a key of its spec')
     }
     const resident = isResident(fields)
@@ -355,6 +409,7 @@ export class BackingKeys {
     session: SessionHandle,
     { account, kid, keySpec, keyUsage }: HbkRequest,
     made: Pick<EktFields, 'mid' | 'wrapScheme' | 'kdf' | 'tokenKeyType' | 'trueLength' | 'spkiDigest' | 'body'>,
+    origin: 'AWS_KMS' | 'EXTERNAL' = 'AWS_KMS',
   ): Buffer {
     const fields: EktFields = {
       domainId: this.#domain.id,
@@ -362,7 +417,7 @@ export class BackingKeys {
       macVersion: this.#domain.macVersion,
       region: this.#domain.region,
       ...{ account, kid, keySpec, keyUsage },
-      origin: 'AWS_KMS',
+      origin,
       multiRegion: false,
       ...made,
     }
@@ -402,6 +457,13 @@ export class BackingKeys {
       // The object is gone already, with its session or login.
     }
   }
+}
+
+/** MAC keys that were imported may have other lengths than those that are generated. */
+function isLengthOf(kind: HbkKind, { origin, trueLength }: EktFields): boolean {
+  if (origin !== 'EXTERNAL') return trueLength === kind.lengthBytes
+  const bounds = IMPORTED_SECRET_BYTES[kind.keySpec as KeySpec]
+  return bounds !== undefined && trueLength >= bounds.min && trueLength <= bounds.max
 }
 
 function digestOf(record: Buffer): string {

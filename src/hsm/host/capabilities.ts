@@ -23,6 +23,8 @@ export interface Capabilities {
   readonly profile: TokenProfile
   /** Undefined where HBKs reside in the region's tokens. */
   readonly wrap: { readonly scheme: WrapScheme; readonly mechanism: pkcs11.Mechanism } | undefined
+  /** RFC 5649, whatever the region wraps by: callers wrap private keys by it (PKCS#11's CKM_RSA_AES_KEY_WRAP). */
+  readonly keyWrapPad: pkcs11.Mechanism | undefined
   /** What new keys are made for. */
   readonly kdf: Kdf
   /** `hmac`: SP 800-108 by C_Sign, for AES-GCM in this host. */
@@ -55,6 +57,7 @@ export function chooseCapabilities(examination: Examination, wanted?: Schemes): 
   return {
     profile,
     wrap: mechanism && { scheme: schemes.wrapScheme, mechanism },
+    keyWrapPad: wraps.get('RFC5649'),
     kdf: schemes.kdf,
     kdfs: { cbcData, counter, hmac: profile.gcm === 'host' },
     gcmIv: gcmIv ?? 'caller',

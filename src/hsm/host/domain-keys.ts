@@ -152,6 +152,11 @@ export class DomainKeys {
     return this.#verifyKeys.has(version)
   }
 
+  /** The same under any version that is in use: what was made before a rotation is good after it. */
+  verifiesByAny(session: SessionHandle, input: Buffer, mac: Buffer): boolean {
+    return [...this.#verifyKeys.keys()].some(version => this.verifies(session, version, input, mac))
+  }
+
   /** Proves that the MAC key still answers as it did at the start; part of the known-answer command. */
   macCheckValue(session: SessionHandle): string {
     return macKeyCheckValue(this.#cryptoki, session, this.#signKey)

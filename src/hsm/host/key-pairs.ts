@@ -9,7 +9,7 @@ import { HsmFault } from '../contract/fault.ts'
 import { type Attributes, attributes, type Cryptoki, type ObjectHandle, type SessionHandle } from './cryptoki.ts'
 
 /** The one right of a private key: KMS gives a key one usage, and the token holds it to that. */
-export type PrivateRight = 'SIGN' | 'DECRYPT' | 'DERIVE'
+export type PrivateRight = 'SIGN' | 'DECRYPT' | 'DERIVE' | 'UNWRAP'
 
 export interface PairKind {
   readonly keySpec: string
@@ -22,10 +22,14 @@ export interface PairKind {
   readonly curve?: { readonly parameters: Buffer; readonly jwkName: string }
 }
 
+/** Of wrapping keys, which exist for an import and are no KMS keys. */
+export const IMPORT_USAGE = 'IMPORT'
+
 const RIGHTS: Readonly<Record<string, PrivateRight>> = {
   SIGN_VERIFY: 'SIGN',
   ENCRYPT_DECRYPT: 'DECRYPT',
   KEY_AGREEMENT: 'DERIVE',
+  [IMPORT_USAGE]: 'UNWRAP',
 }
 
 type PairShape = Omit<PairKind, 'keyUsage' | 'right'>
@@ -58,7 +62,8 @@ const SHAPES: readonly PairShape[] = [
 export function pairKindOf(keySpec: string, keyUsage: string): PairKind | undefined {
   const shape = SHAPES.find(entry => entry.keySpec === keySpec)
   const right = RIGHTS[keyUsage]
-  return shape === undefined || right === undefined ? undefined : { ...shape, keyUsage, right }
+  if (shape === undefined || right === undefined) return undefined
+  return right === 'UNWRAP' && shape.curve !== undefined ? undefined : { ...shape, keyUsage, right }
 }
 
 export interface Pair {

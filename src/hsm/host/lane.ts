@@ -17,6 +17,8 @@ import { faultOf, isAmbiguous, repairOf } from './ckr.ts'
 import type { Handler, HostParts } from './commands/command.ts'
 import { handlers } from './commands/index.ts'
 import { DomainKeys } from './domain-keys.ts'
+import { Imports } from './imports.ts'
+import { MaterialImport } from './material-import.ts'
 import { ResidentKeys } from './resident-keys.ts'
 import { RsaDecryption } from './rsa-decryption.ts'
 import { Sealing } from './sealing.ts'
@@ -105,9 +107,12 @@ export class Lane {
       const backingKeys = new BackingKeys({ cryptoki, sessions, domain, capabilities, ciphers, resident }, limits)
       const sealing = new Sealing({ cryptoki, sessions, ciphers })
       const rsa = new RsaDecryption(cryptoki, capabilities.profile.oaepHashes)
+      const inHostAllowed = this.#configuration.importInHost
+      const material = new MaterialImport({ cryptoki, rsa, capabilities }, { inHostAllowed })
+      const imports = new Imports({ cryptoki, sessions, domain, backingKeys, material })
       const canary = new Canary(backingKeys, sealing)
       const wipeLater = (bytes: Buffer) => void this.#spent.push(bytes)
-      return { token, sessions, domain, backingKeys, resident, sealing, rsa, canary, macCheckValue, wipeLater }
+      return { token, sessions, domain, backingKeys, resident, sealing, rsa, imports, canary, macCheckValue, wipeLater }
     } catch (error) {
       sessions.close()
       throw faultOf(error)

@@ -16,7 +16,7 @@ import { decodeOaep } from './oaep.ts'
 export type PaddingHash = (typeof OAEP_HASH)[keyof typeof OAEP_HASH]
 
 /** As a token's profile names them. */
-const NAMES = { sha1: 'SHA-1', sha256: 'SHA-256' } as const satisfies Record<PaddingHash, OaepHash>
+export const OAEP_NAMES = { sha1: 'SHA-1', sha256: 'SHA-256' } as const satisfies Record<PaddingHash, OaepHash>
 
 export class RsaDecryption {
   readonly #cryptoki: Cryptoki
@@ -37,8 +37,8 @@ export class RsaDecryption {
     ciphertext: Buffer,
   ): Buffer {
     if (ciphertext.length !== modulusBytes) throw invalidCiphertext()
-    if (!this.#inToken.has(NAMES[hash])) return this.#decryptRaw(session, key, modulusBytes, hash, ciphertext)
-    this.#cryptoki.C_DecryptInit(session, oaepMechanism(NAMES[hash]), key)
+    if (!this.#inToken.has(OAEP_NAMES[hash])) return this.#decryptRaw(session, key, modulusBytes, hash, ciphertext)
+    this.#cryptoki.C_DecryptInit(session, oaepMechanism(OAEP_NAMES[hash]), key)
     return this.#finish(session, ciphertext, modulusBytes)
   }
 

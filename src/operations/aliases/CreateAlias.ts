@@ -1,5 +1,6 @@
 import { structure } from '../../base/schema.ts'
 import { KmsError } from '../../model/errors.ts'
+import { LIVE_STATES } from '../../model/key.ts'
 import { AlreadyStored } from '../../store/faults.ts'
 import { defineOperation } from '../operation.ts'
 import { aliasName, keyId } from '../shapes.ts'
@@ -15,7 +16,7 @@ export const CreateAlias = defineOperation({
     const aliasArn = access.aliasAction(request, 'kms:CreateAlias', AliasName)
     const key = await access.key(request, 'CreateAlias', TargetKeyId, {
       action: 'kms:CreateAlias',
-      states: ['Enabled', 'Disabled'],
+      states: LIVE_STATES,
     })
     return { key, aliasArn }
   },

@@ -1,4 +1,5 @@
 import { structure } from '../../base/schema.ts'
+import { LIVE_STATES } from '../../model/key.ts'
 import { defineOperation } from '../operation.ts'
 import { aliasName, keyId } from '../shapes.ts'
 import { requireAliasName, requireRoomForAlias, requireSameKind } from './alias-rules.ts'
@@ -14,7 +15,7 @@ export const UpdateAlias = defineOperation({
     const old = await access.key(request, 'UpdateAlias', alias.keyId, { action: 'kms:UpdateAlias' })
     const next = await access.key(request, 'UpdateAlias', TargetKeyId, {
       action: 'kms:UpdateAlias',
-      states: ['Enabled', 'Disabled'],
+      states: LIVE_STATES,
     })
     return { alias, old, next }
   },

@@ -20,6 +20,6 @@ export const GenerateDataKey = defineOperation({
   async run({ key, input, keyring }) {
     const context = input.EncryptionContext ?? EMPTY_CONTEXT
     const { blob, plaintext } = await keyring.generateDataKey(key, dataKeyLengthBytes(input), context, true)
-    return { CiphertextBlob: blob, Plaintext: plaintext, KeyId: key.arn, KeyMaterialId: key.current.id }
+    return { CiphertextBlob: blob, Plaintext: plaintext, KeyId: key.arn, KeyMaterialId: key.current?.id }
   },
 })

@@ -28,7 +28,7 @@ export const GenerateDataKeyPairWithoutPlaintext = defineOperation({
       PublicKey: publicKey,
       KeyId: key.arn,
       KeyPairSpec: input.KeyPairSpec,
-      KeyMaterialId: key.current.id,
+      KeyMaterialId: key.current?.id,
     }
   },
 })

@@ -21,6 +21,6 @@ export const GenerateDataKeyWithoutPlaintext = defineOperation({
   async run({ key, input, keyring }) {
     const context = input.EncryptionContext ?? EMPTY_CONTEXT
     const { blob } = await keyring.generateDataKey(key, dataKeyLengthBytes(input), context, false)
-    return { CiphertextBlob: blob, KeyId: key.arn, KeyMaterialId: key.current.id }
+    return { CiphertextBlob: blob, KeyId: key.arn, KeyMaterialId: key.current?.id }
   },
 })

@@ -1,6 +1,7 @@
 import type { KeyFacts, RequestFacts } from '../../access/request-context.ts'
 import { boolean, type Infer, oneOf, optional, structure, text } from '../../base/schema.ts'
 import { KmsError } from '../../model/errors.ts'
+import { isImportable } from '../../model/imports.ts'
 import { arnOf, defaultKeyPolicy, KEY_ORIGINS, type KeyMaterial, type KmsKey } from '../../model/key.ts'
 import { kidOf, newKeyId } from '../../model/key-id.ts'
 import { KEY_SPECS, KEY_USAGES, LEGACY_KEY_SPECS } from '../../model/key-specs.ts'
@@ -30,7 +31,8 @@ const ATTEMPTS_MAX = 2
 
 /**
  * CreateKey generates an HBK in a token and records it as a KMS key. The EKT comes first, then one transaction, then the
- * answer: a crash before the transaction leaves nothing but an HBK that nobody knows (security.md 4.2).
+ * answer: a crash before the transaction leaves nothing but an HBK that nobody knows (security.md 4.2). A key of origin
+ * EXTERNAL has no HBK until material is imported.
  */
 export const CreateKey = defineOperation({
   name: 'CreateKey',
@@ -47,8 +49,10 @@ export const CreateKey = defineOperation({
     const { region } = asker
     const { account } = asker.caller
     const { spec, usage } = keySpecOf(input)
+    const { Origin: origin = 'AWS_KMS' } = input
     const unsupported =
-      (input.Origin !== undefined && input.Origin !== 'AWS_KMS' && `Origin ${input.Origin}`) ||
+      (origin !== 'AWS_KMS' && origin !== 'EXTERNAL' && `Origin ${origin}`) ||
+      (origin === 'EXTERNAL' && !isImportable(spec) && `Origin EXTERNAL for KeySpec ${spec}`) ||
       (input.CustomKeyStoreId !== undefined && 'CustomKeyStoreId') ||
       (input.XksKeyId !== undefined && 'XksKeyId') ||
       (input.MultiRegion === true && 'MultiRegion')
@@ -57,28 +61,29 @@ export const CreateKey = defineOperation({
     const id = newKeyId()
     const kid = kidOf(id)
     const arn = arnOf({ region, account, id })
-    const facts: KeyFacts = { arn, account, id, spec, usage, origin: 'AWS_KMS', tags: tagList, aliases: [] }
+    const facts: KeyFacts = { arn, account, id, spec, usage, origin, tags: tagList, aliases: [] }
     const checked = input.Policy === undefined ? undefined : await requireKeyPolicy(store.reader, input.Policy)
     if (checked) requireNoLockout(access, asker, facts, checked, input.BypassPolicyLockoutSafetyCheck)
     const now = clock()
-    const makeKey = (current: KeyMaterial): KmsKey => ({
+    const makeKey = (current: KeyMaterial | undefined): KmsKey => ({
       ...facts,
       region,
       kid,
-      state: 'Enabled',
+      state: current === undefined ? 'PendingImport' : 'Enabled',
       description: input.Description ?? '',
       policy: input.Policy ?? defaultKeyPolicy(account),
       policyPrincipals: checked?.principals ?? new Map(),
       createdAtMs: now,
       deletionAtMs: undefined,
       generation: 1,
-      materials: new Map([[current.id, current]]),
+      materials: new Map(current && [[current.id, current]]),
       current,
       grants: [],
     })
     const request = { account, kid, keySpec: spec, keyUsage: usage }
     for (let attempt = 1; ; attempt += 1) {
-      const key = makeKey(await keyring.createMaterial(region, request, now))
+      const material = origin === 'EXTERNAL' ? undefined : await keyring.createMaterial(region, request, now)
+      const key = makeKey(material)
       try {
         await store.transaction(async tx => {
           await tx.insertKey(key)

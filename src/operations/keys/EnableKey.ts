@@ -1,4 +1,5 @@
 import { structure } from '../../base/schema.ts'
+import { currentMaterial, isComplete } from '../../model/key.ts'
 import { defineOperation } from '../operation.ts'
 import { keyId } from '../shapes.ts'
 import { changeKey } from './change-key.ts'
@@ -13,6 +14,8 @@ export const EnableKey = defineOperation({
   }),
 
   async run({ key, store }) {
+    // Its deletion may have been cancelled while imported material was away.
+    if (!isComplete(key)) currentMaterial(key)
     await changeKey(store, key, ['Enabled', 'Disabled'], { state: 'Enabled' })
     return undefined
   },

@@ -1,6 +1,6 @@
 import { DAY_MS } from '../../base/clock.ts'
 import { integer, optional, structure } from '../../base/schema.ts'
-import { DELETION_WINDOW_DAYS } from '../../model/key.ts'
+import { DELETION_WINDOW_DAYS, LIVE_STATES } from '../../model/key.ts'
 import { defineOperation } from '../operation.ts'
 import { invalid, keyId } from '../shapes.ts'
 import { changeKey } from './change-key.ts'
@@ -20,7 +20,7 @@ export const ScheduleKeyDeletion = defineOperation({
   access: async (access, request, { KeyId, PendingWindowInDays: days = defaultDays }) => ({
     key: await access.key(request, 'ScheduleKeyDeletion', KeyId, {
       action: 'kms:ScheduleKeyDeletion',
-      states: ['Enabled', 'Disabled'],
+      states: LIVE_STATES,
       facts: { keys: { 'kms:ScheduleKeyDeletionPendingWindowInDays': days } },
     }),
   }),
@@ -28,7 +28,10 @@ export const ScheduleKeyDeletion = defineOperation({
   async run({ key, input, store, clock }) {
     const days = input.PendingWindowInDays ?? defaultDays
     const deletionAtMs = clock() + days * DAY_MS
-    const changed = await changeKey(store, key, ['Enabled', 'Disabled'], { state: 'PendingDeletion', deletionAtMs })
+    const changed = await changeKey(store, key, LIVE_STATES, {
+      state: 'PendingDeletion',
+      deletionAtMs,
+    })
     return {
       KeyId: changed.arn,
       DeletionDate: epochSeconds(deletionAtMs),

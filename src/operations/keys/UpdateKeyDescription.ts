@@ -1,4 +1,5 @@
 import { structure } from '../../base/schema.ts'
+import { LIVE_STATES } from '../../model/key.ts'
 import { defineOperation } from '../operation.ts'
 import { description, keyId } from '../shapes.ts'
 import { changeKey } from './change-key.ts'
@@ -11,12 +12,12 @@ export const UpdateKeyDescription = defineOperation({
   access: async (access, request, { KeyId }) => ({
     key: await access.key(request, 'UpdateKeyDescription', KeyId, {
       action: 'kms:UpdateKeyDescription',
-      states: ['Enabled', 'Disabled'],
+      states: LIVE_STATES,
     }),
   }),
 
   async run({ key, input, store }) {
-    await changeKey(store, key, ['Enabled', 'Disabled'], { description: input.Description })
+    await changeKey(store, key, LIVE_STATES, { description: input.Description })
     return undefined
   },
 })

@@ -1,5 +1,5 @@
 /** KeyMetadata, as CreateKey and DescribeKey return it. */
-import type { KmsKey } from '../../model/key.ts'
+import { isComplete, type KmsKey, permanentMaterials } from '../../model/key.ts'
 import { ALGORITHM_MEMBER, algorithmsOf, specFacts } from '../../model/key-specs.ts'
 
 export function keyMetadata(key: KmsKey): Record<string, unknown> {
@@ -19,8 +19,17 @@ export function keyMetadata(key: KmsKey): Record<string, unknown> {
     KeySpec: key.spec,
     [ALGORITHM_MEMBER[key.usage]]: algorithmsOf(key.spec, key.usage),
     MultiRegion: false,
-    CurrentKeyMaterialId: key.spec === 'SYMMETRIC_DEFAULT' ? key.current.id : undefined,
+    CurrentKeyMaterialId: key.spec === 'SYMMETRIC_DEFAULT' ? key.current?.id : undefined,
+    ...expirationOf(key),
   }
+}
+
+/** When imported material ends: the earliest of what the key works with, and nothing while some of it is away. */
+function expirationOf(key: KmsKey): Record<string, unknown> {
+  if (key.origin !== 'EXTERNAL' || !isComplete(key)) return {}
+  const ends = permanentMaterials(key).flatMap(({ expiresAtMs }) => expiresAtMs ?? [])
+  if (ends.length === 0) return { ExpirationModel: 'KEY_MATERIAL_DOES_NOT_EXPIRE' }
+  return { ExpirationModel: 'KEY_MATERIAL_EXPIRES', ValidTo: epochSeconds(Math.min(...ends)) }
 }
 
 /** The wire's timestamps: seconds since the Unix epoch, with milliseconds as fraction. */

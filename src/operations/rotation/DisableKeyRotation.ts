@@ -2,7 +2,7 @@ import { structure } from '../../base/schema.ts'
 import { changeKey } from '../keys/change-key.ts'
 import { defineOperation } from '../operation.ts'
 import { keyId } from '../shapes.ts'
-import { requireRotatable } from './rotation-rules.ts'
+import { requireScheduled } from './rotation-rules.ts'
 
 /** DisableKeyRotation ends the automatic rotation of a key; its materials stay. */
 export const DisableKeyRotation = defineOperation({
@@ -17,7 +17,7 @@ export const DisableKeyRotation = defineOperation({
   }),
 
   async run({ key, store }) {
-    requireRotatable(key)
+    requireScheduled(key)
     await changeKey(store, key, ['Enabled'], { rotation: undefined })
     return undefined
   },

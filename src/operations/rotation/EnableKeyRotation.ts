@@ -2,7 +2,7 @@ import { integer, optional, structure } from '../../base/schema.ts'
 import { changeKey } from '../keys/change-key.ts'
 import { defineOperation } from '../operation.ts'
 import { keyId } from '../shapes.ts'
-import { ROTATION_PERIOD_DAYS, requireRotatable, scheduleFrom } from './rotation-rules.ts'
+import { ROTATION_PERIOD_DAYS, requireScheduled, scheduleFrom } from './rotation-rules.ts'
 
 /** EnableKeyRotation has a key rotated every so many days; called again, it changes the period. */
 export const EnableKeyRotation = defineOperation({
@@ -21,7 +21,7 @@ export const EnableKeyRotation = defineOperation({
   }),
 
   async run({ key, input, store, clock }) {
-    requireRotatable(key)
+    requireScheduled(key)
     const rotation = scheduleFrom(clock(), input.RotationPeriodInDays ?? ROTATION_PERIOD_DAYS.default)
     await changeKey(store, key, ['Enabled'], { rotation })
     return undefined

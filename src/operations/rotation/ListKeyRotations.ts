@@ -38,12 +38,21 @@ export const ListKeyRotations = defineOperation({
   },
 })
 
-function entryOf({ arn }: KmsKey, { id, state, rotationType, createdAtMs }: KeyMaterial): Record<string, unknown> {
+function entryOf({ arn, origin }: KmsKey, material: KeyMaterial): Record<string, unknown> {
+  const { id, state, rotationType, rotatedAtMs, createdAtMs } = material
   return {
     KeyId: arn,
     KeyMaterialId: id,
     KeyMaterialState: state,
-    RotationDate: rotationType === undefined ? undefined : epochSeconds(createdAtMs),
+    RotationDate: rotationType === undefined ? undefined : epochSeconds(rotatedAtMs ?? createdAtMs),
     RotationType: rotationType,
+    ...(origin === 'EXTERNAL' ? importOf(material) : {}),
   }
+}
+
+function importOf({ ekt, description, expiresAtMs }: KeyMaterial): Record<string, unknown> {
+  const facts = { KeyMaterialDescription: description, ImportState: ekt === undefined ? 'PENDING_IMPORT' : 'IMPORTED' }
+  if (ekt === undefined) return facts
+  if (expiresAtMs === undefined) return { ...facts, ExpirationModel: 'KEY_MATERIAL_DOES_NOT_EXPIRE' }
+  return { ...facts, ExpirationModel: 'KEY_MATERIAL_EXPIRES', ValidTo: epochSeconds(expiresAtMs) }
 }

@@ -1,11 +1,12 @@
 import { structure } from '../../base/schema.ts'
 import { rotationRequest } from '../../keyring/keyring.ts'
 import { KmsError } from '../../model/errors.ts'
+import type { KeyMaterial, KmsKey } from '../../model/key.ts'
 import { defineOperation } from '../operation.ts'
 import { keyId } from '../shapes.ts'
 import { AUTOMATIC_ROTATION_MARGIN_MS, ON_DEMAND_ROTATIONS_MAX, requireRotatable } from './rotation-rules.ts'
 
-/** RotateKeyOnDemand gives a key new material now; its automatic schedule does not move. */
+/** RotateKeyOnDemand gives a key new material now, or the imported one that waits; its automatic schedule does not move. */
 export const RotateKeyOnDemand = defineOperation({
   name: 'RotateKeyOnDemand',
   input: structure({ KeyId: keyId }),
@@ -30,9 +31,18 @@ export const RotateKeyOnDemand = defineOperation({
         `${key.arn} was rotated on demand ${ON_DEMAND_ROTATIONS_MAX} times, which is the most.`,
       )
     }
-    const made = await keyring.createMaterial(key.region, rotationRequest(key), now)
+    const next =
+      key.origin === 'EXTERNAL' ? pendingOf(key) : await keyring.createMaterial(key.region, rotationRequest(key), now)
     const changed = { ...key, generation: key.generation + 1 }
-    await store.transaction(tx => tx.rotateKey(changed, { ...made, rotationType: 'ON_DEMAND' }))
+    const material: KeyMaterial = { ...next, state: 'CURRENT', rotationType: 'ON_DEMAND', rotatedAtMs: now }
+    await store.transaction(tx => tx.rotateKey(changed, material))
     return { KeyId: key.arn }
   },
 })
+
+/** The imported material that waits. Throws KmsError KMSInvalidStateException when there is none. */
+function pendingOf({ arn, materials }: KmsKey): KeyMaterial {
+  const pending = [...materials.values()].find(({ state }) => state === 'PENDING_ROTATION')
+  if (pending !== undefined) return pending
+  throw new KmsError('KMSInvalidStateException', `${arn} has no imported key material that is pending rotation.`)
+}

@@ -1,7 +1,7 @@
 /** Which keys are rotated, and when. */
 import { DAY_MS } from '../../base/clock.ts'
 import { KmsError } from '../../model/errors.ts'
-import type { KmsKey, RotationSchedule } from '../../model/key.ts'
+import type { KeyOrigin, KmsKey, RotationSchedule } from '../../model/key.ts'
 import { specFacts } from '../../model/key-specs.ts'
 
 export const ROTATION_PERIOD_DAYS = { min: 90, max: 2_560, default: 365 } as const
@@ -10,13 +10,20 @@ export const ON_DEMAND_ROTATIONS_MAX = 25
 /** So near to an automatic rotation, one on demand would make two of one. */
 export const AUTOMATIC_ROTATION_MARGIN_MS = 20 * 60_000
 
-/** Throws KmsError UnsupportedOperationException for keys that are never rotated. */
-export function requireRotatable({ arn, spec, origin }: KmsKey): void {
-  if (specFacts(spec).class === 'symmetric' && origin === 'AWS_KMS') return
-  throw new KmsError(
-    'UnsupportedOperationException',
-    `${arn} is of KeySpec ${spec} and Origin ${origin}: only symmetric encryption keys of Origin AWS_KMS are rotated.`,
-  )
+/** Throws KmsError UnsupportedOperationException for keys that never have other material than their first. */
+export function requireRotatable(key: KmsKey): void {
+  requireOrigin(key, ['AWS_KMS', 'EXTERNAL'])
+}
+
+/** Throws KmsError UnsupportedOperationException for keys that are not rotated by themselves. */
+export function requireScheduled(key: KmsKey): void {
+  requireOrigin(key, ['AWS_KMS'])
+}
+
+function requireOrigin({ arn, spec, origin }: KmsKey, origins: readonly KeyOrigin[]): void {
+  if (specFacts(spec).class === 'symmetric' && origins.includes(origin)) return
+  const which = `only symmetric encryption keys of Origin ${origins.join(' or ')} are rotated so`
+  throw new KmsError('UnsupportedOperationException', `${arn} is of KeySpec ${spec} and Origin ${origin}: ${which}.`)
 }
 
 /** A new period counts from the day it is set. */

@@ -1,4 +1,5 @@
 import { structure } from '../../base/schema.ts'
+import { LIVE_STATES } from '../../model/key.ts'
 import { defineOperation } from '../operation.ts'
 import { keyId, tags } from '../shapes.ts'
 import { requireTagCount, requireTags, TAGS_PER_KEY, tagFacts } from './tag-rules.ts'
@@ -11,7 +12,7 @@ export const TagResource = defineOperation({
   access: async (access, request, { KeyId, Tags }) => ({
     key: await access.key(request, 'TagResource', KeyId, {
       action: 'kms:TagResource',
-      states: ['Enabled', 'Disabled'],
+      states: LIVE_STATES,
       facts: tagFacts(Tags),
     }),
   }),

@@ -1,4 +1,5 @@
 import { list, structure } from '../../base/schema.ts'
+import { LIVE_STATES } from '../../model/key.ts'
 import { defineOperation } from '../operation.ts'
 import { keyId, tagKey } from '../shapes.ts'
 
@@ -10,7 +11,7 @@ export const UntagResource = defineOperation({
   access: async (access, request, { KeyId, TagKeys }) => ({
     key: await access.key(request, 'UntagResource', KeyId, {
       action: 'kms:UntagResource',
-      states: ['Enabled', 'Disabled'],
+      states: LIVE_STATES,
       facts: { keys: { 'aws:TagKeys': TagKeys } },
     }),
   }),

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { sql } from 'kysely'
 import { dkVersionOf } from '../../formats/ekt.ts'
 import { keyArn } from '../../model/arn.ts'
-import type { KeyMaterial, KmsKey } from '../../model/key.ts'
+import type { Ekt, KeyMaterial, KmsKey } from '../../model/key.ts'
 import { kidOf } from '../../model/key-id.ts'
 import { listInJson } from '../dialects/json.ts'
 import type { Page, Scope } from '../store.ts'
@@ -31,7 +31,7 @@ export async function findKey(db: Handle, { region, account }: Scope, keyId: str
     deletionAtMs: row.deletion_at_ms ?? undefined,
     rotation: rotationOf(row.rotation_period_days, row.rotation_next_at_ms),
     materials: new Map(materials.map(material => [material.id, material])),
-    current: currentOf(materials, id),
+    current: currentOf(materials, row),
     tags: (JSON.parse(row.tags) as [string, string][]).map(([key, value]) => ({ key, value })),
     aliases: (JSON.parse(row.aliases) as [string][]).map(([name]) => name).sort(),
     grants: row.granted === 1 ? await grantsOfKey(db, { region, account }, id) : [],
@@ -104,7 +104,7 @@ export async function countKeys(db: Handle, { region, account }: Scope): Promise
 
 export async function insertKey(db: Handle, key: KmsKey): Promise<void> {
   const materials = [...key.materials.values()]
-  assert(currentOf(materials, key.id) === key.current, `key ${key.id} names another material than its CURRENT one`)
+  assert(currentOf(materials, key) === key.current, `key ${key.id} names another material than its CURRENT one`)
   const { region, account, id, spec, usage, origin, state, description, policy, generation } = key
   const inserted = await db
     .insertInto('keys')
@@ -118,10 +118,10 @@ export async function insertKey(db: Handle, key: KmsKey): Promise<void> {
     .onConflict(conflict => conflict.doNothing())
     .executeTakeFirstOrThrow()
   requireInserted(inserted, `key ${id}`)
-  await insertMaterials(db, key, materials)
+  for (const material of materials) await putMaterial(db, key, material)
 }
 
-/** The new material is the current one; those before it stay, to decrypt. */
+/** The material is the current one from here on, pending before or new; those before it stay, to decrypt. */
 export async function rotateKey(db: Handle, key: KmsKey, material: KeyMaterial): Promise<void> {
   await updateKey(db, key)
   await db
@@ -132,21 +132,54 @@ export async function rotateKey(db: Handle, key: KmsKey, material: KeyMaterial):
     .where('key_id', '=', key.id)
     .where('state', '=', 'CURRENT')
     .execute()
-  await insertMaterials(db, key, [material])
+  await putMaterial(db, key, material)
 }
 
-async function insertMaterials(db: Handle, key: KmsKey, materials: readonly KeyMaterial[]): Promise<void> {
+/** Writes a material as it is, over one of the same id. */
+export async function putMaterial(db: Handle, key: KmsKey, material: KeyMaterial): Promise<void> {
   const { region, account, id } = key
-  const rows = materials.map(material => ({
-    ...{ region, account, key_id: id, id: material.id, state: material.state },
+  const dkVersion = material.ekt === undefined ? NO_VERSION : dkVersionOf(material.ekt.record)
+  if (material.ekt !== undefined) await requireWritableVersion(db, region, dkVersion)
+  const content = {
+    state: material.state,
     created_at_ms: material.createdAtMs,
     rotation_type: material.rotationType ?? null,
-    ekt: material.ekt.record,
-    dk_version: dkVersionOf(material.ekt.record),
+    rotated_at_ms: material.rotatedAtMs ?? null,
+    ekt: material.ekt?.record ?? NO_RECORD,
+    dk_version: dkVersion,
     public_key: material.publicKey ?? null,
-  }))
-  for (const row of rows) await requireWritableVersion(db, region, row.dk_version)
-  await db.insertInto('materials').values(rows).execute()
+    expires_at_ms: material.expiresAtMs ?? null,
+    description: material.description ?? null,
+    commitment: material.commitment ?? null,
+  }
+  await db
+    .insertInto('materials')
+    .values({ region, account, key_id: id, id: material.id, ...content })
+    .onConflict(conflict => conflict.columns(['region', 'account', 'key_id', 'id']).doUpdateSet(content))
+    .execute()
+}
+
+export async function deleteMaterial(db: Handle, key: KmsKey, materialId: string): Promise<void> {
+  await db
+    .deleteFrom('materials')
+    .where('region', '=', key.region)
+    .where('account', '=', key.account)
+    .where('key_id', '=', key.id)
+    .where('id', '=', materialId)
+    .execute()
+}
+
+/** Keys with imported material that is to be deleted by now. */
+export async function listKeysWithExpiredMaterial(db: Handle, nowMs: number, limit: number): Promise<KmsKey[]> {
+  const due = await db
+    .selectFrom('materials')
+    .select(['region', 'account', 'key_id'])
+    .where('expires_at_ms', '<=', nowMs)
+    .groupBy(['region', 'account', 'key_id'])
+    .limit(limit)
+    .execute()
+  const keys = await Promise.all(due.map(row => findKey(db, row, row.key_id)))
+  return keys.filter(key => key !== undefined)
 }
 
 export async function updateKey(db: Handle, key: KmsKey): Promise<void> {
@@ -214,6 +247,10 @@ const selectKey = buildOnce((db, region: string, account: string, keyId: string)
       'materials.state as material_state',
       'materials.ekt',
       'materials.public_key',
+      'materials.rotated_at_ms',
+      'materials.expires_at_ms',
+      'materials.description as material_description',
+      'materials.commitment',
     ])
     .select('materials.created_at_ms as material_created_at_ms')
     .select(listInJson('tags', ['tag_key', 'tag_value'], OF_KEY).as('tags'))
@@ -235,16 +272,36 @@ interface MaterialRow {
   readonly material_state: KeyMaterial['state'] | null
   readonly material_created_at_ms: number | null
   readonly rotation_type: KeyMaterial['rotationType'] | null
+  readonly rotated_at_ms: number | null
   readonly ekt: Uint8Array | null
   readonly public_key: Uint8Array | null
+  readonly expires_at_ms: number | null
+  readonly material_description: string | null
+  readonly commitment: Uint8Array | null
 }
 
 /** No material where the left join found none. */
 function materialOf(row: MaterialRow): KeyMaterial[] {
   const { material_id: id, material_state: state, material_created_at_ms: createdAtMs, ekt } = row
   if (id === null || state === null || createdAtMs === null || ekt === null) return []
-  const publicKey = row.public_key === null ? undefined : bufferOf(row.public_key)
-  return [{ id, state, createdAtMs, rotationType: row.rotation_type ?? undefined, ekt: ektOf(ekt), publicKey }]
+  const imported = {
+    expiresAtMs: row.expires_at_ms ?? undefined,
+    description: row.material_description ?? undefined,
+    commitment: row.commitment === null ? undefined : bufferOf(row.commitment),
+  }
+  return [
+    {
+      ...{ id, state, createdAtMs, ekt: presentEktOf(ekt) },
+      rotationType: row.rotation_type ?? undefined,
+      rotatedAtMs: row.rotated_at_ms ?? undefined,
+      publicKey: row.public_key === null ? undefined : bufferOf(row.public_key),
+      ...imported,
+    },
+  ]
+}
+
+function presentEktOf(record: Uint8Array): Ekt | undefined {
+  return record.length === NO_RECORD.length ? undefined : ektOf(record)
 }
 
 function rotationOf(periodDays: number | null, nextAtMs: number | null): KmsKey['rotation'] {
@@ -255,8 +312,17 @@ function rotationColumns({ rotation }: KmsKey) {
   return { rotation_period_days: rotation?.periodDays ?? null, rotation_next_at_ms: rotation?.nextAtMs ?? null }
 }
 
-function currentOf(materials: readonly KeyMaterial[], keyId: string): KeyMaterial {
+/** One, but for keys that material is imported into, which may never have had any. */
+function currentOf(
+  materials: readonly KeyMaterial[],
+  { id, origin }: Pick<KmsKey, 'id' | 'origin'>,
+): KeyMaterial | undefined {
   const [current, ...others] = materials.filter(material => material.state === 'CURRENT')
-  assert(current !== undefined && others.length === 0, `key ${keyId} must have one CURRENT material`)
+  const none = current === undefined && origin === 'EXTERNAL'
+  assert(none || (current !== undefined && others.length === 0), `key ${id} must have one CURRENT material`)
   return current
 }
+
+/** Of material that is away. */
+const NO_VERSION = 0
+const NO_RECORD = Buffer.alloc(0)

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { DeleteResult, InsertResult, UpdateResult } from 'kysely'
 import { residenceOf } from '../../formats/resident-key.ts'
-import type { KeyMaterial } from '../../model/key.ts'
+import type { Ekt } from '../../model/key.ts'
 import { AlreadyStored, ChangedMeanwhile } from '../faults.ts'
 
 /** For an insert that does nothing on a conflict, which unlike an error leaves a PostgreSQL transaction usable. */
@@ -23,7 +23,7 @@ export function bufferOf(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
-export function ektOf(bytes: Uint8Array): KeyMaterial['ekt'] {
+export function ektOf(bytes: Uint8Array): Ekt {
   const record = bufferOf(bytes)
   return { record, digest: createHash('sha256').update(record).digest(), holders: residenceOf(record)?.serials }
 }

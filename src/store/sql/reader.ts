@@ -15,6 +15,7 @@ import type {
   DaemonKey,
   Domain,
   DoomedObject,
+  ImportKey,
   KeyGrant,
   Page,
   Reader,
@@ -31,6 +32,7 @@ import * as domains from './domains.ts'
 import * as ekts from './ekts.ts'
 import * as grants from './grants.ts'
 import * as identities from './identities.ts'
+import * as importKeys from './import-keys.ts'
 import * as keys from './keys.ts'
 import * as policies from './managed-policies.ts'
 import * as officers from './officers.ts'
@@ -60,6 +62,22 @@ export class SqlReader implements Reader {
 
   listKeysDueForDeletion(nowMs: number, limit: number): Promise<KmsKey[]> {
     return keys.listKeysDueForDeletion(this.db, nowMs, limit)
+  }
+
+  listKeysWithExpiredMaterial(nowMs: number, limit: number): Promise<KmsKey[]> {
+    return keys.listKeysWithExpiredMaterial(this.db, nowMs, limit)
+  }
+
+  findImportKey(scope: Scope, keyId: string, importId: Buffer): Promise<ImportKey | undefined> {
+    return importKeys.findImportKey(this.db, scope, keyId, importId)
+  }
+
+  listDueImportKeys(nowMs: number, limit: number): Promise<ImportKey[]> {
+    return importKeys.listDueImportKeys(this.db, nowMs, limit)
+  }
+
+  countImportKeys(scope: Scope, keyId: string): Promise<number> {
+    return importKeys.countImportKeys(this.db, scope, keyId)
   }
 
   countKeys(scope: Scope): Promise<number> {

@@ -2,6 +2,7 @@
 import type { ColumnType, Kysely } from 'kysely'
 import type { ApprovalRequest } from '../../model/dual-control.ts'
 import type { IdentityKind } from '../../model/identity.ts'
+import type { WrappingAlgorithm, WrappingKeySpec } from '../../model/imports.ts'
 import type { KeyMaterial, KeyOrigin, KeyState } from '../../model/key.ts'
 import type { KeySpec, KeyUsage } from '../../model/key-specs.ts'
 import type { CeremonyRecord, Domain, DomainKeyVersion, EnrolledToken, ResidentObject, Rotation } from '../store.ts'
@@ -117,9 +118,25 @@ export interface Tables {
     state: KeyMaterial['state']
     created_at_ms: number
     rotation_type: KeyMaterial['rotationType'] | null
+    rotated_at_ms: number | null
+    /** No bytes while imported material is away. */
     ekt: Bytes
     dk_version: number
     public_key: ColumnType<Uint8Array | null, Buffer | null, Buffer | null>
+    expires_at_ms: number | null
+    description: string | null
+    commitment: ColumnType<Uint8Array | null, Buffer | null, Buffer | null>
+  }
+  import_keys: {
+    region: string
+    account: string
+    key_id: string
+    import_id: Bytes
+    algorithm: WrappingAlgorithm
+    spec: WrappingKeySpec
+    ekt: Bytes
+    not_after_ms: number
+    attempts: number
   }
   aliases: {
     region: string

@@ -3,7 +3,16 @@ import type { Approval, ApprovalRequest, DualControl } from '../../model/dual-co
 import type { Grant } from '../../model/grant.ts'
 import type { AccessKey, AccessKeyUse, Account, Identity, ManagedPolicy } from '../../model/identity.ts'
 import type { Alias, KeyMaterial, KmsKey, Tag } from '../../model/key.ts'
-import type { CeremonyRecord, DaemonKey, Domain, KeyGrant, ResidentObject, StoredEkt, Transaction } from '../store.ts'
+import type {
+  CeremonyRecord,
+  DaemonKey,
+  Domain,
+  ImportKey,
+  KeyGrant,
+  ResidentObject,
+  StoredEkt,
+  Transaction,
+} from '../store.ts'
 import { scopedName, type Touched } from '../touched.ts'
 import * as accessKeys from './access-keys.ts'
 import * as accounts from './accounts.ts'
@@ -14,6 +23,7 @@ import * as domains from './domains.ts'
 import * as ekts from './ekts.ts'
 import * as grants from './grants.ts'
 import * as identities from './identities.ts'
+import * as importKeys from './import-keys.ts'
 import * as keys from './keys.ts'
 import * as policies from './managed-policies.ts'
 import * as officers from './officers.ts'
@@ -33,13 +43,35 @@ export class SqlTransaction extends SqlReader implements Transaction {
   async insertKey(key: KmsKey): Promise<void> {
     this.#touched.keys.add(scopedName(key, key.id))
     await keys.insertKey(this.db, key)
-    for (const { ekt } of key.materials.values()) await residents.recordResident(this.db, key.region, ekt)
+    for (const { ekt } of key.materials.values()) if (ekt) await residents.recordResident(this.db, key.region, ekt)
   }
 
   async rotateKey(key: KmsKey, material: KeyMaterial): Promise<void> {
     this.#touched.keys.add(scopedName(key, key.id))
     await keys.rotateKey(this.db, key, material)
-    await residents.recordResident(this.db, key.region, material.ekt)
+    if (material.ekt) await residents.recordResident(this.db, key.region, material.ekt)
+  }
+
+  async putMaterial(key: KmsKey, material: KeyMaterial): Promise<void> {
+    await this.updateKey(key)
+    await keys.putMaterial(this.db, key, material)
+  }
+
+  async deleteMaterial(key: KmsKey, materialId: string): Promise<void> {
+    await this.updateKey(key)
+    await keys.deleteMaterial(this.db, key, materialId)
+  }
+
+  insertImportKey(key: ImportKey): Promise<void> {
+    return importKeys.insertImportKey(this.db, key)
+  }
+
+  countImportAttempt(key: ImportKey, change: 1 | -1): Promise<void> {
+    return importKeys.countAttempt(this.db, key, change)
+  }
+
+  deleteImportKey(key: ImportKey): Promise<void> {
+    return importKeys.deleteImportKey(this.db, key)
   }
 
   updateKey(key: KmsKey): Promise<void> {
@@ -53,7 +85,7 @@ export class SqlTransaction extends SqlReader implements Transaction {
       this.#touched.aliases.add(scopedName(key, name))
     }
     await keys.deleteKey(this.db, key, nowMs)
-    for (const { ekt } of key.materials.values()) await residents.doomResident(this.db, key.region, ekt, nowMs)
+    for (const { ekt } of key.materials.values()) if (ekt) await residents.doomResident(this.db, key.region, ekt, nowMs)
   }
 
   insertAlias(alias: Alias): Promise<void> {

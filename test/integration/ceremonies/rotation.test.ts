@@ -4,6 +4,7 @@ import type { RegionConfiguration } from '../../../src/cli/ceremonies/parts.ts'
 import { type RotationParts, rotateDomain as rotate } from '../../../src/cli/ceremonies/rotate-domain.ts'
 import { decodeEkt, dkVersionOf } from '../../../src/formats/ekt.ts'
 import { Ceremony } from '../../../src/hsm/pool/ceremony.ts'
+import { currentMaterial } from '../../../src/model/key.ts'
 import { VersionSwept } from '../../../src/store/faults.ts'
 import {
   brokenKeys,
@@ -57,9 +58,10 @@ describe('a rotation', () => {
     }
     for (const { key } of keys) {
       const stored = await store.reader.findKey(key, key.id)
-      expect(stored!.current).toMatchObject({ id: key.current.id, state: 'CURRENT' })
-      expect(unmoved(stored!.current.ekt)).toEqual(unmoved(key.current.ekt))
-      expect(decodeEkt(stored!.current.ekt.record).fields).toMatchObject({ dkVersion: 2, macVersion: 2 })
+      const [after, before] = [currentMaterial(stored!), currentMaterial(key)]
+      expect(after).toMatchObject({ id: before.id, state: 'CURRENT' })
+      expect(unmoved(after.ekt)).toEqual(unmoved(before.ekt))
+      expect(decodeEkt(after.ekt.record).fields).toMatchObject({ dkVersion: 2, macVersion: 2 })
     }
     const after = await store.reader.findDaemonKey('identity')
     expect(unmoved(after!.ekt)).toEqual(unmoved(before!.ekt))
@@ -266,7 +268,7 @@ describe('a rotation refuses', () => {
     const keys = await makeKeys(ceremonies, host, 3)
     const [row] = await store.reader.listEkts(REGION, 2, undefined, 1)
     const target = keys.find(({ key }) => row!.primaryKey.includes(key.id))!
-    const forged = Buffer.from(target.key.current.ekt.record)
+    const forged = Buffer.from(currentMaterial(target.key).ekt.record)
     forged[forged.length - 1]! ^= 1
     await store.transaction(tx => tx.replaceEkt(row!, forged))
     await expect(rotateDomain(parts(), region())).rejects.toThrow(

@@ -41,6 +41,7 @@ describe('checkConfiguration', () => {
         hbkLifetimeMs: 600_000,
         maxCommands: 2_000,
         maxWaitMs: 800,
+        importInHost: true,
         healthIntervalMs: 2_000,
         deadlineFloorMs: 0,
         hostsPerToken: 1,
@@ -50,7 +51,7 @@ describe('checkConfiguration', () => {
         recycleAfterMb: 768,
       },
       domain: { retentionDays: 35 },
-      jobs: { deletionIntervalMs: 60_000, rotationIntervalMs: 60_000 },
+      jobs: { deletionIntervalMs: 60_000, rotationIntervalMs: 60_000, expiryIntervalMs: 10_000 },
     })
   })
 

@@ -9,7 +9,7 @@ import { policyArn, userArn } from '../../../src/model/arn.ts'
 import type { Approval, ApprovalRequest, Officer } from '../../../src/model/dual-control.ts'
 import type { Grant, GrantConstraints } from '../../../src/model/grant.ts'
 import type { AccessKey, Identity, ManagedPolicy } from '../../../src/model/identity.ts'
-import { type Alias, arnOf, type KeyMaterial, type KmsKey } from '../../../src/model/key.ts'
+import { type Alias, arnOf, type Ekt, type KeyMaterial, type KmsKey } from '../../../src/model/key.ts'
 import { kidOf, newKeyId } from '../../../src/model/key-id.ts'
 import type { DaemonKey, Domain, ResidentObject, Scope } from '../../../src/store/store.ts'
 
@@ -20,7 +20,7 @@ export function makeTemporaryFolder(): { path: string; remove: () => void } {
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
 }
 
-export function makeEkt(bytes = 300): KeyMaterial['ekt'] {
+export function makeEkt(bytes = 300): Ekt {
   const record = randomBytes(bytes)
   return { record, digest: createHash('sha256').update(record).digest() }
 }
@@ -179,7 +179,7 @@ export function makeApproval({ name, fingerprint }: Officer, approvedAtMs = 32):
 }
 
 /** A key whose HBK resides in a token, and the row of its object as it is when the object is about to be made. */
-export function makeResident(): { key: KmsKey; object: ResidentObject; ekt: KeyMaterial['ekt'] } {
+export function makeResident(): { key: KmsKey; object: ResidentObject; ekt: Ekt } {
   const serial = randomBytes(8).toString('hex')
   const kid = kidOf(newKeyId())
   const ckaId = residentCkaId(kid, randomBytes(15))

@@ -3,6 +3,7 @@ import type { Args, CommandName, Result } from '../../contract/commands.ts'
 import type { BackingKeys } from '../backing-keys.ts'
 import type { Canary } from '../canary.ts'
 import type { DomainKeys } from '../domain-keys.ts'
+import type { Imports } from '../imports.ts'
 import type { ResidentKeys } from '../resident-keys.ts'
 import type { RsaDecryption } from '../rsa-decryption.ts'
 import type { Sealing } from '../sealing.ts'
@@ -17,6 +18,7 @@ export interface HostParts {
   readonly resident: ResidentKeys
   readonly sealing: Sealing
   readonly rsa: RsaDecryption
+  readonly imports: Imports
   readonly canary: Canary
   /** The check value of the MAC key that new records are signed with, as it was when the host started. */
   readonly macCheckValue: string

@@ -4,6 +4,7 @@ import { checkPublicKey } from './check-public-key.ts'
 import type { Handler } from './command.ts'
 import { createAccessKeySecret } from './create-access-key-secret.ts'
 import { createBackingKey } from './create-backing-key.ts'
+import { createImportKey } from './create-import-key.ts'
 import { createResidentKey } from './create-resident-key.ts'
 import { decrypt } from './decrypt.ts'
 import { decryptRsa } from './decrypt-rsa.ts'
@@ -15,6 +16,7 @@ import { generateDataKey } from './generate-data-key.ts'
 import { generateDataKeyPair } from './generate-data-key-pair.ts'
 import { generateMac } from './generate-mac.ts'
 import { generateRandom } from './generate-random.ts'
+import { importKeyMaterial } from './import-key-material.ts'
 import { listResidentKeys } from './list-resident-keys.ts'
 import { openSession } from './open-session.ts'
 import { openSigningKey } from './open-signing-key.ts'
@@ -47,6 +49,8 @@ export const handlers: { readonly [C in CommandName]: Handler<C> } = {
   decryptRsa,
   checkPublicKey,
   createResidentKey,
+  createImportKey,
+  importKeyMaterial,
   destroyResidentKey,
   listResidentKeys,
   sealSession,

@@ -2,11 +2,11 @@
  * Which private keys a token can hand out wrapped and take back, and which it can only hold; and what it decrypts by
  * RSA-OAEP. A key counts as wrappable when what was unwrapped again signs, and the signature verifies outside.
  */
-import { constants, createHash, createPublicKey, publicDecrypt, publicEncrypt, verify } from 'node:crypto'
+import { constants, createHash, createHmac, createPublicKey, publicDecrypt, publicEncrypt, verify } from 'node:crypto'
 import pkcs11 from 'pkcs11js'
 import { OAEP_HASHES, type OaepHash, type PrivateKeyHome, type TokenProfile } from '../../contract/token-profile.ts'
-import { type Attributes, attributes, type ObjectHandle } from '../cryptoki.ts'
-import { oaepMechanism } from '../mechanisms.ts'
+import { type Attributes, attributes, NO_RIGHTS, type ObjectHandle } from '../cryptoki.ts'
+import { HMAC_SHA_256, oaepMechanism } from '../mechanisms.ts'
 import { type Bench, WrongAnswer } from './bench.ts'
 import { type KeyWraps, wrapOutside } from './key-wrap.ts'
 import { KNOWN_RSA_KEY, KNOWN_RSA_PUBLIC_KEY } from './known-rsa-key.ts'
@@ -31,7 +31,7 @@ export function tryPrivateKeys(
   bench: Bench,
   wraps: KeyWraps,
   quirks: Quirks,
-): Pick<TokenProfile, 'privateKeys' | 'oaepHashes'> {
+): Pick<TokenProfile, 'privateKeys' | 'oaepHashes' | 'oaepUnwraps'> {
   const wrap = wraps.get('RFC5649')
   const title = 'RSA-2048 unwrapped, wrapped and unwrapped again'
   const rsa = wrap === undefined ? bench.skip(title, 'no RFC 5649') : bench.try(title, () => unwrapRsa(bench, wrap))
@@ -43,6 +43,7 @@ export function tryPrivateKeys(
       EC_EDWARDS: tryPair(bench, wrap, edwardsPair),
     },
     oaepHashes: rsa === undefined ? [] : tryOaep(bench, rsa),
+    oaepUnwraps: rsa === undefined ? [] : tryOaepUnwrap(bench, rsa),
   }
 }
 
@@ -51,7 +52,7 @@ function unwrapRsa(bench: Bench, wrap: pkcs11.Mechanism): ObjectHandle {
   const { cryptoki, session } = bench
   const kek = bench.importKey(pkcs11.CKK_AES, { WRAP: true, UNWRAP: true }, KEK)
   const unwrap = (wrapped: Buffer, extractable: boolean) => {
-    const template = privateKey(pkcs11.CKK_RSA, { EXTRACTABLE: extractable, SIGN: true, DECRYPT: true })
+    const template = privateKey(pkcs11.CKK_RSA, { EXTRACTABLE: extractable, SIGN: true, DECRYPT: true, UNWRAP: true })
     return bench.keep(cryptoki.C_UnwrapKey(session, wrap, kek, wrapped, template))
   }
   const first = unwrap(wrapOutside('RFC5649', KEK, KNOWN_RSA_KEY), true)
@@ -75,6 +76,28 @@ function tryOaep(bench: Bench, key: ObjectHandle): OaepHash[] {
       if (!cryptoki.C_Decrypt(session, encrypted, Buffer.alloc(RSA_BYTES)).equals(MESSAGE)) {
         throw new WrongAnswer('decrypts to other bytes')
       }
+      return true
+    })
+  })
+}
+
+/** A secret under the known key: it comes in as an object that is not readable, and makes the known MAC. */
+function tryOaepUnwrap(bench: Bench, key: ObjectHandle): OaepHash[] {
+  const { cryptoki, session } = bench
+  return OAEP_HASHES.filter(hash => {
+    const title = `a secret unwrapped by RSA-OAEP with ${hash}`
+    if (!bench.offers(pkcs11.CKM_RSA_PKCS_OAEP)) return bench.skip(title, 'no such mechanism')
+    return bench.try(title, () => {
+      const padding = { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: hash.replace('-', '').toLowerCase() }
+      const wrapped = publicEncrypt({ key: KNOWN_RSA_PUBLIC_KEY, ...padding }, MESSAGE)
+      const template = attributes({
+        ...{ CLASS: pkcs11.CKO_SECRET_KEY, KEY_TYPE: pkcs11.CKK_GENERIC_SECRET, TOKEN: false, PRIVATE: true },
+        ...{ SENSITIVE: true, EXTRACTABLE: true, ...NO_RIGHTS, SIGN: true },
+      })
+      const secret = bench.keep(cryptoki.C_UnwrapKey(session, oaepMechanism(hash), key, wrapped, template))
+      cryptoki.C_SignInit(session, HMAC_SHA_256, secret)
+      const mac = createHmac('sha256', MESSAGE).update(MESSAGE).digest()
+      if (!cryptoki.C_Sign(session, MESSAGE, Buffer.alloc(mac.length)).equals(mac)) throw new WrongAnswer('other bytes')
       return true
     })
   })

@@ -8,6 +8,7 @@ import {
   type CommandName,
   commandByCode,
   commands,
+  IMPORT_OUTCOMES,
   type Result,
 } from '../../../../src/hsm/contract/commands.ts'
 import { FAULT_KINDS, HsmFault } from '../../../../src/hsm/contract/fault.ts'
@@ -36,6 +37,7 @@ const buffer = (minLength: number, maxLength = minLength) =>
   fc.uint8Array({ minLength, maxLength }).map(value => Buffer.from(value))
 const upTo = (maxLength: number) => buffer(0, Math.min(maxLength, 100))
 const u16 = fc.integer({ min: 0, max: 0xffff })
+const u48 = fc.integer({ min: 0, max: 2 ** 48 - 1 })
 const u32 = fc.integer({ min: 0, max: 0xffff_ffff })
 const name = fc.stringMatching(/^[A-Za-z0-9_-]{0,64}$/)
 const digest = buffer(32)
@@ -108,6 +110,27 @@ const samples: { readonly [C in CommandName]: readonly [fc.Arbitrary<Args<C>>, f
   createResidentKey: [
     fc.record({ account: name, kid: buffer(17), keySpec: name, keyUsage: name, ckaId: digest }),
     fc.record({ full: fc.boolean(), record: upTo(RECORD_MAX_BYTES), mid: buffer(0, 32) }),
+  ],
+  createImportKey: [
+    fc.record({
+      account: name,
+      kid: buffer(17),
+      keySpec: name,
+      algorithm: name,
+      importId: buffer(16),
+      notAfterMs: u48,
+    }),
+    fc.record({ record: upTo(RECORD_MAX_BYTES), publicKey, mac: digest }),
+  ],
+  importKeyMaterial: [
+    fc.record({
+      ...{ ekt, algorithm: name, importId: buffer(16), notAfterMs: u48, mac: digest },
+      ...{ materialSpec: name, materialUsage: name, wrapped: upTo(CIPHERTEXT_MAX_BYTES) },
+    }),
+    fc.record({
+      outcome: fc.constantFrom(...IMPORT_OUTCOMES),
+      ...{ record: upTo(RECORD_MAX_BYTES), mid: upTo(32), publicKey, commitment: upTo(32) },
+    }),
   ],
   destroyResidentKey: [fc.record({ ekt }), nothing],
   listResidentKeys: [fc.record({ after: buffer(0, 32) }), fc.record({ ckaIds: upTo(32_000) })],

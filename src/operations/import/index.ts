@@ -1,0 +1,3 @@
+export { DeleteImportedKeyMaterial } from './DeleteImportedKeyMaterial.ts'
+export { GetParametersForImport } from './GetParametersForImport.ts'
+export { ImportKeyMaterial } from './ImportKeyMaterial.ts'

@@ -1,0 +1,40 @@
+/**
+ * Deletes imported material whose time has come, and the wrapping keys of imports that are over (security.md 2.7). Whoever
+ * comes first of two daemons does it; the other finds nothing left.
+ */
+import type { Clock } from '../base/clock.ts'
+import type { Imports } from '../keyring/imports.ts'
+import type { Store } from '../store/store.ts'
+import type { Logger } from '../telemetry/logger.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+
+const BATCH = 100
+
+export interface ExpiryParts {
+  readonly store: Store
+  readonly imports: Imports
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly metrics: Metrics
+}
+
+/** Takes away all that is due. Returns how many keys have lost material. */
+export async function expireMaterial({ store, imports, clock, logger, metrics }: ExpiryParts): Promise<number> {
+  let expired = 0
+  for (;;) {
+    const now = clock()
+    const due = await store.reader.listKeysWithExpiredMaterial(now, BATCH)
+    for (const key of due) {
+      const { state } = await imports.remove(key, ({ expiresAtMs }) => expiresAtMs !== undefined && expiresAtMs <= now)
+      metrics.materialsExpired.inc()
+      logger.info('imported key material expired', { key: key.arn, state })
+    }
+    expired += due.length
+    if (due.length < BATCH) break
+  }
+  for (;;) {
+    const over = await store.reader.listDueImportKeys(clock(), BATCH)
+    for (const importKey of over) await imports.end(importKey)
+    if (over.length < BATCH) return expired
+  }
+}

@@ -1,0 +1,222 @@
+/** Imported material over time and between the worlds: a daemon in this process, with a clock that can be moved. */
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { type AlgorithmSpec, KMS } from '@aws-sdk/client-kms'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { readCredentials } from '../../scripts/instance.ts'
+import { DAY_MS, HOUR_MS } from '../../src/base/clock.ts'
+import { compose, type Daemon } from '../../src/compose.ts'
+import { loadConfiguration } from '../../src/config/load.ts'
+import { contextHash } from '../../src/formats/aad.ts'
+import { HEADER_BYTES } from '../../src/formats/ciphertext.ts'
+import { importMaterial } from '../support/import.ts'
+import { type Instance, makeInstance } from '../support/instance.ts'
+import { makeSalamander } from '../support/salamander.ts'
+import { REGION, silentLogger } from '../support/tokens.ts'
+
+const Plaintext = Buffer.from('attack at dawn')
+const RARELY_MS = 86_400_000
+
+let instance: Instance
+let daemon: Daemon
+let offsetMs = 0
+const clients: KMS[] = []
+
+beforeAll(async () => {
+  instance = await makeInstance(['a'])
+  daemon = await start({})
+}, 60_000)
+
+afterAll(async () => {
+  for (const client of clients) client.destroy()
+  await daemon?.[Symbol.asyncDispose]()
+  instance?.remove()
+})
+
+let initialised = false
+async function start(hsm: object): Promise<Daemon> {
+  const path = instance.configure(['a'], { jobs: { expiryIntervalMs: RARELY_MS }, hsm })
+  if (!initialised) expect(await instance.init()).toMatchObject({ code: 0 })
+  initialised = true
+  const started = await compose(loadConfiguration(path), { clock: () => Date.now() + offsetMs, logger: silentLogger })
+  await started.whenReady(30_000)
+  return started
+}
+
+/**
+ * A client whose requests are signed at the daemon's time. The SDK sets its clock by the Date of each answer, which is the
+ * machine's, so every call has a client of its own.
+ */
+function kms(): KMS {
+  return new Proxy({} as KMS, {
+    get: (_, operation: keyof KMS) => (input: object) => {
+      const options = { endpoint: daemon.endpoint, region: REGION, credentials: readCredentials(instance.stateDir) }
+      const client = new KMS({ ...options, maxAttempts: 1, systemClockOffset: offsetMs })
+      clients.push(client)
+      return (client[operation] as (input: object) => Promise<unknown>)(input)
+    },
+  })
+}
+
+async function makeExternal(): Promise<string> {
+  return (await kms().createKey({ Origin: 'EXTERNAL' })).KeyMetadata!.KeyId!
+}
+
+const stateOf = async (KeyId: string) => (await kms().describeKey({ KeyId })).KeyMetadata!.KeyState
+const inAnHour = () => new Date(Date.now() + offsetMs + HOUR_MS)
+
+describe('imported material that expires', () => {
+  it('is deleted when its time has come, and the key waits for it', async () => {
+    const KeyId = await makeExternal()
+    const material = randomBytes(32)
+    await importMaterial(kms(), KeyId, material, { ValidTo: inAnHour() })
+    const { CiphertextBlob } = await kms().encrypt({ KeyId, Plaintext })
+    expect(await daemon.expireMaterial()).toBe(0)
+    offsetMs += HOUR_MS
+    expect(await daemon.expireMaterial()).toBe(1)
+    expect(await daemon.expireMaterial()).toBe(0)
+    expect(await stateOf(KeyId)).toBe('PendingImport')
+    await expect(kms().decrypt({ CiphertextBlob })).rejects.toMatchObject({ name: 'KMSInvalidStateException' })
+    await importMaterial(kms(), KeyId, material)
+    expect(Buffer.from((await kms().decrypt({ CiphertextBlob })).Plaintext!)).toEqual(Plaintext)
+    offsetMs += 400 * DAY_MS
+    expect(await daemon.expireMaterial()).toBe(0)
+    expect(await stateOf(KeyId)).toBe('Enabled')
+  })
+
+  it('is gone without a trace when it was pending, and takes the key along when it was not current', async () => {
+    const KeyId = await makeExternal()
+    const NEW = { ImportType: 'NEW_KEY_MATERIAL' } as const
+    await importMaterial(kms(), KeyId, randomBytes(32), { ValidTo: inAnHour() })
+    await importMaterial(kms(), KeyId, randomBytes(32), { ...NEW, ValidTo: new Date(inAnHour().getTime() - 60_000) })
+    offsetMs += HOUR_MS - 30_000
+    await daemon.expireMaterial()
+    const list = async () =>
+      (await kms().listKeyRotations({ KeyId, IncludeKeyMaterial: 'ALL_KEY_MATERIAL' })).Rotations!
+    expect((await list()).map(({ KeyMaterialState }) => KeyMaterialState)).toEqual(['CURRENT'])
+    expect(await stateOf(KeyId)).toBe('Enabled')
+    await importMaterial(kms(), KeyId, randomBytes(32), NEW)
+    await kms().rotateKeyOnDemand({ KeyId })
+    offsetMs += HOUR_MS
+    await daemon.expireMaterial()
+    expect((await list()).map(({ KeyMaterialState, ImportState }) => `${KeyMaterialState} ${ImportState}`)).toEqual([
+      'NON_CURRENT PENDING_IMPORT',
+      'CURRENT IMPORTED',
+    ])
+    expect(await stateOf(KeyId)).toBe('PendingImport')
+  })
+})
+
+describe('an import token', () => {
+  const under = { WrappingAlgorithm: 'RSAES_OAEP_SHA_1', WrappingKeySpec: 'RSA_2048' } as const
+
+  it('ends after 24 hours, and its wrapping key is deleted then', async () => {
+    const KeyId = await makeExternal()
+    const parameters = await kms().getParametersForImport({ KeyId, ...under })
+    const use = () => importMaterial(kms(), KeyId, randomBytes(32), {}, under.WrappingAlgorithm, parameters)
+    offsetMs += 24 * HOUR_MS
+    await expect(use()).rejects.toMatchObject({ name: 'ExpiredImportTokenException' })
+    await daemon.expireMaterial()
+    await expect(use()).rejects.toMatchObject({ name: 'InvalidImportTokenException' })
+  })
+})
+
+describe('a ciphertext that opens under two imported materials (6)', () => {
+  it('is refused under either', async () => {
+    const materials = [randomBytes(32), randomBytes(32)] as const
+    const KeyId = await makeExternal()
+    await importMaterial(kms(), KeyId, materials[0])
+    await importMaterial(kms(), KeyId, materials[1], { ImportType: 'NEW_KEY_MATERIAL' })
+    await kms().rotateKeyOnDemand({ KeyId })
+    const { CiphertextBlob } = await kms().encrypt({ KeyId, Plaintext })
+    const { Rotations } = await kms().listKeyRotations({ KeyId, IncludeKeyMaterial: 'ALL_KEY_MATERIAL' })
+    const mids = Rotations!.map(({ KeyMaterialId }) => Buffer.from(KeyMaterialId!, 'hex'))
+    const blob = Buffer.from(CiphertextBlob!)
+    const nonce = blob.subarray(54, 70)
+    const headers = mids.map(mid => Buffer.concat([blob.subarray(0, 22), mid, nonce]))
+    const aads = headers.map(header => Buffer.concat([header.subarray(0, HEADER_BYTES), contextHash(new Map())]))
+    const deks: [Buffer, Buffer] = [suite1Dek(materials[0], nonce), suite1Dek(materials[1], nonce)]
+    const iv = randomBytes(12)
+    const opensUnder = (dek: Buffer, aad: Buffer, { ciphertext, tag }: { ciphertext: Buffer; tag: Buffer }) => {
+      const decipher = createDecipheriv('aes-256-gcm', dek, iv).setAAD(aad).setAuthTag(tag)
+      decipher.update(ciphertext)
+      decipher.final()
+    }
+    const outcomeOf = ({ ciphertext, tag }: { ciphertext: Buffer; tag: Buffer }) =>
+      Promise.all(
+        headers.map(header =>
+          kms()
+            .decrypt({ CiphertextBlob: Buffer.concat([header, iv, ciphertext, tag]) })
+            .then(
+              () => 'opened',
+              ({ name }) => name,
+            ),
+        ),
+      )
+    // An AAD that names no material, as a format without commitment has: it opens under both keys, and under neither mid.
+    const nameless = Buffer.concat([blob.subarray(0, 22), nonce, contextHash(new Map())])
+    const salamander = makeSalamander(deks, iv, nameless)
+    for (const dek of deks) opensUnder(dek, nameless, salamander)
+    expect(await outcomeOf(salamander)).toEqual(['InvalidCiphertextException', 'InvalidCiphertextException'])
+    // An AAD that names the first one: the same bytes are its message, and never the other's.
+    const named = makeSalamander(deks, iv, aads[0]!)
+    for (const dek of deks) opensUnder(dek, aads[0]!, named)
+    expect(await outcomeOf(named)).toEqual(['opened', 'InvalidCiphertextException'])
+  })
+})
+
+describe('where imports through the host are forbidden', () => {
+  afterAll(async () => {
+    await daemon[Symbol.asyncDispose]()
+    daemon = await start({})
+  })
+
+  it('what the token does not unwrap is refused by the name of the mechanism, and the rest goes on', async () => {
+    const KeyId = await makeExternal()
+    await daemon[Symbol.asyncDispose]()
+    daemon = await start({ importInHost: false })
+    const under = (WrappingAlgorithm: AlgorithmSpec) =>
+      kms().getParametersForImport({ KeyId, WrappingAlgorithm, WrappingKeySpec: 'RSA_2048' })
+    await expect(under('RSAES_OAEP_SHA_256')).rejects.toMatchObject({
+      name: 'UnsupportedOperationException',
+      message: expect.stringContaining('CKM_RSA_PKCS_OAEP with SHA-256'),
+    })
+    await importMaterial(kms(), KeyId, randomBytes(32))
+    expect(await stateOf(KeyId)).toBe('Enabled')
+  })
+})
+
+describe('what is left of imported material', () => {
+  it('is no byte of its record, nor of the wrapping key, once it has been deleted', async () => {
+    const KeyId = await makeExternal()
+    await importMaterial(kms(), KeyId, randomBytes(32))
+    const rows = () => {
+      const database = new DatabaseSync(join(instance.stateDir, 'strongroom.db'), { readOnly: true })
+      try {
+        const of = (table: string) => database.prepare(`select ekt from ${table} where key_id = ?`).get(KeyId)
+        return [of('materials'), of('import_keys')].map(row => Buffer.from(row!.ekt as Uint8Array))
+      } finally {
+        database.close()
+      }
+    }
+    const [material, wrappingKey] = rows() as [Buffer, Buffer]
+    const parts = [material, wrappingKey].map(record => record.subarray(-60, -32))
+    const found = () =>
+      ['strongroom.db', 'strongroom.db-wal']
+        .map(name => readFileSync(join(instance.stateDir, name)))
+        .flatMap(file => parts.map(part => file.includes(part)))
+    expect(found().filter(each => each).length).toBeGreaterThanOrEqual(2)
+    offsetMs += DAY_MS
+    await daemon.expireMaterial()
+    await kms().deleteImportedKeyMaterial({ KeyId })
+    expect(found()).toEqual([false, false, false, false])
+  })
+})
+
+function suite1Dek(material: Buffer, nonce: Buffer): Buffer {
+  const data = Buffer.concat([Buffer.from('SRd1'), nonce, Buffer.from('strongroom:1')])
+  const cipher = createCipheriv('aes-256-cbc', material, Buffer.alloc(16)).setAutoPadding(false)
+  return Buffer.concat([cipher.update(data), cipher.final()])
+}
