@@ -19,7 +19,8 @@ import { labelOf, makeTokenDomain, type TokenDomain } from '../test/support/toke
 import { buildFaultyModule, callsOf, type FaultyModule, makeFaulty } from './chaos/faulty-module.ts'
 
 const DEFAULT = ['1x4@2', '1x16@10', '1x64@20']
-const WARM_MS = 2_000
+/** Each thread compiles for itself, and a token that waits gives it little to learn from in a second. */
+const WARM_MS = 20_000
 const MEASURE_MS = 5_000
 const READY_MS = 120_000
 /** Callers for each session, so that none waits for a caller. */
