@@ -1,6 +1,6 @@
 /**
- * The `strongroom` command. Ceremonies compose store and HSM processes themselves, daemon running or not; everything else
- * asks the running daemon over its admin socket.
+ * The `strongroom` command. Ceremonies and `hsm inspect` open store and tokens themselves, daemon running or not, and
+ * `authz simulate` needs neither; everything else asks the running daemon over its admin socket.
  */
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
@@ -47,8 +47,9 @@ const program = new Command('strongroom')
   .addHelpText(
     'after',
     `
-identity, hsm status and hsm unlock ask the running daemon. The others work with the key store and the tokens themselves,
-daemon running or not, as the user that owns the state folder. STRONGROOM_CONFIG names the configuration file for all.`,
+identity, hsm status, hsm unlock, hsm resident-keys and authz explain ask the running daemon; authz simulate needs none. The
+others work with the key store and the tokens themselves, daemon running or not, as the user that owns the state folder.
+STRONGROOM_CONFIG names the configuration file for all.`,
   )
   .exitOverride()
 

@@ -6,7 +6,7 @@ import { readSecretLine } from './read-secret.ts'
 export function officerPinOption(): Option {
   return new Option(
     '--so-pin-file <[REGION=]FILE...>',
-    "file with the SO PIN of a region's first token: for trial set-ups, where nobody is asked to confirm anything",
+    "file with the SO PIN of the token that a region's domain is carried from: for trial set-ups, nobody is asked to confirm",
   )
 }
 

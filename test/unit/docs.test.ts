@@ -62,13 +62,55 @@ describe('docs/formats.md', () => {
 })
 
 describe('links', () => {
-  const files = readdirSync(`${ROOT}docs`).map(name => `${ROOT}docs/${name}`)
+  const markdown = (folder: string) =>
+    readdirSync(ROOT + folder)
+      .filter(name => name.endsWith('.md'))
+      .map(name => `${folder}${name}`)
+  const files = [...markdown(''), ...markdown('docs/')]
 
-  it.each(files)('of %s lead to files that are there', file => {
-    const targets = [...readFileSync(file, 'utf8').matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)].map(
-      ([, target]) => target ?? '',
-    )
-    const gone = targets.filter(target => !target.startsWith('https://') && !existsSync(resolve(dirname(file), target)))
+  it.each(files)('of %s lead to files and headings that are there', file => {
+    const targets = [...readFileSync(ROOT + file, 'utf8').matchAll(/\]\(([^)]+)\)/g)].map(([, target]) => target ?? '')
+    const gone = targets.filter(target => {
+      if (target.startsWith('https://')) return false
+      const [path = '', anchor] = target.split('#')
+      const there = path === '' ? ROOT + file : resolve(dirname(ROOT + file), path)
+      return !existsSync(there) || (anchor !== undefined && !anchorsOf(there).includes(anchor))
+    })
     expect(gone).toEqual([])
+  })
+
+  it('of docs/README.md lead to every document', () => {
+    const index = readFileSync(`${ROOT}docs/README.md`, 'utf8')
+    for (const file of markdown('docs/').filter(name => name !== 'docs/README.md'))
+      expect(index).toContain(`](${file.slice('docs/'.length)})`)
+  })
+})
+
+/** As GitHub makes them of headings. */
+function anchorsOf(file: string): string[] {
+  return [...readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+}
+
+describe('README', () => {
+  const text = readFileSync(`${ROOT}README.md`, 'utf8')
+
+  it('counts the operations', () => {
+    expect(text).toContain(`**${registry.size} of the ${OPERATION_NAMES.length} operations**`)
+  })
+
+  it('has every folder of src/ on its map', () => {
+    const [, map = ''] = /```\nsrc\/\n([\s\S]*?)```/.exec(text) ?? []
+    const words = map.match(/(?<![\w/])(?!test\/)[\w-]+(?=\/)/g) ?? []
+    const folders = readdirSync(`${ROOT}src`, { recursive: true, withFileTypes: true })
+      .filter(entry => entry.isDirectory())
+      // Groups of operations, requests of the admin socket and the like: one line stands for them.
+      .filter(({ parentPath }) => !/src\/(?:operations|admin)$/.test(parentPath))
+      .map(({ name }) => name)
+    expect([...new Set(words)].sort()).toEqual([...new Set(folders)].sort())
   })
 })

@@ -18,6 +18,13 @@ const DESCRIPTIONS: Record<ManagedKind, string> = {
   service: 'services of this deployment, which policies name as <NAME>.amazonaws.com',
 }
 
+const REMOVALS: Record<ManagedKind, string> = {
+  user: 'remove a user, with its access keys',
+  role: 'remove a role; its sessions end',
+  group: 'remove a group that has no users',
+  service: 'remove a service, with its access keys',
+}
+
 export function addKinds(identity: Command): void {
   for (const kind of ['user', 'role', 'group', 'service'] as const) {
     const noun = identity.command(kind).description(DESCRIPTIONS[kind])
@@ -56,7 +63,7 @@ export function addLife(noun: Command, kind: ManagedKind): void {
   command(noun, 'show <NAME>', 'everything about one of them').action((name: string, options: Options) =>
     showDetails(options, 'identity/show', account => ({ account, kind, name })),
   )
-  command(noun, 'delete <NAME>', `remove a ${kind}, with its access keys`).action((name: string, options: Options) =>
+  command(noun, 'delete <NAME>', REMOVALS[kind]).action((name: string, options: Options) =>
     show(options, 'identity/delete', account => ({ account, kind, name })),
   )
 }
