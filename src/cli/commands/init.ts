@@ -47,6 +47,10 @@ async function init({ parts, configuration, state }: CeremonyRun): Promise<void>
   const pool = await composePool(home, configuration, { store, metrics: new Metrics(), logger })
   pools.defer(() => pool.close())
   await pool.whenReady(POOL_START_MS)
+  if (!(await store.rowMacs.areComplete())) {
+    const signed = await store.rowMacs.complete()
+    if (signed > 0) say(`key store: signed ${signed} records that carried no MAC, as they are`)
+  }
   const { account } = configuration
   await ensureFirstIdentity({ store, clock, account, pool, credentialsPath: state.credentials, say })
 }

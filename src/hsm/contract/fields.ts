@@ -2,7 +2,7 @@
  * How the values of a command cross the border: each field has one binary form and one bound, and the TypeScript type
  * follows from the field. Both worlds use the same description, so neither can drift.
  */
-import type { ByteReader, ByteWriter } from '../../base/bytes.ts'
+import { type ByteReader, type ByteWriter, MalformedBytes } from '../../base/bytes.ts'
 
 export interface Field<T> {
   write(writer: ByteWriter, value: T, context: WriteContext): void
@@ -67,6 +67,27 @@ export const text = (max: number): Field<string> =>
     r => r.text(max),
   )
 
+/** A whole number of milliseconds or changes, up to 2^53 - 1. */
+export const u64 = field<number>(
+  (w, v) => void w.u64(v),
+  r => r.u64(),
+)
+
+/** At most `max` records of one layout. */
+export const list = <L extends Layout>(max: number, layout: L): Field<readonly Values<L>[]> =>
+  field(
+    (w, v, context) => {
+      if (v.length > max) throw new RangeError(`a list of ${v.length} where ${max} are the most`)
+      w.u16(v.length)
+      for (const item of v) writeFields(w, layout, item, context)
+    },
+    r => {
+      const length = r.u16()
+      if (length > max) throw new MalformedBytes('list too long')
+      return Array.from({ length }, () => readLayout(r, layout))
+    },
+  )
+
 /** An EKT: its digest, and its record unless the reader holds it. */
 export const ekt = (maxRecord: number): Field<EktReference> =>
   field(
@@ -93,8 +114,13 @@ export function writeFields<L extends Layout>(
 
 /** Reads the fields of a layout and asserts that nothing follows. Throws {@link MalformedBytes}. */
 export function readFields<L extends Layout>(reader: ByteReader, layout: L): Values<L> {
+  const values = readLayout(reader, layout)
+  reader.end()
+  return values
+}
+
+function readLayout<L extends Layout>(reader: ByteReader, layout: L): Values<L> {
   const values: Record<string, unknown> = {}
   for (const name in layout) values[name] = (layout[name] as Field<unknown>).read(reader)
-  reader.end()
   return values as Values<L>
 }

@@ -13,6 +13,7 @@ import { createGrants } from './0006-grants.ts'
 import { completeIdentities } from './0007-identities.ts'
 import { addPublicKeys } from './0008-public-keys.ts'
 import { addKeyRotation } from './0009-key-rotation.ts'
+import { createRowMacs } from './0011-row-macs.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
@@ -24,6 +25,7 @@ const MIGRATIONS = {
   '0007-identities': completeIdentities,
   '0008-public-keys': addPublicKeys,
   '0009-key-rotation': addKeyRotation,
+  '0011-row-macs': createRowMacs,
 } as const
 
 const MIGRATION_TABLE = 'migrations'
