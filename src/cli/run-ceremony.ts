@@ -35,6 +35,8 @@ export interface CeremonyRun {
   /** The one that the ceremony is about; the first one where it is about all of them. */
   readonly region: Configuration['regions'][number]
   readonly state: StateFolder
+  /** Started when they are first asked for. */
+  readonly pools: PoolsOnDemand
 }
 
 /** Lines for people stay out of the way of an answer for programs. */
@@ -85,7 +87,7 @@ export async function runCeremony<T>(
   const found = await Promise.all(regions.map(async ({ name }) => [name, await store.reader.findDomain(name)] as const))
   const domains = found.flatMap(([, domain]) => domain ?? [])
   const run = (approved: CeremonyParts) =>
-    recordingFailure(approved, regions, () => work({ parts: approved, configuration, region, state }))
+    recordingFailure(approved, regions, () => work({ parts: approved, configuration, region, state, pools }))
   // Looked up only when officers are to be told: it takes a log-in to every token.
   const { threshold } = await store.reader.findDualControl()
   const tokens = receiving === undefined || threshold === 0 ? {} : await describeReceiving(parts, regions, receiving)
