@@ -197,6 +197,16 @@ describe('a record that was changed by hand', () => {
     expect(select("SELECT * FROM tags WHERE key_id = ? AND tag_key = 'a'", keyId)).toEqual([])
   })
 
+  it('is not deleted because the database says that it is due, and others are', async () => {
+    const [edited, due] = [await makeKey('alias/edited'), await makeKey('alias/due')]
+    byHand(["UPDATE keys SET state = 'PendingDeletion', deletion_at_ms = 1 WHERE id = ?", edited])
+    await kms().scheduleKeyDeletion({ KeyId: due, PendingWindowInDays: 7 })
+    offsetMs += 8 * DAY_MS
+    expect(await daemon.deleteDueKeys()).toBe(1)
+    expect(select('SELECT id FROM keys WHERE id IN (?, ?)', edited, due)).toEqual([{ id: edited }])
+    expect(refusals).toContainEqual(expect.objectContaining({ table: 'keys', primaryKey: keyOf(edited) }))
+  })
+
   it('is found by the sweep, though nobody asks for it', async () => {
     const keyId = await makeKey('alias/unused')
     byHand(["UPDATE keys SET description = 'edited' WHERE id = ?", keyId])

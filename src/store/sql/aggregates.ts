@@ -4,6 +4,7 @@
  */
 import { sql } from 'kysely'
 import { type RowValues, rowContent } from '../../formats/row-mac.ts'
+import { buildOnce } from './build-once.ts'
 import type { Handle } from './tables.ts'
 
 interface Part {
@@ -70,14 +71,30 @@ export function regionOf({ table, key }: RowName): string | undefined {
   return table === 'keys' || table === 'aliases' ? key[0] : undefined
 }
 
+/** The rows of each part; they are read with every change, and with every record that memory does not hold. */
+const READS = new Map(
+  Object.entries<readonly Part[]>(PARTS).map(([table, parts]) => [
+    table,
+    parts.map(part => [part.table, readOf(part)]),
+  ]),
+) as ReadonlyMap<string, readonly (readonly [table: string, read: PartRead])[]>
+
+type PartRead = (db: Handle, ...key: readonly string[]) => Promise<RowValues[]>
+
+function readOf({ table, columns }: Part): PartRead {
+  return buildOnce((db, ...key: readonly string[]) => {
+    const anyTable = db.withTables<Record<string, Record<string, string>>>()
+    let query = anyTable.selectFrom(table).selectAll()
+    for (const [at, column] of columns.entries()) query = query.where(column, '=', key[at] ?? '')
+    return query
+  })
+}
+
 /** What the MAC covers, as the handle sees it. */
 export async function readContent(db: Handle, { table, key }: RowName): Promise<Buffer> {
   const rows: { table: string; values: RowValues }[] = []
-  for (const part of PARTS[table]) {
-    const conditions = part.columns.map((column, at) => sql`${sql.ref(column)} = ${key[at]}`)
-    const query = sql<RowValues>`select * from ${sql.table(part.table)} where ${sql.join(conditions, sql` and `)}`
-    for (const values of (await query.execute(db)).rows) rows.push({ table: part.table, values })
-  }
+  for (const [part, read] of READS.get(table) ?? [])
+    for (const values of await read(db, ...key)) rows.push({ table: part, values })
   return rowContent(rows)
 }
 

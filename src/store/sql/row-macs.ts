@@ -2,6 +2,7 @@
 import { rowContent } from '../../formats/row-mac.ts'
 import type { RowMac } from '../row-signer.ts'
 import { primaryKeyOf, type RowName, readContent, rowNameOf } from './aggregates.ts'
+import { buildOnce } from './build-once.ts'
 import { bufferOf } from './outcomes.ts'
 import type { Handle } from './tables.ts'
 
@@ -30,15 +31,18 @@ export async function findRow(db: Handle, name: RowName): Promise<FoundRow> {
 }
 
 export async function findMac(db: Handle, table: string, primaryKey: string): Promise<StoredMac | undefined> {
-  const row = await db
-    .selectFrom('row_macs')
-    .select(['generation', 'region', 'mac_version', 'mac'])
-    .where('table_name', '=', table)
-    .where('primary_key', '=', primaryKey)
-    .executeTakeFirst()
+  const [row] = await selectMac(db, table, primaryKey)
   if (row === undefined) return undefined
   return { generation: row.generation, region: row.region, macVersion: row.mac_version, mac: bufferOf(row.mac) }
 }
+
+const selectMac = buildOnce((db, table: string, primaryKey: string) =>
+  db
+    .selectFrom('row_macs')
+    .select(['generation', 'region', 'mac_version', 'mac'])
+    .where('table_name', '=', table)
+    .where('primary_key', '=', primaryKey),
+)
 
 export async function putMac(db: Handle, table: string, primaryKey: string, mac: StoredMac): Promise<void> {
   const values = { generation: mac.generation, region: mac.region, mac_version: mac.macVersion, mac: mac.mac }
