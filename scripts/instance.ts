@@ -72,10 +72,7 @@ export async function prepareInstance(plan: InstancePlan, signal: AbortSignal): 
 
 /** What a configuration file says, but for what is an instance's own: its folder, ports and tokens. */
 export function readSettings(path: string): Record<string, unknown> {
-  const { stateDir, regions, listen, admin, ...settings } = (parse(readFileSync(path, 'utf8')) ?? {}) as Record<
-    string,
-    unknown
-  >
+  const { stateDir, regions, admin, ...settings } = (parse(readFileSync(path, 'utf8')) ?? {}) as Record<string, unknown>
   return settings
 }
 

@@ -45,7 +45,9 @@ export const ReEncrypt = defineOperation({
   async access(access, request, input) {
     const { SourceKeyId, DestinationKeyId } = input
     const blob = ciphertextOf(input)
-    const onSameKey = await access.isKeyOf(request, DestinationKeyId, blob ?? SourceKeyId ?? '')
+    // What is encrypted with a public key has no header that names it.
+    const headed = isOaep(input.SourceEncryptionAlgorithm ?? '') ? undefined : blob
+    const onSameKey = await access.isKeyOf(request, DestinationKeyId, headed ?? SourceKeyId ?? '')
     const factsOf = (...input: Parameters<typeof encryptionFacts>): RequestFacts => {
       const { keys, ...facts } = encryptionFacts(...input)
       return { ...facts, keys: { ...keys, 'kms:ReEncryptOnSameKey': onSameKey } }
