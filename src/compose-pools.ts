@@ -22,6 +22,11 @@ export function describeDomain({ id, region, schemes, versions }: Domain): Domai
   return { id, region, schemes, domainKeys: of('dk'), macKeys: of('mac') }
 }
 
+/** The region whose domain signs what belongs to no region, and whose HBKs are the daemon's own: the first. */
+export function homeOf({ regions }: Configuration): string {
+  return regions[0]?.name ?? ''
+}
+
 /** Starts the pool of one region. Throws {@link NotReady} when the region has no domain yet. */
 export async function composePool(
   region: Configuration['regions'][number],

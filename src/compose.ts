@@ -14,7 +14,8 @@ import { Explanations } from './admin/explanations.ts'
 import { Certificate } from './api/certificate.ts'
 import { createApiServer } from './api/server.ts'
 import { type Clock, systemClock } from './base/clock.ts'
-import { composePool, describeDomain, NotReady } from './compose-pools.ts'
+import { composePool, describeDomain, homeOf, NotReady } from './compose-pools.ts'
+import { protectRows } from './compose-rows.ts'
 import { type Configuration, loopback } from './config/schema.ts'
 import { openStateFolder } from './config/state-folder.ts'
 import type { HsmPool } from './hsm/pool/pool.ts'
@@ -37,6 +38,7 @@ import { expireMaterial } from './tasks/expire-material.ts'
 import { DOMAIN_LOOK_MS, DomainFollower } from './tasks/follow-domains.ts'
 import { rotateDueKeys } from './tasks/rotate-due-keys.ts'
 import { schedule } from './tasks/schedule.ts'
+import { ROW_LOOK_MS, RowSweep } from './tasks/verify-rows.ts'
 import { createLogger, type Logger } from './telemetry/logger.ts'
 import { Metrics } from './telemetry/metrics.ts'
 
@@ -57,6 +59,8 @@ export interface Daemon extends AsyncDisposable {
   expireMaterial(): Promise<number>
 }
 
+const ROWS_WITHOUT_MACS =
+  'records of the key store carry no MACs: run "strongroom init", which signs them as they are, before the daemon starts'
 const DRAIN_MS = 10_000
 /** How old the last use of an access key may be in the store. */
 const USES_INTERVAL_MS = 60_000
@@ -70,14 +74,16 @@ export async function compose(
   const state = openStateFolder(configuration.stateDir)
   await requireNoOtherDaemon(state.adminSocket)
   const metrics = new Metrics()
-  const store = await openStore({ path: state.store, cachedKeys: configuration.store.cachedRecords })
+  const pools = new Map<string, HsmPool>()
+  const rows = protectRows({ home: homeOf(configuration), poolOf: region => pools.get(region) }, { metrics, logger })
+  const store = await openStore({ path: state.store, cachedKeys: configuration.store.cachedRecords, rows })
   parts.defer(() => store.close())
 
-  const pools = new Map<string, HsmPool>()
   parts.defer(async () => void (await Promise.all([...pools.values()].map(pool => pool.close()))))
   for (const region of configuration.regions) {
     pools.set(region.name, await composePool(region, configuration, { store, metrics, logger }))
   }
+  if (!(await store.rowMacs.areComplete())) throw new NotReady(ROWS_WITHOUT_MACS)
   const daemonKeys = await findDaemonKeys(store)
   const home = daemonKeys && pools.get(daemonKeys.identity.region)
   if (daemonKeys === undefined || home === undefined)
@@ -119,6 +125,10 @@ export async function compose(
   const residents = new ResidentCheck({ store, pools, clock, logger, metrics })
   const check = schedule('check resident keys', CHECK_TICK_MS, () => residents.run(), logger)
   parts.defer(() => check.stop())
+
+  const sweep = new RowSweep({ store, metrics, ready: () => [...pools.values()].every(pool => pool.ready) })
+  const verifying = schedule('verify stored records', ROW_LOOK_MS, () => sweep.run(), logger)
+  parts.defer(() => verifying.stop())
 
   const served = new Set(pools.keys())
   const services = { store, keyring, imports, access, clock }

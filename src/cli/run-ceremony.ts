@@ -3,12 +3,15 @@
  * is on, and a record of a failure.
  */
 import { systemClock } from '../base/clock.ts'
+import { homeOf } from '../compose-pools.ts'
+import { PoolsOnDemand, protectRows } from '../compose-rows.ts'
 import { loadConfiguration } from '../config/load.ts'
 import type { Configuration } from '../config/schema.ts'
 import { openStateFolder, type StateFolder } from '../config/state-folder.ts'
 import { openStore } from '../store/open-store.ts'
-import type { Domain } from '../store/store.ts'
+import type { Domain, Store } from '../store/store.ts'
 import { createLogger } from '../telemetry/logger.ts'
+import { Metrics } from '../telemetry/metrics.ts'
 import { CommandFailed } from './admin-client.ts'
 import { withApproval } from './ceremonies/approval.ts'
 import { takeTheFloor } from './ceremonies/one-at-a-time.ts'
@@ -32,6 +35,8 @@ export interface CeremonyRun {
   /** The one that the ceremony is about; the first one where it is about all of them. */
   readonly region: Configuration['regions'][number]
   readonly state: StateFolder
+  /** Started when they are first asked for. */
+  readonly pools: PoolsOnDemand
 }
 
 /** Lines for people stay out of the way of an answer for programs. */
@@ -67,11 +72,14 @@ export async function runCeremony<T>(
   const state = openStateFolder(configuration.stateDir)
   await using resources = new AsyncDisposableStack()
   resources.use(await takeTheFloor(state.ceremonySocket))
-  const store = await openStore({ path: state.store })
+  const logger = createLogger('warn')
+  const pools = resources.use(new PoolsOnDemand(homeOf(configuration), configuration, { store: () => store, logger }))
+  const rows = protectRows(pools, { metrics: new Metrics(), logger })
+  const store: Store = await openStore({ path: state.store, rows })
   resources.defer(() => store.close())
   const pins = officerPinsFrom(options.soPinFile ?? [])
   const parts: CeremonyParts = {
-    ...{ store, clock: systemClock, logger: createLogger('warn'), say: sayerOf(options), command },
+    ...{ store, clock: systemClock, logger, say: sayerOf(options), command },
     allowOpenToken: options.allowOpenToken === true,
     officerPin: region => pins.of(region),
     confirmFingerprint: async shown => !pins.attended(shown.region) || confirmed(shown),
@@ -79,7 +87,7 @@ export async function runCeremony<T>(
   const found = await Promise.all(regions.map(async ({ name }) => [name, await store.reader.findDomain(name)] as const))
   const domains = found.flatMap(([, domain]) => domain ?? [])
   const run = (approved: CeremonyParts) =>
-    recordingFailure(approved, regions, () => work({ parts: approved, configuration, region, state }))
+    recordingFailure(approved, regions, () => work({ parts: approved, configuration, region, state, pools }))
   // Looked up only when officers are to be told: it takes a log-in to every token.
   const { threshold } = await store.reader.findDualControl()
   const tokens = receiving === undefined || threshold === 0 ? {} : await describeReceiving(parts, regions, receiving)

@@ -31,3 +31,21 @@ export class StoreLocked extends Error {
 export class StoreUnusable extends Error {
   override readonly name = 'StoreUnusable'
 }
+
+/** A record whose MAC does not match it: somebody has changed the database by other means than this program. */
+export class RowRefused extends Error {
+  override readonly name = 'RowRefused'
+  readonly table: string
+  readonly primaryKey: string
+
+  constructor(table: string, primaryKey: string, reason: string) {
+    super(`${table} ${primaryKey}: ${reason}`)
+    this.table = table
+    this.primaryKey = primaryKey
+  }
+}
+
+/** A change of a record that carries a MAC, by a process that was opened without anybody who makes them. */
+export class NoRowSigner extends Error {
+  override readonly name = 'NoRowSigner'
+}

@@ -1,6 +1,7 @@
 /** What every request reads, from memory: keys, aliases, access keys and principals, each in a bounded cache of its own. */
 import type { AccessKey, ManagedPolicy, Principal } from '../model/identity.ts'
 import type { Alias, KmsKey } from '../model/key.ts'
+import { RowRefused } from './faults.ts'
 import { RecordCache } from './record-cache.ts'
 import type { HotReader, Reader, Scope } from './store.ts'
 import { scopedName, type Touched } from './touched.ts'
@@ -90,7 +91,7 @@ export class CachedReader implements HotReader {
       this.#accessKeys.held(id) ??
       this.#accessKeys.load(
         id,
-        this.#counted(() => this.#reader.findAccessKey(id)),
+        this.#counted(() => known(this.#reader.findAccessKey(id))),
       )
     )
   }
@@ -100,7 +101,7 @@ export class CachedReader implements HotReader {
       this.#principals.held(id) ??
       this.#principals.load(
         id,
-        this.#counted(() => this.#reader.findPrincipal(id)),
+        this.#counted(() => known(this.#reader.findPrincipal(id))),
       )
     )
   }
@@ -146,5 +147,15 @@ export class CachedReader implements HotReader {
       this.#databaseReads++
       return read()
     }
+  }
+}
+
+/** Who calls with what somebody has changed by hand is nobody that is known here. */
+async function known<T>(reading: Promise<T | undefined>): Promise<T | undefined> {
+  try {
+    return await reading
+  } catch (error) {
+    if (error instanceof RowRefused) return undefined
+    throw error
   }
 }

@@ -4,10 +4,14 @@ import { openSqlite } from './dialects/sqlite.ts'
 import { ChangedMeanwhile } from './faults.ts'
 import { CachedReader } from './hot-reader.ts'
 import { migrate } from './migrations/migrate.ts'
-import { SqlReader } from './sql/reader.ts'
+import { RowChanges } from './row-changes.ts'
+import { RowGuard } from './row-guard.ts'
+import { RowMacs } from './row-macs.ts'
+import type { RowProtection } from './row-signer.ts'
 import { SqlTransaction } from './sql/transaction.ts'
 import type { Store, Transaction } from './store.ts'
 import { Touched } from './touched.ts'
+import { VerifiedReader } from './verified-reader.ts'
 
 export interface StoreOptions {
   /** The file; its folder exists, with mode 0700. */
@@ -16,6 +20,11 @@ export interface StoreOptions {
   readonly cachedKeys?: number
   /** How long a transaction waits for other processes that write, before it throws StoreLocked. */
   readonly lockWaitMs?: number
+  /**
+   * Who makes and verifies the MACs of records. Without it records are read as they are, and those that carry MACs cannot be
+   * changed.
+   */
+  readonly rows?: RowProtection
 }
 
 const CACHED_KEYS_DEFAULT = 100_000
@@ -32,13 +41,15 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     await database.close()
     throw error
   }
-  const reader = new SqlReader(database.reader)
+  const guard = new RowGuard(options.rows)
+  const reader = new VerifiedReader(database.reader, database.snapshots, guard)
   const hot = new CachedReader(reader, options.cachedKeys ?? CACHED_KEYS_DEFAULT)
   const stopWatching = watchForeignCommits(database, () => hot.forgetAll())
   return {
     reader,
     hot,
-    transaction: work => runTransaction(database, hot, work),
+    transaction: work => runTransaction(database, guard, hot, work),
+    rowMacs: new RowMacs(database, guard),
     scrub: () => database.scrub(),
     async close() {
       stopWatching()
@@ -49,12 +60,19 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 
 async function runTransaction<T>(
   database: Database,
+  guard: RowGuard,
   hot: CachedReader,
   work: (tx: Transaction) => Promise<T>,
 ): Promise<T> {
   const touched = new Touched()
   try {
-    return await database.writer.transaction().execute(handle => work(new SqlTransaction(handle, touched)))
+    const { result, signed } = await database.writer.transaction().execute(async handle => {
+      const changes = new RowChanges(guard, handle)
+      const result = await work(new SqlTransaction(handle, touched, changes))
+      return { result, signed: await changes.finish() }
+    })
+    guard.committed(signed)
+    return result
   } catch (error) {
     if (!database.isMissingReference(error)) throw error
     throw new ChangedMeanwhile('what the record belongs to is gone', { cause: error })

@@ -182,6 +182,8 @@ export interface Reader {
    */
   listEkts(region: string, dkVersion: number, after: StoredEkt | undefined, limit: number): Promise<StoredEkt[]>
   countEkts(region: string, dkVersion: number): Promise<number>
+  /** MACs of records that the domain of a region made under versions below this one. */
+  countRowMacsBelow(region: string, macVersion: number): Promise<number>
   /** The newest last. */
   listCeremonies(region: string): Promise<CeremonyRecord[]>
 
@@ -333,10 +335,41 @@ export interface HotReader {
   readonly size: number
 }
 
+/** The place of a record among all that carry MACs. */
+export interface RowPlace {
+  readonly table: string
+  readonly primaryKey: string
+}
+
+/** The MACs of the records that decide who may do what, or which key is meant (security.md 2.6). */
+export interface StoredRowMacs {
+  /** Whether every such record carries one. One that does not is refused from then on. */
+  areComplete(): Promise<boolean>
+  /** Gives every record of a store that has none a MAC, as it is: for once. Returns how many there are. */
+  complete(): Promise<number>
+  /**
+   * Verifies the next records; `after` is the last of the batch before, and `last` undefined when it was the end. Each that is
+   * refused is reported as at any read.
+   */
+  verify(
+    after: RowPlace | undefined,
+    limit: number,
+  ): Promise<{ verified: number; last: RowPlace | undefined; refused: RowPlace[] }>
+  /**
+   * Of the MACs that a region's domain made under versions below this one, makes the next anew, once they are
+   * verified, under the newest version. Returns how many, 0 when none is left. Throws RowRefused.
+   */
+  renew(region: string, version: number, limit: number): Promise<number>
+}
+
 export interface Store {
   readonly reader: Reader
   readonly hot: HotReader
-  /** Runs `work` in one transaction; its changes are on disk when the promise resolves, and none is made when it rejects. */
+  readonly rowMacs: StoredRowMacs
+  /**
+   * Runs `work` in one transaction; its changes are on disk when the promise resolves, and none is made when it rejects.
+   * Throws RowRefused when a record that it relied on, or changed, is not what this program wrote.
+   */
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
   /** After a deletion: overwrites what the file and the WAL still hold of removed rows (security.md 4.4). */
   scrub(): Promise<void>

@@ -6,6 +6,7 @@
 import type { Clock } from '../base/clock.ts'
 import type { Keyring } from '../keyring/keyring.ts'
 import type { KmsKey } from '../model/key.ts'
+import { RowRefused } from '../store/faults.ts'
 import type { Store } from '../store/store.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -34,14 +35,26 @@ export class DeletionJob {
     this.#parts = parts
   }
 
-  /** Deletes every key that is due. Returns how many. A key that was taken back meanwhile stays. */
+  /**
+   * Deletes every key that is due. Returns how many. A key that was taken back meanwhile stays, and so does one whose record
+   * was changed by hand: it keeps none of the others from being deleted.
+   */
   async run(): Promise<number> {
     const { store, clock } = this.#parts
     let deleted = 0
+    const refused = new Set<string>()
     for (;;) {
-      const due = await store.reader.listKeysDueForDeletion(clock(), BATCH)
-      for (const key of due) if (await deleteKey(this.#parts, key)) deleted += 1
-      if (due.length < BATCH) break
+      const due = await store.reader.listKeysDueForDeletion(clock(), BATCH + refused.size)
+      const left = due.filter(({ arn }) => !refused.has(arn))
+      for (const key of left) {
+        try {
+          if (await deleteKey(this.#parts, key)) deleted += 1
+        } catch (error) {
+          if (!(error instanceof RowRefused)) throw error
+          refused.add(key.arn)
+        }
+      }
+      if (left.length < BATCH) break
     }
     const destroyed = await this.#destroyDoomed()
     this.#scrubOwed ||= deleted + destroyed > 0

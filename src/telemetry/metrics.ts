@@ -110,6 +110,16 @@ export class Metrics {
     [],
   )
   readonly storeCached = this.#gauge('store_cached_records', 'Keys, aliases and access keys held in memory.', [])
+  readonly rowsVerified = this.#counter(
+    'store_rows_verified_total',
+    'Stored records whose MACs the sweep has looked at.',
+    [],
+  )
+  readonly rowsRefused = this.#counter(
+    'store_rows_refused_total',
+    'Stored records that somebody has changed by other means than this program, each counted once.',
+    ['table'],
+  )
   readonly signingKeysOpened = this.#counter(
     'signing_keys_opened_total',
     'Signing keys opened in the crypto world.',

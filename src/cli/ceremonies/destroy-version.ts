@@ -59,7 +59,7 @@ async function withdraw(
   )
   const how = parts.clock() < atMs ? ', before its retention had ended' : ''
   return changeDomain(parts, domain, { versions }, `withdrew version ${version}${how}`, async tx => {
-    const left = await tx.countEkts(region, version)
+    const left = (await tx.countEkts(region, version)) + (await tx.countRowMacsBelow(region, version + 1))
     if (left > 0)
       throw new CommandFailed(`${region}: ${left} records are under version ${version}: rotate the domain first`)
   })

@@ -4,6 +4,7 @@
  * that was readable before it ceases to be during it. The daemon serves all the while.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { RowRefused } from '../../store/faults.ts'
 import type { Domain, DomainKeyVersion, EnrolledToken } from '../../store/store.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { newVersion, withCheckValues } from './create-domain.ts'
@@ -34,6 +35,9 @@ export interface RotationParts extends CeremonyParts {
  * wait for its fresh hosts; nothing depends on it otherwise.
  */
 const SETTLE_MS = 3_000
+
+/** Records whose MACs are made anew in one transaction. */
+const ROWS_AT_ONCE = 64
 
 interface Rotating {
   readonly parts: RotationParts
@@ -174,6 +178,7 @@ async function finish(rotating: Rotating, domain: Domain): Promise<Domain> {
   const { region } = domain
   const left = leftVersionOf(domain)
   if ((await parts.store.reader.countEkts(region, left)) > 0) await sweep(rotating, domain)
+  await renewRowMacs(parts, region, left + 1)
   const sweptAtMs = parts.clock()
   const versions = domain.versions.map(version => (version.version === left ? { ...version, sweptAtMs } : version))
   const finished = await changeDomain(
@@ -183,11 +188,23 @@ async function finish(rotating: Rotating, domain: Domain): Promise<Domain> {
     `rotated to version ${left + 1}: no record is under version ${left}`,
     async tx => {
       const remaining = await tx.countEkts(region, left)
-      if (remaining > 0) throw new CommandFailed(`${region}: ${remaining} records are under version ${left} again`)
+      const signed = await tx.countRowMacsBelow(region, left + 1)
+      if (remaining + signed > 0)
+        throw new CommandFailed(`${region}: ${remaining + signed} records are under version ${left} again`)
     },
   )
   await parts.onStep?.('finished')
   return finished
+}
+
+/** The MACs of all records: the version that is left could not be withdrawn while any is under it. */
+async function renewRowMacs({ store }: RotationParts, region: string, version: number): Promise<void> {
+  try {
+    while ((await store.rowMacs.renew(region, version, ROWS_AT_ONCE)) > 0);
+  } catch (error) {
+    if (!(error instanceof RowRefused)) throw error
+    throw new CommandFailed(`${region}: a record was changed by hand, and the rotation stays open: ${error.message}`)
+  }
 }
 
 /** A second process on the source token holds the twin: the SO's log-in at the first would take its session objects away. */

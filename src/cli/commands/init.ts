@@ -1,8 +1,6 @@
 /** `strongroom init`: makes domains, enrols tokens, and makes the first user. Run again, it changes nothing that is done. */
 import type { Command } from 'commander'
-import { composePool } from '../../compose-pools.ts'
 import type { Domain } from '../../store/store.ts'
-import { Metrics } from '../../telemetry/metrics.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { ensureDomain } from '../ceremonies/domain.ts'
 import { ensureFirstIdentity } from '../ceremonies/first-identity.ts'
@@ -10,8 +8,6 @@ import { neverEnrolled } from '../ceremonies/receiving-tokens.ts'
 import { officerPinOption, openTokenOption } from '../officer-pin.ts'
 import { configurationOption } from '../options.ts'
 import { type CeremonyOptions, type CeremonyRun, runCeremony } from '../run-ceremony.ts'
-
-const POOL_START_MS = 30_000
 
 export function addInit(program: Command): void {
   program
@@ -33,20 +29,20 @@ function isBeingMade({ state, tokens }: Domain): boolean {
   return state === 'creating' || tokens.some(token => token.state === 'enrolling')
 }
 
-async function init({ parts, configuration, state }: CeremonyRun): Promise<void> {
-  const { store, clock, logger, say } = parts
+async function init({ parts, configuration, state, pools }: CeremonyRun): Promise<void> {
+  const { store, clock, say } = parts
   for (const region of configuration.regions) {
     const { id, sealed, versions } = await ensureDomain(parts, region)
     say(`${region.name}: domain ${id} is ${sealed ? 'sealed' : 'OPEN: whoever has a PIN could read keys'}`)
     for (const { kind, version, checkValue } of versions)
       say(`${region.name}: check value of ${kind}.${version} is ${checkValue}`)
   }
-  const [home] = configuration.regions
-  if (home === undefined) throw new CommandFailed('the configuration names no region')
-  await using pools = new AsyncDisposableStack()
-  const pool = await composePool(home, configuration, { store, metrics: new Metrics(), logger })
-  pools.defer(() => pool.close())
-  await pool.whenReady(POOL_START_MS)
+  const pool = await pools.poolOf(pools.home)
+  if (pool === undefined) throw new CommandFailed('the configuration names no region')
+  if (!(await store.rowMacs.areComplete())) {
+    const signed = await store.rowMacs.complete()
+    if (signed > 0) say(`key store: signed ${signed} records that carried no MAC, as they are`)
+  }
   const { account } = configuration
   await ensureFirstIdentity({ store, clock, account, pool, credentialsPath: state.credentials, say })
 }

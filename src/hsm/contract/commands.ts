@@ -9,10 +9,16 @@ import { EKT_RECORD_MAX_BYTES } from '../../formats/ekt.ts'
 import { IMPORT_ID_BYTES, IMPORT_MAC_BYTES } from '../../formats/import-token.ts'
 import { IMPORT_COMMITMENT_BYTES } from '../../formats/imported-material.ts'
 import { CKA_ID_BYTES } from '../../formats/resident-key.ts'
+import {
+  ROW_CONTENT_BYTES,
+  ROW_MAC_BYTES,
+  ROW_PRIMARY_KEY_MAX_BYTES,
+  ROW_TABLE_MAX_BYTES,
+} from '../../formats/row-mac.ts'
 import { SEALED_SECRET_MAX_BYTES } from '../../formats/sealed-secret.ts'
 import { SEALED_SESSION_MAX_BYTES, SESSION_TERMS_MAX_BYTES } from '../../formats/session-token.ts'
 import { KID_BYTES } from '../../model/key-id.ts'
-import { bytes, ekt, fixed, flag, type Layout, oneOf, text, u16, u32, u64, type Values } from './fields.ts'
+import { bytes, ekt, fixed, flag, type Layout, list, oneOf, text, u16, u32, u64, type Values } from './fields.ts'
 
 export const PLAINTEXT_MAX_BYTES = 4_096
 export const CIPHERTEXT_MAX_BYTES = 6_144
@@ -33,6 +39,8 @@ export const RESIDENT_KEYS_PAGE = 1_000
  */
 export const IMPORT_OUTCOMES = ['imported', 'token', 'padded'] as const
 export type ImportOutcome = (typeof IMPORT_OUTCOMES)[number]
+/** Records in one macRows or verifyRows, so that the command keeps within a frame. */
+export const ROWS_MAX = 64
 
 interface Command<A extends Layout, R extends Layout> {
   /** The number on the wire; never reused. */
@@ -83,6 +91,13 @@ const scope = { date: text(8), region: text(NAME_MAX), service: text(NAME_MAX) }
 const sealedSession = bytes(SEALED_SESSION_MAX_BYTES)
 const sessionTerms = bytes(SESSION_TERMS_MAX_BYTES)
 const owner = { accessKeyId: text(NAME_MAX), principalId: text(NAME_MAX), account: text(NAME_MAX) }
+/** A stored record by what its MAC covers; the host adds the domain and the label. */
+const row = {
+  table: text(ROW_TABLE_MAX_BYTES),
+  primaryKey: text(ROW_PRIMARY_KEY_MAX_BYTES),
+  generation: u64,
+  content: fixed(ROW_CONTENT_BYTES),
+}
 
 export const commands = {
   /** Generates an HBK and returns its EKT record; the host decides everything cryptographic about it. */
@@ -283,6 +298,20 @@ export const commands = {
     HOT_DEADLINE_MS,
     { ekt: anyEkt, sealed: sealedSession, accessKeyId: text(NAME_MAX), ...scope },
     { signingKey: fixed(32), terms: sessionTerms },
+  ),
+  /** MACs of stored records under the newest domain MAC key, one after the other, and its version. */
+  macRows: command(
+    60,
+    HOT_DEADLINE_MS,
+    { rows: list(ROWS_MAX, row) },
+    { macVersion: u32, macs: bytes(ROWS_MAX * ROW_MAC_BYTES) },
+  ),
+  /** Verifies MACs of stored records: a byte for each of them, 1 when the token accepts it. */
+  verifyRows: command(
+    61,
+    HOT_DEADLINE_MS,
+    { rows: list(ROWS_MAX, { ...row, macVersion: u32, mac: fixed(ROW_MAC_BYTES) }) },
+    { verdicts: bytes(ROWS_MAX) },
   ),
 } as const satisfies Record<string, Command<Layout, Layout>>
 

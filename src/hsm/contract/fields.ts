@@ -82,6 +82,21 @@ export const oneOf = <T extends string>(names: readonly T[]): Field<T> =>
     },
   )
 
+/** At most `max` records of one layout. */
+export const list = <L extends Layout>(max: number, layout: L): Field<readonly Values<L>[]> =>
+  field(
+    (w, v, context) => {
+      if (v.length > max) throw new RangeError(`a list of ${v.length} where ${max} are the most`)
+      w.u16(v.length)
+      for (const item of v) writeFields(w, layout, item, context)
+    },
+    r => {
+      const length = r.u16()
+      if (length > max) throw new MalformedBytes('list too long')
+      return Array.from({ length }, () => readLayout(r, layout))
+    },
+  )
+
 /** An EKT: its digest, and its record unless the reader holds it. */
 export const ekt = (maxRecord: number): Field<EktReference> =>
   field(
@@ -108,8 +123,13 @@ export function writeFields<L extends Layout>(
 
 /** Reads the fields of a layout and asserts that nothing follows. Throws {@link MalformedBytes}. */
 export function readFields<L extends Layout>(reader: ByteReader, layout: L): Values<L> {
+  const values = readLayout(reader, layout)
+  reader.end()
+  return values
+}
+
+function readLayout<L extends Layout>(reader: ByteReader, layout: L): Values<L> {
   const values: Record<string, unknown> = {}
   for (const name in layout) values[name] = (layout[name] as Field<unknown>).read(reader)
-  reader.end()
   return values as Values<L>
 }

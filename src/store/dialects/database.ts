@@ -8,6 +8,8 @@ export type BytesColumn = 'blob' | 'bytea'
 export interface Database {
   /** Sees committed changes only, and waits for no transaction. */
   readonly reader: Kysely<Tables>
+  /** For transactions that only read: all of their statements see one moment. */
+  readonly snapshots: Kysely<Tables>
   /** For transactions. */
   readonly writer: Kysely<Tables>
   readonly bytesColumn: BytesColumn
@@ -17,6 +19,6 @@ export interface Database {
   isMissingReference(error: unknown): boolean
   /** Overwrites what removed rows left behind. Throws StoreLocked when others keep it from doing so. */
   scrub(): Promise<void>
-  /** Waits for the transaction that runs, then closes both handles. */
+  /** Waits for the transaction that runs, then closes the handles. */
   close(): Promise<void>
 }

@@ -24,6 +24,8 @@ const LOCK_RETRY_MS = 20
 interface DriverOptions {
   /** Whether transactions run on the connection, so that a statement must wait for its turn. */
   readonly exclusive: boolean
+  /** Whether its transactions write: they then begin with the write lock. */
+  readonly writes?: boolean
   readonly lockWaitMs: number
 }
 
@@ -64,10 +66,12 @@ export function isLocked(error: unknown): boolean {
 
 class ImmediateDriver extends SqliteDriver {
   readonly #lockWaitMs: number
+  readonly #begin: CompiledQuery
 
-  constructor(database: SqliteDatabase, { lockWaitMs }: DriverOptions) {
+  constructor(database: SqliteDatabase, { lockWaitMs, writes = false }: DriverOptions) {
     super({ database })
     this.#lockWaitMs = lockWaitMs
+    this.#begin = CompiledQuery.raw(writes ? 'BEGIN IMMEDIATE' : 'BEGIN')
   }
 
   /**
@@ -75,10 +79,9 @@ class ImmediateDriver extends SqliteDriver {
    * begins with the write lock cannot.
    */
   override async beginTransaction(connection: DatabaseConnection): Promise<void> {
-    const begin = CompiledQuery.raw('BEGIN IMMEDIATE')
     await retryWhileLocked(this.#lockWaitMs, async () => {
       try {
-        await connection.executeQuery(begin)
+        await connection.executeQuery(this.#begin)
         return 'done'
       } catch (error) {
         if (isLocked(error)) return 'locked'

@@ -1,6 +1,6 @@
 /**
- * SQLite, built into Node, under Kysely: one connection that writes and one that only reads, so that a read neither
- * waits for a transaction nor sees what it has not committed. This process must not open and close the file by other
+ * SQLite, built into Node, under Kysely: one connection that writes and two that only read, so that a read neither waits
+ * for a transaction nor sees what it has not committed; on the second of them several statements see one moment. This process must not open and close the file by other
  * means while the store is open: POSIX would drop SQLite's locks with the first close.
  */
 import { closeSync, openSync } from 'node:fs'
@@ -36,21 +36,38 @@ export async function openSqlite({ path, lockWaitMs }: SqliteOptions): Promise<D
   const writing = new DatabaseSync(path, { timeout: OPENING_BUSY_TIMEOUT_MS })
   try {
     await prepareFile(writing, path, lockWaitMs)
-    const reading = new DatabaseSync(path, { timeout: OPENING_BUSY_TIMEOUT_MS, readOnly: true })
-    reading.exec(EVERY_CONNECTION)
-    return databaseOf(writing, reading, lockWaitMs)
+    const [reading, looking] = [openReadOnly(path), openReadOnly(path)]
+    return databaseOf({ writing, reading, looking }, lockWaitMs)
   } catch (error) {
     writing.close()
     throw error
   }
 }
 
-function databaseOf(writing: DatabaseSync, reading: DatabaseSync, lockWaitMs: number): Database {
-  const writer = new Kysely<Tables>({ dialect: new NodeSqliteDialect(writing, { exclusive: true, lockWaitMs }) })
-  const reader = new Kysely<Tables>({ dialect: new NodeSqliteDialect(reading, { exclusive: false, lockWaitMs }) })
+function openReadOnly(path: string): DatabaseSync {
+  const database = new DatabaseSync(path, { timeout: OPENING_BUSY_TIMEOUT_MS, readOnly: true })
+  database.exec(EVERY_CONNECTION)
+  return database
+}
+
+interface Connections {
+  readonly writing: DatabaseSync
+  /** For single statements. */
+  readonly reading: DatabaseSync
+  /** For transactions that only read. */
+  readonly looking: DatabaseSync
+}
+
+function databaseOf({ writing, reading, looking }: Connections, lockWaitMs: number): Database {
+  const handle = (database: DatabaseSync, exclusive: boolean, writes: boolean) =>
+    new Kysely<Tables>({ dialect: new NodeSqliteDialect(database, { exclusive, writes, lockWaitMs }) })
+  const writer = handle(writing, true, true)
+  const reader = handle(reading, false, false)
+  const snapshots = handle(looking, true, false)
   const dataVersion = writing.prepare('PRAGMA data_version')
   return {
     reader,
+    snapshots,
     writer,
     bytesColumn: 'blob',
     foreignCommits: () => dataVersion.get()?.data_version as number,
@@ -58,6 +75,9 @@ function databaseOf(writing: DatabaseSync, reading: DatabaseSync, lockWaitMs: nu
     scrub: () => truncateLog(writer, lockWaitMs),
     async close() {
       await writer.connection().execute(async () => {
+        await snapshots.connection().execute(async () => {
+          if (looking.isOpen) looking.close()
+        })
         // The writing connection goes last: whoever closes a WAL database last also folds the WAL into the file.
         if (reading.isOpen) reading.close()
         if (writing.isOpen) writing.close()

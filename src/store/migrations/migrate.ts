@@ -14,6 +14,7 @@ import { completeIdentities } from './0007-identities.ts'
 import { addPublicKeys } from './0008-public-keys.ts'
 import { addKeyRotation } from './0009-key-rotation.ts'
 import { addImportedMaterial } from './0010-imported-material.ts'
+import { createRowMacs } from './0011-row-macs.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
@@ -26,6 +27,7 @@ const MIGRATIONS = {
   '0008-public-keys': addPublicKeys,
   '0009-key-rotation': addKeyRotation,
   '0010-imported-material': addImportedMaterial,
+  '0011-row-macs': createRowMacs,
 } as const
 
 const MIGRATION_TABLE = 'migrations'

@@ -201,3 +201,28 @@ function principalOf(row: IdentityRow, facts: readonly Fact[]): Principal {
     boundary: boundary === undefined ? undefined : source(boundary),
   }
 }
+
+/** What an identity is made of beside itself: its groups, and the managed policies of it and of them, its boundary too. */
+export async function lendersOf(
+  db: Handle,
+  principalId: string,
+): Promise<{ identities: readonly string[]; policies: readonly string[] }> {
+  const groups = await db
+    .selectFrom('group_members')
+    .select('group_id')
+    .where('principal_id', '=', principalId)
+    .execute()
+  const identities = [principalId, ...groups.map(({ group_id }) => group_id)]
+  const attached = await db
+    .selectFrom('attached_policies')
+    .select('policy_id')
+    .where('principal_id', 'in', identities)
+    .execute()
+  const limited = await db
+    .selectFrom('identities')
+    .select('boundary_id')
+    .where('principal_id', '=', principalId)
+    .executeTakeFirst()
+  const ids = [...attached.map(({ policy_id }) => policy_id), limited?.boundary_id ?? undefined]
+  return { identities, policies: [...new Set(ids.filter(id => id !== undefined))] }
+}

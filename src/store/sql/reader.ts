@@ -38,6 +38,7 @@ import * as policies from './managed-policies.ts'
 import * as officers from './officers.ts'
 import * as principals from './principals.ts'
 import * as residents from './resident-objects.ts'
+import * as rowMacs from './row-macs.ts'
 import type { Handle } from './tables.ts'
 import * as tags from './tags.ts'
 
@@ -178,6 +179,10 @@ export class SqlReader implements Reader {
 
   countEkts(region: string, dkVersion: number): Promise<number> {
     return ekts.countEkts(this.db, region, dkVersion)
+  }
+
+  countRowMacsBelow(region: string, macVersion: number): Promise<number> {
+    return rowMacs.countMacsBelow(this.db, region, macVersion)
   }
 
   listCeremonies(region: string): Promise<CeremonyRecord[]> {

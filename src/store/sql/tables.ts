@@ -195,6 +195,14 @@ export interface Tables {
     created_at_ms: number
   }
 
+  row_macs: {
+    table_name: string
+    primary_key: string
+    generation: number
+    region: string
+    mac_version: number
+    mac: Bytes
+  }
   tombstones: { table_name: string; primary_key: string; deleted_at_ms: number }
 }
 

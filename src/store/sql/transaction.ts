@@ -1,8 +1,9 @@
-/** The writes of all aggregates in one transaction, which also notes what memory must forget afterwards. */
+/** The writes of all aggregates in one transaction, which also notes what memory must forget, and whose MACs change. */
 import type { Approval, ApprovalRequest, DualControl } from '../../model/dual-control.ts'
 import type { Grant } from '../../model/grant.ts'
 import type { AccessKey, AccessKeyUse, Account, Identity, ManagedPolicy } from '../../model/identity.ts'
 import type { Alias, KeyMaterial, KmsKey, Tag } from '../../model/key.ts'
+import type { RowChanges } from '../row-changes.ts'
 import type {
   CeremonyRecord,
   DaemonKey,
@@ -10,15 +11,18 @@ import type {
   ImportKey,
   KeyGrant,
   ResidentObject,
+  Scope,
   StoredEkt,
   Transaction,
 } from '../store.ts'
 import { scopedName, type Touched } from '../touched.ts'
 import * as accessKeys from './access-keys.ts'
 import * as accounts from './accounts.ts'
+import { type RowName, rowName } from './aggregates.ts'
 import * as aliases from './aliases.ts'
 import * as approvalRequests from './approval-requests.ts'
 import * as ceremonies from './ceremonies.ts'
+import { DecidingReader } from './deciding-reader.ts'
 import * as domains from './domains.ts'
 import * as ekts from './ekts.ts'
 import * as grants from './grants.ts'
@@ -32,22 +36,24 @@ import * as residents from './resident-objects.ts'
 import type { Handle } from './tables.ts'
 import * as tags from './tags.ts'
 
-export class SqlTransaction extends SqlReader implements Transaction {
+export class SqlTransaction extends DecidingReader implements Transaction {
   readonly #touched: Touched
+  readonly #changes: RowChanges
 
-  constructor(db: Handle, touched: Touched) {
+  constructor(db: Handle, touched: Touched, changes: RowChanges) {
     super(db)
     this.#touched = touched
+    this.#changes = changes
   }
 
   async insertKey(key: KmsKey): Promise<void> {
-    this.#touched.keys.add(scopedName(key, key.id))
+    await this.#willChangeKey(key, key.id)
     await keys.insertKey(this.db, key)
     for (const { ekt } of key.materials.values()) if (ekt) await residents.recordResident(this.db, key.region, ekt)
   }
 
   async rotateKey(key: KmsKey, material: KeyMaterial): Promise<void> {
-    this.#touched.keys.add(scopedName(key, key.id))
+    await this.#willChangeKey(key, key.id)
     await keys.rotateKey(this.db, key, material)
     if (material.ekt) await residents.recordResident(this.db, key.region, material.ekt)
   }
@@ -74,106 +80,116 @@ export class SqlTransaction extends SqlReader implements Transaction {
     return importKeys.deleteImportKey(this.db, key)
   }
 
-  updateKey(key: KmsKey): Promise<void> {
-    this.#touched.keys.add(scopedName(key, key.id))
+  async updateKey(key: KmsKey): Promise<void> {
+    await this.#willChangeKey(key, key.id)
     return keys.updateKey(this.db, key)
   }
 
   async deleteKey(key: KmsKey, nowMs: number): Promise<void> {
-    this.#touched.keys.add(scopedName(key, key.id))
+    await this.#willChangeKey(key, key.id)
     for (const name of await aliases.listAliasNames(this.db, key, key.id)) {
       this.#touched.aliases.add(scopedName(key, name))
+      await this.#changes.willWrite(rowName('aliases', key.region, key.account, name))
     }
     await keys.deleteKey(this.db, key, nowMs)
     for (const { ekt } of key.materials.values()) if (ekt) await residents.doomResident(this.db, key.region, ekt, nowMs)
   }
 
-  insertAlias(alias: Alias): Promise<void> {
-    this.#touchAlias(alias)
+  async insertAlias(alias: Alias): Promise<void> {
+    await this.#willChangeAlias(alias)
     return aliases.insertAlias(this.db, alias)
   }
 
   async updateAlias(alias: Alias): Promise<void> {
-    const before = await aliases.findAlias(this.db, alias, alias.name)
-    if (before !== undefined) this.#touchAlias(before)
-    this.#touchAlias(alias)
+    await this.#willChangeAlias(alias)
     return aliases.updateAlias(this.db, alias)
   }
 
-  deleteAlias(alias: Alias): Promise<void> {
-    this.#touchAlias(alias)
+  async deleteAlias(alias: Alias): Promise<void> {
+    await this.#willChangeAlias(alias)
     return aliases.deleteAlias(this.db, alias)
   }
 
-  putTags(key: KmsKey, changed: readonly Tag[]): Promise<void> {
-    this.#touched.keys.add(scopedName(key, key.id))
+  async putTags(key: KmsKey, changed: readonly Tag[]): Promise<void> {
+    await this.#willChangeKey(key, key.id)
     return tags.putTags(this.db, key, changed)
   }
 
-  deleteTags(key: KmsKey, tagKeys: readonly string[]): Promise<void> {
-    this.#touched.keys.add(scopedName(key, key.id))
+  async deleteTags(key: KmsKey, tagKeys: readonly string[]): Promise<void> {
+    await this.#willChangeKey(key, key.id)
     return tags.deleteTags(this.db, key, tagKeys)
   }
 
-  insertGrant(key: KmsKey, grant: Grant): Promise<void> {
-    this.#touched.keys.add(scopedName(key, key.id))
+  async insertGrant(key: KmsKey, grant: Grant): Promise<void> {
+    await this.#willChangeKey(key, key.id)
     return grants.insertGrant(this.db, key, key.id, grant)
   }
 
-  deleteGrant(found: KeyGrant): Promise<void> {
-    this.#touched.keys.add(scopedName(found, found.keyId))
+  async deleteGrant(found: KeyGrant): Promise<void> {
+    await this.#willChangeKey(found, found.keyId)
     return grants.deleteGrant(this.db, found.grant.id)
   }
 
-  insertAccount(account: Account): Promise<void> {
+  async insertAccount(account: Account): Promise<void> {
+    await this.#changes.willWrite(rowName('accounts', account.id))
     return accounts.insertAccount(this.db, account)
   }
 
-  deleteAccount(id: string): Promise<void> {
+  async deleteAccount(id: string): Promise<void> {
+    await this.#changes.willWrite(rowName('accounts', id))
     return accounts.deleteAccount(this.db, id)
   }
 
-  insertIdentity(identity: Identity): Promise<void> {
+  async insertIdentity(identity: Identity): Promise<void> {
     this.#touched.principals.add(identity.principalId)
+    await this.#changes.willWrite(rowName('identities', identity.principalId))
     return identities.insertIdentity(this.db, identity)
   }
 
-  updateIdentity(identity: Identity): Promise<void> {
+  async updateIdentity(identity: Identity): Promise<void> {
     this.#touch(identity)
+    await this.#changes.willWrite(rowName('identities', identity.principalId))
     return identities.updateIdentity(this.db, identity)
   }
 
-  deleteIdentity(identity: Identity): Promise<void> {
+  async deleteIdentity(identity: Identity): Promise<void> {
+    const { principalId } = identity
     this.#touch(identity)
+    await this.#changes.willWrite(rowName('identities', principalId))
+    for (const { id } of await accessKeys.listAccessKeys(this.db, principalId))
+      await this.#changes.willWrite(rowName('access_keys', id))
     return identities.deleteIdentity(this.db, identity)
   }
 
-  insertManagedPolicy(policy: ManagedPolicy): Promise<void> {
+  async insertManagedPolicy(policy: ManagedPolicy): Promise<void> {
+    await this.#changes.willWrite(rowName('managed_policies', policy.id))
     return policies.insertManagedPolicy(this.db, policy)
   }
 
-  updateManagedPolicy(policy: ManagedPolicy): Promise<void> {
+  async updateManagedPolicy(policy: ManagedPolicy): Promise<void> {
     this.#touched.everyPrincipal = true
+    await this.#changes.willWrite(rowName('managed_policies', policy.id))
     return policies.updateManagedPolicy(this.db, policy)
   }
 
-  deleteManagedPolicy(policy: ManagedPolicy): Promise<void> {
+  async deleteManagedPolicy(policy: ManagedPolicy): Promise<void> {
     this.#touched.everyPrincipal = true
+    await this.#changes.willWrite(rowName('managed_policies', policy.id))
     return policies.deleteManagedPolicy(this.db, policy)
   }
 
-  insertAccessKey(accessKey: AccessKey): Promise<void> {
-    this.#touched.accessKeys.add(accessKey.id)
+  async insertAccessKey(accessKey: AccessKey): Promise<void> {
+    await this.#willChangeAccessKey(accessKey)
     return accessKeys.insertAccessKey(this.db, accessKey)
   }
 
-  updateAccessKey(accessKey: AccessKey): Promise<void> {
-    this.#touched.accessKeys.add(accessKey.id)
+  async updateAccessKey(accessKey: AccessKey): Promise<void> {
+    await this.#willChangeAccessKey(accessKey)
     return accessKeys.updateAccessKey(this.db, accessKey)
   }
 
-  deleteAccessKey(accessKey: AccessKey): Promise<void> {
-    this.#touched.accessKeys.add(accessKey.id)
+  async deleteAccessKey(accessKey: AccessKey): Promise<void> {
+    await this.#willChangeAccessKey(accessKey)
     return accessKeys.deleteAccessKey(this.db, accessKey)
   }
 
@@ -186,6 +202,7 @@ export class SqlTransaction extends SqlReader implements Transaction {
   }
 
   async insertDaemonKey(key: DaemonKey): Promise<void> {
+    await this.#changes.willWrite(rowName('daemon_keys', key.purpose))
     await domains.insertDaemonKey(this.db, key)
     await residents.recordResident(this.db, key.region, key.ekt)
   }
@@ -198,9 +215,10 @@ export class SqlTransaction extends SqlReader implements Transaction {
     return residents.deleteResidentObject(this.db, object)
   }
 
-  replaceEkt(old: StoredEkt, record: Buffer): Promise<boolean> {
+  async replaceEkt(old: StoredEkt, record: Buffer): Promise<boolean> {
     const key = ekts.keyTouchedBy(old)
-    if (key !== undefined) this.#touched.keys.add(scopedName(key, key.keyId))
+    if (key !== undefined) await this.#willChangeKey(key, key.keyId)
+    else await this.#changes.willWrite(rowName('daemon_keys', ...old.primaryKey.map(String)))
     return ekts.replaceEkt(this.db, old, record)
   }
 
@@ -224,10 +242,33 @@ export class SqlTransaction extends SqlReader implements Transaction {
     return approvalRequests.insertApproval(this.db, requestId, approval)
   }
 
-  /** A key's record names its aliases. */
-  #touchAlias(alias: Alias): void {
-    this.#touched.aliases.add(scopedName(alias, alias.name))
-    this.#touched.keys.add(scopedName(alias, alias.keyId))
+  protected override async checked<T>(
+    find: (reader: SqlReader) => Promise<T | undefined>,
+    madeOf: (record: T, db: Handle) => readonly RowName[] | Promise<readonly RowName[]>,
+  ): Promise<T | undefined> {
+    const found = await find(new SqlReader(this.db))
+    if (found !== undefined) await this.#changes.reliesOn(...(await madeOf(found, this.db)))
+    return found
+  }
+
+  async #willChangeKey(scope: Scope, keyId: string): Promise<void> {
+    this.#touched.keys.add(scopedName(scope, keyId))
+    await this.#changes.willWrite(rowName('keys', scope.region, scope.account, keyId))
+  }
+
+  /** The record of a key names its aliases: that of the key that it named before changes too. */
+  async #willChangeAlias(alias: Alias): Promise<void> {
+    const { region, account, name, keyId } = alias
+    this.#touched.aliases.add(scopedName(alias, name))
+    const before = await aliases.findAlias(this.db, alias, name)
+    for (const id of new Set([keyId, before?.keyId ?? keyId])) await this.#willChangeKey(alias, id)
+    await this.#changes.willWrite(rowName('aliases', region, account, name))
+  }
+
+  /** The record of an identity holds its access keys. */
+  async #willChangeAccessKey({ id, principalId }: AccessKey): Promise<void> {
+    this.#touched.accessKeys.add(id)
+    await this.#changes.willWrite(rowName('access_keys', id), rowName('identities', principalId))
   }
 
   /** A group's policies are its users' too, whoever they are. */

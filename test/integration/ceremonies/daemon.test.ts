@@ -10,7 +10,11 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { readCredentials } from '../../../scripts/instance.ts'
 import { rotateDomain } from '../../../src/cli/ceremonies/rotate-domain.ts'
 import type { ShownDomain } from '../../../src/cli/ceremonies/show-domain.ts'
+import { PoolsOnDemand, protectRows } from '../../../src/compose-rows.ts'
+import { loadConfiguration } from '../../../src/config/load.ts'
 import { openStore } from '../../../src/store/open-store.ts'
+import type { Store } from '../../../src/store/store.ts'
+import { Metrics } from '../../../src/telemetry/metrics.ts'
 import { type Instance, makeInstance, type Serving } from '../../support/instance.ts'
 import { type LoadResult, startLoad } from '../../support/load.ts'
 import { waitUntil } from '../../support/processes.ts'
@@ -242,7 +246,11 @@ describe('beside a daemon that serves', () => {
   })
 
   it('a rotation that waits for no daemon fails no request either', async () => {
-    const store = await openStore({ path: join(instance.stateDir, 'strongroom.db') })
+    const configuration = loadConfiguration(join(instance.folder, 'strongroom.yaml'))
+    const logger = silentLogger
+    await using pools = new PoolsOnDemand(REGION, configuration, { store: () => store, logger })
+    const rows = protectRows(pools, { metrics: new Metrics(), logger })
+    const store: Store = await openStore({ path: join(instance.stateDir, 'strongroom.db'), rows })
     try {
       const officerPin = async () => ({ file: instance.officerPinFile })
       const parts = { store, clock: Date.now, logger: silentLogger, say() {}, officerPin }

@@ -18,6 +18,7 @@ import { generateMac } from './generate-mac.ts'
 import { generateRandom } from './generate-random.ts'
 import { importKeyMaterial } from './import-key-material.ts'
 import { listResidentKeys } from './list-resident-keys.ts'
+import { macRows } from './mac-rows.ts'
 import { openSession } from './open-session.ts'
 import { openSigningKey } from './open-signing-key.ts'
 import { reEncrypt } from './re-encrypt.ts'
@@ -27,6 +28,7 @@ import { sign } from './sign.ts'
 import { status } from './status.ts'
 import { verify } from './verify.ts'
 import { verifyMac } from './verify-mac.ts'
+import { verifyRows } from './verify-rows.ts'
 
 export const handlers: { readonly [C in CommandName]: Handler<C> } = {
   createBackingKey,
@@ -55,4 +57,6 @@ export const handlers: { readonly [C in CommandName]: Handler<C> } = {
   listResidentKeys,
   sealSession,
   openSession,
+  macRows,
+  verifyRows,
 }

@@ -45,6 +45,7 @@ const ekt = fc.record({ digest, record: buffer(1, 200) })
 const publicKey = upTo(1_024)
 const owner = { accessKeyId: name, principalId: name, account: name }
 const scope = { date: fc.stringMatching(/^\d{8}$/), region: name, service: name }
+const row = { table: name, primaryKey: name, generation: fc.nat(), content: digest }
 const nothing = fc.constant({})
 
 /** Arguments and results of every command; one that is missing does not compile. */
@@ -147,6 +148,14 @@ const samples: { readonly [C in CommandName]: readonly [fc.Arbitrary<Args<C>>, f
   openSession: [
     fc.record({ ekt, sealed: upTo(4_096), accessKeyId: name, ...scope }),
     fc.record({ signingKey: digest, terms: upTo(4_096) }),
+  ],
+  macRows: [
+    fc.record({ rows: fc.array(fc.record(row), { maxLength: 64 }) }),
+    fc.record({ macVersion: u32, macs: upTo(2_048) }),
+  ],
+  verifyRows: [
+    fc.record({ rows: fc.array(fc.record({ ...row, macVersion: u32, mac: digest }), { maxLength: 64 }) }),
+    fc.record({ verdicts: upTo(64) }),
   ],
 }
 

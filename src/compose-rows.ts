@@ -1,0 +1,60 @@
+/** From pools of HSMs to the MACs of stored records: shared by the daemon and by ceremonies. */
+import { composePool } from './compose-pools.ts'
+import type { Configuration } from './config/schema.ts'
+import type { HsmPool } from './hsm/pool/pool.ts'
+import { PoolRowSigner, type SigningPools } from './keyring/row-signer.ts'
+import type { RowProtection } from './store/row-signer.ts'
+import type { Store } from './store/store.ts'
+import type { Logger } from './telemetry/logger.ts'
+import { Metrics } from './telemetry/metrics.ts'
+
+const POOL_START_MS = 30_000
+
+export function protectRows(pools: SigningPools, parts: { metrics: Metrics; logger: Logger }): RowProtection {
+  return {
+    signer: new PoolRowSigner(pools),
+    onRefused({ table, primaryKey, reason }) {
+      parts.metrics.rowsRefused.inc({ table })
+      parts.logger.error('stored record refused: it was changed by other means than this program', {
+        ...{ table, primaryKey, reason },
+      })
+    },
+  }
+}
+
+/** Pools for the MACs of a command that may never need one: each is started when it is first asked for. */
+export class PoolsOnDemand implements SigningPools, AsyncDisposable {
+  readonly home: string
+  readonly #configuration: Configuration
+  readonly #logger: Logger
+  readonly #store: () => Store
+  readonly #pools = new Map<string, Promise<HsmPool>>()
+
+  constructor(home: string, configuration: Configuration, parts: { store: () => Store; logger: Logger }) {
+    this.home = home
+    this.#configuration = configuration
+    this.#store = parts.store
+    this.#logger = parts.logger
+  }
+
+  poolOf(region: string): Promise<HsmPool> | undefined {
+    const settings = this.#configuration.regions.find(({ name }) => name === region)
+    if (settings === undefined) return undefined
+    const known = this.#pools.get(region)
+    if (known !== undefined) return known
+    const starting = this.#start(settings)
+    this.#pools.set(region, starting)
+    return starting
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const starting of this.#pools.values()) await (await starting.catch(() => undefined))?.close()
+  }
+
+  async #start(region: Configuration['regions'][number]): Promise<HsmPool> {
+    const parts = { store: this.#store(), metrics: new Metrics(), logger: this.#logger }
+    const pool = await composePool(region, this.#configuration, parts)
+    await pool.whenReady(POOL_START_MS)
+    return pool
+  }
+}

@@ -1,0 +1,97 @@
+/** The stored MACs of records. */
+import { rowContent } from '../../formats/row-mac.ts'
+import type { RowMac } from '../row-signer.ts'
+import { primaryKeyOf, type RowName, readContent, rowNameOf } from './aggregates.ts'
+import { buildOnce } from './build-once.ts'
+import { bufferOf } from './outcomes.ts'
+import type { Handle } from './tables.ts'
+
+/** What a record that does not exist has. */
+export const NO_CONTENT = rowContent([])
+
+export interface StoredMac extends RowMac {
+  readonly generation: number
+}
+
+/** A record as it was found, with the MAC that stands beside it. */
+export interface FoundRow {
+  readonly name: RowName
+  readonly content: Buffer
+  readonly stored: StoredMac | undefined
+}
+
+/** The place of a record in the order of all MACs. */
+export interface MacPlace {
+  readonly table: string
+  readonly primaryKey: string
+}
+
+export async function findRow(db: Handle, name: RowName): Promise<FoundRow> {
+  return { name, content: await readContent(db, name), stored: await findMac(db, name.table, primaryKeyOf(name)) }
+}
+
+export async function findMac(db: Handle, table: string, primaryKey: string): Promise<StoredMac | undefined> {
+  const [row] = await selectMac(db, table, primaryKey)
+  if (row === undefined) return undefined
+  return { generation: row.generation, region: row.region, macVersion: row.mac_version, mac: bufferOf(row.mac) }
+}
+
+const selectMac = buildOnce((db, table: string, primaryKey: string) =>
+  db
+    .selectFrom('row_macs')
+    .select(['generation', 'region', 'mac_version', 'mac'])
+    .where('table_name', '=', table)
+    .where('primary_key', '=', primaryKey),
+)
+
+export async function putMac(db: Handle, table: string, primaryKey: string, mac: StoredMac): Promise<void> {
+  const values = { generation: mac.generation, region: mac.region, mac_version: mac.macVersion, mac: mac.mac }
+  await db
+    .insertInto('row_macs')
+    .values({ table_name: table, primary_key: primaryKey, ...values })
+    .onConflict(conflict => conflict.columns(['table_name', 'primary_key']).doUpdateSet(values))
+    .execute()
+}
+
+/** Places of MACs by table and primary key, `after` excluded. */
+export async function listMacs(db: Handle, after: MacPlace | undefined, limit: number): Promise<MacPlace[]> {
+  const rows = await db
+    .selectFrom('row_macs')
+    .select(['table_name', 'primary_key'])
+    .$if(after !== undefined, query =>
+      query.where(eb =>
+        eb.or([
+          eb('table_name', '>', after!.table),
+          eb.and([eb('table_name', '=', after!.table), eb('primary_key', '>', after!.primaryKey)]),
+        ]),
+      ),
+    )
+    .orderBy('table_name')
+    .orderBy('primary_key')
+    .limit(limit)
+    .execute()
+  return rows.map(row => ({ table: row.table_name, primaryKey: row.primary_key }))
+}
+
+/** MACs that the domain of a region made under a version below this one. */
+export async function listMacsBelow(db: Handle, region: string, version: number, limit: number): Promise<MacPlace[]> {
+  const rows = await below(db, region, version).select(['table_name', 'primary_key']).limit(limit).execute()
+  return rows.map(row => ({ table: row.table_name, primaryKey: row.primary_key }))
+}
+
+export async function countMacsBelow(db: Handle, region: string, version: number): Promise<number> {
+  const { count } = await below(db, region, version)
+    .select(({ fn }) => fn.countAll().as('count'))
+    .executeTakeFirstOrThrow()
+  return Number(count)
+}
+
+function below(db: Handle, region: string, version: number) {
+  return db.selectFrom('row_macs').where('region', '=', region).where('mac_version', '<', version)
+}
+
+/** The record that a MAC stands for; undefined where it names none of ours. */
+export async function findRowAt(db: Handle, { table, primaryKey }: MacPlace): Promise<FoundRow | undefined> {
+  const name = rowNameOf(table, primaryKey)
+  return name && findRow(db, name)
+}
