@@ -12,7 +12,7 @@
  * ```
  *
  * `primaryKey` is the values of the key's columns with `/` between them. A record that was deleted has the content of no
- * rows, and keeps its MAC: rows that are put back do not match it. A column that is null adds nothing, so that a column
+ * rows, and keeps its MAC, an alias excepted: rows that are put back do not match it. A column that is null adds nothing, so that a column
  * that is added later, and is null in the rows that are there, changes no MAC.
  */
 import { hash } from 'node:crypto'
@@ -37,7 +37,7 @@ export interface RowMacFields {
   readonly macVersion: number
   readonly table: string
   readonly primaryKey: string
-  /** Grows by one with every change of the record. */
+  /** Grows by one with every change of the record; begins with the moment, in milliseconds, of its first MAC. */
   readonly generation: number
   readonly content: Buffer
 }

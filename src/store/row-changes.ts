@@ -4,8 +4,8 @@
  * what was written is signed, in as few commands as there can be.
  */
 import type { RowGuard } from './row-guard.ts'
-import { primaryKeyOf, type RowName } from './sql/aggregates.ts'
-import { type FoundRow, findRow, putMac, type StoredMac } from './sql/row-macs.ts'
+import { isForgotten, primaryKeyOf, type RowName } from './sql/aggregates.ts'
+import { deleteMac, type FoundRow, findRow, NO_CONTENT, putMac, type StoredMac } from './sql/row-macs.ts'
 import type { Handle } from './sql/tables.ts'
 
 export class RowChanges {
@@ -42,10 +42,13 @@ export class RowChanges {
   async finish(): Promise<{ row: FoundRow; mac: StoredMac }[]> {
     if (this.#before.size === 0) return []
     const changed: FoundRow[] = []
+    const forgotten: RowName[] = []
     for (const [text, name] of this.#written) {
       const before = this.#before.get(text)!
       const { content } = await findRow(this.#db, name)
-      if (!content.equals(before.content)) changed.push({ ...before, content })
+      if (content.equals(before.content)) continue
+      if (content.equals(NO_CONTENT) && isForgotten(name)) forgotten.push(name)
+      else changed.push({ ...before, content })
     }
     const [refusals, macs] = await Promise.all([
       this.#guard.refusals([...this.#before.values()]),
@@ -55,6 +58,7 @@ export class RowChanges {
     if (refusal !== undefined) throw this.#guard.refuse(refusal)
     const signed = changed.map((row, at) => ({ row, mac: macs[at]! }))
     for (const { row, mac } of signed) await putMac(this.#db, row.name.table, primaryKeyOf(row.name), mac)
+    for (const name of forgotten) await deleteMac(this.#db, name.table, primaryKeyOf(name))
     return signed
   }
 }

@@ -56,7 +56,8 @@ export class RowGuard {
     return this.#sign(
       rows.map(({ name, content, stored }) => ({
         ...{ table: name.table, primaryKey: primaryKeyOf(name), content, region: regionOf(name) },
-        generation: (stored?.generation ?? 0) + 1,
+        // One that was forgotten and is made again is newer than it ever was.
+        generation: stored === undefined ? Date.now() : stored.generation + 1,
       })),
     )
   }
@@ -70,8 +71,7 @@ export class RowGuard {
       const { stored, content } = row
       if (stored !== undefined) signed.push({ row, stored })
       // Of a record that never was nobody has signed that it is not there.
-      else if (!content.equals(NO_CONTENT) || this.#seen.has(nameOf(row)))
-        refused.push({ row, reason: NO_MAC, mayBeOld: false })
+      else if (!content.equals(NO_CONTENT)) refused.push({ row, reason: NO_MAC, mayBeOld: false })
     }
     if (signed.length === 0) return refused
     const verdicts = await this.#protection.signer.verify(

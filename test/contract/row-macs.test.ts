@@ -220,6 +220,37 @@ describe('records with MACs', () => {
     expect(signer.asked).toBe(2)
   })
 
+  it('let an alias be deleted and made again, and refuse the keys of one that is put back', async () => {
+    const [first, second] = [makeKey({}), makeKey({})]
+    const alias = makeAlias(first, 'alias/mine')
+    await store.transaction(async tx => {
+      await tx.insertKey(first)
+      await tx.insertKey(second)
+      await tx.insertAlias(alias)
+    })
+    expect(await store.hot.alias(alias, alias.name)).toMatchObject({ keyId: first.id })
+    const path = join(folder.path, 'store.db')
+    await store.close()
+    const database = new DatabaseSync(path)
+    const old = database.prepare("SELECT * FROM row_macs WHERE table_name = 'aliases'").get()
+    database.close()
+    store = await openStore({ path, rows: { signer } })
+    await store.transaction(tx => tx.deleteAlias(alias))
+    await store.transaction(tx => tx.insertAlias({ ...alias, keyId: second.id }))
+    expect(await store.hot.alias(alias, alias.name)).toMatchObject({ keyId: second.id })
+    await store.close()
+    const again = new DatabaseSync(path)
+    again.prepare('UPDATE aliases SET key_id = ?').run(first.id)
+    again
+      .prepare("UPDATE row_macs SET generation = ?, mac = ? WHERE table_name = 'aliases'")
+      .run(old!.generation as number, old!.mac as Uint8Array)
+    again.close()
+    store = await openStore({ path, rows: { signer } })
+    expect(await store.hot.alias(alias, alias.name)).toMatchObject({ keyId: first.id })
+    for (const { id } of [first, second])
+      await expect(store.hot.key(first, id)).rejects.toMatchObject({ name: 'RowRefused' })
+  })
+
   it('are signed anew under the next version, unless they were changed by hand', async () => {
     const keys = [makeKey({}), makeKey({}), makeKey({})]
     for (const key of keys) await store.transaction(tx => tx.insertKey(key))

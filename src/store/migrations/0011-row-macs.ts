@@ -1,6 +1,6 @@
 /**
  * MACs of the records that decide who may do what, or which key is meant. They stand beside the tables that they protect,
- * one for a row with all that belongs to it, and outlive it: a record that was deleted is known to be.
+ * one for a row with all that belongs to it, and most outlive it: a record that was deleted is known to be.
  */
 import type { Kysely } from 'kysely'
 import type { BytesColumn } from '../dialects/database.ts'

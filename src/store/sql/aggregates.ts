@@ -71,6 +71,14 @@ export function regionOf({ table, key }: RowName): string | undefined {
   return table === 'keys' || table === 'aliases' ? key[0] : undefined
 }
 
+/**
+ * Whether no MAC is kept of a record that was deleted. The name of an alias goes with it: one that is put back shows in the
+ * key that it names.
+ */
+export function isForgotten({ table }: RowName): boolean {
+  return table === 'aliases'
+}
+
 /** The rows of each part; they are read with every change, and with every record that memory does not hold. */
 const READS = new Map(
   Object.entries<readonly Part[]>(PARTS).map(([table, parts]) => [

@@ -53,6 +53,10 @@ export async function putMac(db: Handle, table: string, primaryKey: string, mac:
     .execute()
 }
 
+export async function deleteMac(db: Handle, table: string, primaryKey: string): Promise<void> {
+  await db.deleteFrom('row_macs').where('table_name', '=', table).where('primary_key', '=', primaryKey).execute()
+}
+
 /** Places of MACs by table and primary key, `after` excluded. */
 export async function listMacs(db: Handle, after: MacPlace | undefined, limit: number): Promise<MacPlace[]> {
   const rows = await db
