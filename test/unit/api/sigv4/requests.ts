@@ -33,6 +33,7 @@ interface Draft {
   readonly body?: Buffer
   readonly timestamp?: string
   readonly scope?: typeof SCOPE
+  readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string }
 }
 
 export const BODY = Buffer.from('{"KeyId":"alias/orders","KeySpec":"AES_256"}')
@@ -46,12 +47,13 @@ export function signed({
   body = BODY,
   timestamp = TIMESTAMP,
   scope = SCOPE,
+  credentials: { accessKeyId, secretAccessKey } = { accessKeyId: ACCESS_KEY_ID, secretAccessKey: SECRET },
 }: Draft = {}): IncomingRequest {
   const fields = foldHeaders(headers)
   const payloadHash = hash('sha256', body)
   const canonical = canonicalRequest({ method, url, headers: fields, signedHeaders, payloadHash })
-  const signature = signatureOf(deriveSigningKey(SECRET, scope), stringToSign(canonical, timestamp, scope))
-  const credential = `${ACCESS_KEY_ID}/${scope.date}/${scope.region}/${scope.service}/aws4_request`
+  const signature = signatureOf(deriveSigningKey(secretAccessKey, scope), stringToSign(canonical, timestamp, scope))
+  const credential = `${accessKeyId}/${scope.date}/${scope.region}/${scope.service}/aws4_request`
   const authorization = `AWS4-HMAC-SHA256 Credential=${credential}, SignedHeaders=${signedHeaders.join(';')}, Signature=${signature}`
   return { method, url, rawHeaders: [...headers, 'Authorization', authorization], body }
 }
