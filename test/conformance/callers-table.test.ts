@@ -2,11 +2,13 @@
  * Every operation with every kind of caller. What each may do stands in authz.md sections 3 and 7, whether an operation
  * reaches across accounts in kms-api.md section 6, column X. An operation without a row fails here.
  */
-import { generateKeyPairSync } from 'node:crypto'
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { expect, test } from '@jest/globals'
 import { registry } from '../../src/operations/registry.ts'
+import { importMaterial, wrapMaterial } from '../support/import.ts'
 import { policyOf } from './callers.ts'
 import { type Actor, admin, makeOutsider, makeService, makeSession, makeSubject, nobody } from './cast.ts'
+import { EXTERNAL } from './imports.ts'
 import { P256_SIGNER } from './key-pairs.ts'
 import {
   accountId,
@@ -46,6 +48,7 @@ const base64 = (bytes: Uint8Array | undefined) => Buffer.from(bytes!).toString('
 const MESSAGE = base64(text('attack at dawn'))
 const ECDSA = { Message: MESSAGE, SigningAlgorithm: 'ECDSA_SHA_256' } as const
 const HMAC = { Message: MESSAGE, MacAlgorithm: 'HMAC_SHA_256' } as const
+const WRAPPING = { WrappingAlgorithm: 'RSAES_OAEP_SHA_1', WrappingKeySpec: 'RSA_2048' } as const
 const PEER = base64(
   generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ type: 'spki', format: 'der' }),
 )
@@ -54,6 +57,7 @@ const named = ({ arn }: Key) => ({ KeyId: arn })
 const key: Row = { on: 'key', input: named }
 const used: Row = { ...key, acrossAccounts: true }
 const account: Row = { on: 'account', input: () => ({}) }
+const imported: Row = { ...key, kind: EXTERNAL }
 const dataKey: Row = { ...used, input: ({ arn }) => ({ KeyId: arn, KeySpec: 'AES_256' }) }
 const dataKeyPair: Row = { ...used, input: ({ arn }) => ({ KeyId: arn, KeyPairSpec: 'ECC_NIST_P256' }) }
 
@@ -83,6 +87,13 @@ const rows: Record<string, Row> = {
     ...{ on: 'alias', elsewhere: 'NotFoundException' },
     input: async held => ({ AliasName: await makeAlias(held) }),
   },
+  DeleteImportedKeyMaterial: {
+    ...{ ...imported, fresh: true },
+    async input({ id, arn }) {
+      await importMaterial(kms, id, randomBytes(32))
+      return { KeyId: arn }
+    },
+  },
   DeriveSharedSecret: {
     ...{ ...used, kind: AGREEMENT },
     input: ({ arn }) => ({ KeyId: arn, KeyAgreementAlgorithm: 'ECDH', PublicKey: PEER }),
@@ -101,7 +112,19 @@ const rows: Record<string, Row> = {
   GenerateRandom: { ...account, input: () => ({ NumberOfBytes: 8 }) },
   GetKeyPolicy: key,
   GetKeyRotationStatus: used,
+  GetParametersForImport: { ...imported, input: ({ arn }) => ({ KeyId: arn, ...WRAPPING }) },
   GetPublicKey: { ...used, kind: P256_SIGNER },
+  ImportKeyMaterial: {
+    ...{ ...imported, fresh: true },
+    async input({ id, arn }) {
+      const { ImportToken, PublicKey } = await kms.getParametersForImport({ KeyId: id, ...WRAPPING })
+      const material = wrapMaterial(WRAPPING.WrappingAlgorithm, PublicKey!, randomBytes(32))
+      return {
+        ...{ KeyId: arn, ImportToken: base64(ImportToken), EncryptedKeyMaterial: base64(material) },
+        ExpirationModel: 'KEY_MATERIAL_DOES_NOT_EXPIRE',
+      }
+    },
+  },
   ListAliases: account,
   ListGrants: used,
   ListKeyPolicies: key,
