@@ -48,11 +48,14 @@ describe('EnableKeyRotation', () => {
     ['ECC_NIST_P256', 'SIGN_VERIFY'],
   ] as const)('refuses a key of %s', async (KeySpec, KeyUsage) => {
     const { id, arn } = await standingKey({ KeySpec, KeyUsage })
-    const unsupported = `UnsupportedOperationException: ${arn} is of KeySpec ${KeySpec} and Origin AWS_KMS: only symmetric encryption keys of Origin AWS_KMS are rotated.`
-    expect(await refusal(kms.enableKeyRotation({ KeyId: id }))).toBe(unsupported)
-    expect(await refusal(kms.disableKeyRotation({ KeyId: id }))).toBe(unsupported)
-    expect(await refusal(kms.getKeyRotationStatus({ KeyId: id }))).toBe(unsupported)
-    expect(await refusal(kms.rotateKeyOnDemand({ KeyId: id }))).toBe(unsupported)
-    expect(await refusal(kms.listKeyRotations({ KeyId: id }))).toBe(unsupported)
+    const which = (origins: string, how: string) =>
+      `UnsupportedOperationException: ${arn} is of KeySpec ${KeySpec} and Origin AWS_KMS: only symmetric encryption keys of Origin ${origins} ${how}.`
+    const notScheduled = which('AWS_KMS', 'are rotated by themselves')
+    const notRotated = which('AWS_KMS or EXTERNAL', 'are rotated')
+    expect(await refusal(kms.enableKeyRotation({ KeyId: id }))).toBe(notScheduled)
+    expect(await refusal(kms.disableKeyRotation({ KeyId: id }))).toBe(notScheduled)
+    expect(await refusal(kms.getKeyRotationStatus({ KeyId: id }))).toBe(notRotated)
+    expect(await refusal(kms.rotateKeyOnDemand({ KeyId: id }))).toBe(notRotated)
+    expect(await refusal(kms.listKeyRotations({ KeyId: id }))).toBe(notRotated)
   })
 })

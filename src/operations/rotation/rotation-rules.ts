@@ -12,17 +12,17 @@ export const AUTOMATIC_ROTATION_MARGIN_MS = 20 * 60_000
 
 /** Throws KmsError UnsupportedOperationException for keys that never have other material than their first. */
 export function requireRotatable(key: KmsKey): void {
-  requireOrigin(key, ['AWS_KMS', 'EXTERNAL'])
+  requireOrigin(key, ['AWS_KMS', 'EXTERNAL'], 'are rotated')
 }
 
 /** Throws KmsError UnsupportedOperationException for keys that are not rotated by themselves. */
 export function requireScheduled(key: KmsKey): void {
-  requireOrigin(key, ['AWS_KMS'])
+  requireOrigin(key, ['AWS_KMS'], 'are rotated by themselves')
 }
 
-function requireOrigin({ arn, spec, origin }: KmsKey, origins: readonly KeyOrigin[]): void {
+function requireOrigin({ arn, spec, origin }: KmsKey, origins: readonly KeyOrigin[], how: string): void {
   if (specFacts(spec).class === 'symmetric' && origins.includes(origin)) return
-  const which = `only symmetric encryption keys of Origin ${origins.join(' or ')} are rotated so`
+  const which = `only symmetric encryption keys of Origin ${origins.join(' or ')} ${how}`
   throw new KmsError('UnsupportedOperationException', `${arn} is of KeySpec ${spec} and Origin ${origin}: ${which}.`)
 }
 
