@@ -29,13 +29,13 @@ export async function runDaemon(configurationPath: string): Promise<void> {
 async function serveUntilStopped(configurationPath: string): Promise<void> {
   const configuration = loadConfiguration(configurationPath)
   const logger = createLogger(configuration.log.level)
-  const stopped = new Promise<string>(resolve => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal))
-    process.once('disconnect', () => resolve('the end of the parent process'))
-  })
+  const { promise: stopped, resolve: stop } = Promise.withResolvers<string>()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop(signal))
+  process.once('disconnect', () => stop('the end of the parent process'))
   await using daemon = await compose(configuration, { logger })
   const { endpoint, adminEndpoint, pools, reloadCertificate } = daemon
-  if (reloadCertificate !== undefined) process.on('SIGHUP', reloadCertificate)
+  // With nothing to read again, SIGHUP is a terminal that was closed.
+  process.on('SIGHUP', reloadCertificate ?? (() => stop('SIGHUP')))
   logger.info('listening', { endpoint, adminEndpoint, regions: [...pools.keys()] })
   daemon.whenReady(READY_MS).then(
     () => announce(daemon, logger),
