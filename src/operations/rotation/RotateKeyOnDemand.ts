@@ -1,6 +1,7 @@
 import { structure } from '../../base/schema.ts'
 import { rotationRequest } from '../../keyring/keyring.ts'
 import { KmsError } from '../../model/errors.ts'
+import { ChangedMeanwhile } from '../../store/faults.ts'
 import { defineOperation } from '../operation.ts'
 import { keyId } from '../shapes.ts'
 import { AUTOMATIC_ROTATION_MARGIN_MS, ON_DEMAND_ROTATIONS_MAX, requireRotatable } from './rotation-rules.ts'
@@ -32,7 +33,12 @@ export const RotateKeyOnDemand = defineOperation({
     }
     const made = await keyring.createMaterial(key.region, rotationRequest(key), now)
     const changed = { ...key, generation: key.generation + 1 }
-    await store.transaction(tx => tx.rotateKey(changed, { ...made, rotationType: 'ON_DEMAND' }))
+    try {
+      await store.transaction(tx => tx.rotateKey(changed, { ...made, rotationType: 'ON_DEMAND' }))
+    } catch (error) {
+      if (!(error instanceof ChangedMeanwhile)) throw error
+      throw new KmsError('ConflictException', `${key.arn} was changed meanwhile. Try again.`)
+    }
     return { KeyId: key.arn }
   },
 })
