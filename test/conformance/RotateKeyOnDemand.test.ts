@@ -55,3 +55,16 @@ describe('RotateKeyOnDemand', () => {
     expect(Rotations!.filter(({ KeyMaterialState }) => KeyMaterialState === 'CURRENT').length).toBe(1)
   })
 })
+
+test('at once, every rotation is made or conflicts with another', async () => {
+  const { id: KeyId } = await makeKey()
+  const rotate = () =>
+    kms.rotateKeyOnDemand({ KeyId }).then(
+      () => 'ok',
+      ({ name }: Error) => name,
+    )
+  const outcomes = await Promise.all(Array.from({ length: 8 }, rotate))
+  expect([...new Set(outcomes)].sort()).toEqual(['ConflictException', 'ok'])
+  const { Rotations } = await kms.listKeyRotations({ KeyId })
+  expect(Rotations).toHaveLength(outcomes.filter(outcome => outcome === 'ok').length)
+})

@@ -2,6 +2,7 @@ import { structure } from '../../base/schema.ts'
 import { rotationRequest } from '../../keyring/keyring.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { KeyMaterial, KmsKey } from '../../model/key.ts'
+import { ChangedMeanwhile } from '../../store/faults.ts'
 import { defineOperation } from '../operation.ts'
 import { keyId } from '../shapes.ts'
 import { AUTOMATIC_ROTATION_MARGIN_MS, ON_DEMAND_ROTATIONS_MAX, requireRotatable } from './rotation-rules.ts'
@@ -35,7 +36,12 @@ export const RotateKeyOnDemand = defineOperation({
       key.origin === 'EXTERNAL' ? pendingOf(key) : await keyring.createMaterial(key.region, rotationRequest(key), now)
     const changed = { ...key, generation: key.generation + 1 }
     const material: KeyMaterial = { ...next, state: 'CURRENT', rotationType: 'ON_DEMAND', rotatedAtMs: now }
-    await store.transaction(tx => tx.rotateKey(changed, material))
+    try {
+      await store.transaction(tx => tx.rotateKey(changed, material))
+    } catch (error) {
+      if (!(error instanceof ChangedMeanwhile)) throw error
+      throw new KmsError('ConflictException', `${key.arn} was changed meanwhile. Try again.`)
+    }
     return { KeyId: key.arn }
   },
 })
