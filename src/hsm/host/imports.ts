@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import pkcs11 from 'pkcs11js'
-import { wipe } from '../../base/bytes.ts'
+import { equalConstantTime, wipe } from '../../base/bytes.ts'
 import { MID_BYTES } from '../../formats/ciphertext.ts'
 import { type ImportTerms, importMacInput } from '../../formats/import-token.ts'
 import { importCommitmentInput, importCommitmentOf, importedMidInput } from '../../formats/imported-material.ts'
@@ -160,7 +160,7 @@ export class Imports {
     return this.#backingKeys.useOnce(record, ({ handle }) => {
       this.#cryptoki.C_SignInit(session, HMAC_BY_SPEC[keySpec] ?? HMAC_SHA_256, handle)
       const mac = this.#cryptoki.C_Sign(session, importCommitmentInput(kid, keySpec), Buffer.alloc(LONGEST_MAC_BYTES))
-      const same = mac.equals(expected)
+      const same = equalConstantTime(mac, expected)
       wipe(mac)
       return same
     })
