@@ -8,6 +8,7 @@ import { HsmFault, STALE_DOMAIN } from '../contract/fault.ts'
 import { readRequest, writeFault, writeNeedRecord, writeResult } from '../contract/frames.ts'
 import type { CompleteHostConfiguration } from '../contract/host-configuration.ts'
 import type { TokenProfile } from '../contract/token-profile.ts'
+import { AuditKey, LaneHistory } from './audit-key.ts'
 import { BackingKeys, NeedRecord } from './backing-keys.ts'
 import { Canary } from './canary.ts'
 import { type Capabilities, probeCapabilities } from './capabilities.ts'
@@ -31,6 +32,7 @@ export class Lane {
   readonly #token: Token
   readonly #configuration: CompleteHostConfiguration
   readonly #spent: Buffer[] = []
+  readonly #history = new LaneHistory()
   #capabilities: Capabilities | undefined
   #parts: HostParts
 
@@ -55,6 +57,7 @@ export class Lane {
 
   #answer(channel: HostChannel, frame: Buffer): void {
     const { id, name, args } = readRequest(frame)
+    this.#history.count(name)
     const startedAt = performance.now()
     const elapsed = () => Math.round((performance.now() - startedAt) * MICROSECONDS_PER_MS)
     try {
@@ -111,8 +114,10 @@ export class Lane {
       const material = new MaterialImport({ cryptoki, rsa, capabilities }, { inHostAllowed })
       const imports = new Imports({ cryptoki, sessions, domain, backingKeys, material })
       const canary = new Canary(backingKeys, sealing)
+      const auditKey = new AuditKey({ token, sessions, domainId: domain.id, history: this.#history })
       const wipeLater = (bytes: Buffer) => void this.#spent.push(bytes)
-      return { token, sessions, domain, backingKeys, resident, sealing, rsa, imports, canary, macCheckValue, wipeLater }
+      const keys = { backingKeys, resident, auditKey, macCheckValue }
+      return { token, sessions, domain, ...keys, sealing, rsa, imports, canary, wipeLater }
     } catch (error) {
       sessions.close()
       throw faultOf(error)
