@@ -13,7 +13,9 @@ import { createAdminSocket } from './admin/admin-socket.ts'
 import { Explanations } from './admin/explanations.ts'
 import { Certificate } from './api/certificate.ts'
 import { createApiServer } from './api/server.ts'
+import { PendingEvents } from './audit/pending.ts'
 import { type Clock, systemClock } from './base/clock.ts'
+import { type Audit, composeAudit } from './compose-audit.ts'
 import { composePool, describeDomain, homeOf, NotReady } from './compose-pools.ts'
 import { protectRows } from './compose-rows.ts'
 import { type Configuration, loopback } from './config/schema.ts'
@@ -75,8 +77,18 @@ export async function compose(
   await requireNoOtherDaemon(state.adminSocket)
   const metrics = new Metrics()
   const pools = new Map<string, HsmPool>()
-  const rows = protectRows({ home: homeOf(configuration), poolOf: region => pools.get(region) }, { metrics, logger })
-  const store = await openStore({ path: state.store, cachedKeys: configuration.store.cachedRecords, rows })
+  const pending = new PendingEvents()
+  let audit: Audit | undefined
+  const rows = protectRows(
+    { home: homeOf(configuration), poolOf: region => pools.get(region) },
+    {
+      ...{ metrics, logger },
+      // Of a record that is refused before there is a log, the log of this program tells.
+      onRefused: parameters => void audit?.recorder.note({ name: 'StoredRecordRefused', parameters }).catch(() => {}),
+    },
+  )
+  const { cachedRecords: cachedKeys } = configuration.store
+  const store = await openStore({ path: state.store, cachedKeys, rows, events: pending })
   parts.defer(() => store.close())
 
   parts.defer(async () => void (await Promise.all([...pools.values()].map(pool => pool.close()))))
@@ -89,6 +101,13 @@ export async function compose(
   if (daemonKeys === undefined || home === undefined)
     throw new NotReady('the daemon\'s own keys or the first user are missing: run "strongroom init" first')
 
+  audit = await composeAudit({
+    ...{ folder: state.audit, settings: configuration.audit, store, pending, home },
+    ...{ clock, metrics, logger },
+  })
+  parts.use(audit)
+  const { recorder } = audit
+
   const keyring = new Keyring({ pools, store, clock })
   const secrets = new Secrets(home, daemonKeys.identity, () => metrics.signingKeysOpened.inc())
   const sessions = new Sessions(home, daemonKeys)
@@ -100,7 +119,7 @@ export async function compose(
     await accessKeyUses.write()
   })
   const access = new Access({ targets: new Targets(store.hot), hot: store.hot, reader: store.reader, clock })
-  const deletion = new DeletionJob({ store, keyring, clock, logger, metrics })
+  const deletion = new DeletionJob({ store, keyring, audit: recorder, clock, logger, metrics })
   const job = schedule('delete due keys', configuration.jobs.deletionIntervalMs, () => deletion.run(), logger)
   parts.defer(() => job.stop())
   const follower = new DomainFollower({
@@ -115,11 +134,11 @@ export async function compose(
   })
   const following = schedule('follow domains', DOMAIN_LOOK_MS, () => follower.run(), logger)
   parts.defer(() => following.stop())
-  const rotate = () => rotateDueKeys({ store, keyring, clock, logger, metrics })
+  const rotate = () => rotateDueKeys({ store, keyring, audit: recorder, clock, logger, metrics })
   const rotation = schedule('rotate due keys', configuration.jobs.rotationIntervalMs, rotate, logger)
   parts.defer(() => rotation.stop())
   const imports = new Imports({ pools, store, clock, inHostAllowed: configuration.hsm.importInHost })
-  const expire = () => expireMaterial({ store, imports, clock, logger, metrics })
+  const expire = () => expireMaterial({ store, imports, audit: recorder, clock, logger, metrics })
   const expiry = schedule('expire imported material', configuration.jobs.expiryIntervalMs, expire, logger)
   parts.defer(() => expiry.stop())
   const residents = new ResidentCheck({ store, pools, clock, logger, metrics })
@@ -141,16 +160,19 @@ export async function compose(
     accessKeyUses,
     applying: new Applying(identity),
     explanations: new Explanations({ access, reader: store.reader }),
-    ...{ pools, residents, logger },
+    ...{ pools, residents, audit: recorder, logger },
   })
   const adminSocket = await listenOn(createServer(administration), { path: state.adminSocket })
   parts.defer(() => drain(adminSocket))
   chmodSync(state.adminSocket, 0o600)
-  const adminListener = await listenOn(createServer(createAdminListener({ metrics, pools, store })), admin)
+  const adminListener = await listenOn(createServer(createAdminListener({ metrics, pools, store, audit })), admin)
   parts.defer(() => drain(adminListener))
   const callers = { secrets, sessions, accessKeyUses }
   const certificate = listen.tls.keyFile === '' ? undefined : new Certificate(listen.tls, logger)
-  const api = createApiServer({ services, ...callers, regions: served, metrics, logger }, certificate?.options)
+  const api = createApiServer(
+    { services, ...callers, regions: served, audit: recorder, metrics, logger },
+    certificate?.options,
+  )
   const renew = (options: SecureContextOptions) => {
     if (api instanceof TlsServer) api.setSecureContext(options)
   }

@@ -7,6 +7,7 @@ import type { Caller, CallerKind } from '../model/caller.ts'
 import { EMPTY_CONTEXT, type EncryptionContext } from '../model/encryption-context.ts'
 import type { KmsKey, Tag } from '../model/key.ts'
 import { type ConditionKey, type Context, type ContextValue, conditionKey, foldedMember } from './policy/context.ts'
+import type { Trail } from './trail.ts'
 
 /** What conditions may ask of a key, which need not be stored yet. */
 export type KeyFacts = Pick<KmsKey, 'arn' | 'account' | 'id' | 'spec' | 'usage' | 'origin' | 'tags' | 'aliases'>
@@ -23,6 +24,8 @@ export interface Asker {
   readonly caller: Caller
   readonly region: string
   readonly origin?: Origin
+  /** Where decisions are noted; absent for questions that nothing is done upon. */
+  readonly trail?: Trail
 }
 
 /** Keys that an operation fills from its input, as AWS spells them. */

@@ -1,5 +1,6 @@
 /** The admin listener: metrics, health and readiness, on loopback, without a credential; nothing that changes anything. */
 import express, { type Express } from 'express'
+import type { AuditFailure } from '../audit/log.ts'
 import type { HsmPool } from '../hsm/pool/pool.ts'
 import type { Store } from '../store/store.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -9,10 +10,12 @@ export function createAdminListener({
   metrics,
   pools,
   store,
+  audit,
 }: {
   metrics: Metrics
   pools: ReadonlyMap<string, HsmPool>
   store: Store
+  audit: { readonly log: { readonly failure: AuditFailure | undefined }; report(): void }
 }): Express {
   const app = express()
   let reportedReads = 0
@@ -21,11 +24,12 @@ export function createAdminListener({
     response.json({ status: 'ok' })
   })
   app.get('/readyz', (_request, response) => {
-    const readiness = readinessOf(pools.values())
+    const readiness = readinessOf(pools.values(), audit.log)
     response.status(readiness.ready ? 200 : 503).json(readiness)
   })
   app.get('/metrics', async (_request, response) => {
     for (const pool of pools.values()) pool.report()
+    audit.report()
     metrics.storeReads.inc(store.hot.databaseReads - reportedReads)
     reportedReads = store.hot.databaseReads
     metrics.storeCached.set(store.hot.size)

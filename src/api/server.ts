@@ -4,6 +4,7 @@ import { createServer, IncomingMessage, type Server, ServerResponse } from 'node
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { SecureContextOptions } from 'node:tls'
 import express, { type Express } from 'express'
+import type { AuditRecorder } from '../audit/recorder.ts'
 import type { AccessKeyUses } from '../identities/access-key-uses.ts'
 import type { Secrets } from '../keyring/secrets.ts'
 import type { Sessions } from '../keyring/sessions.ts'
@@ -14,6 +15,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import { Authenticator } from './authenticate.ts'
 import { Road } from './pipeline.ts'
 import { encodeError, responseHeaders } from './protocol.ts'
+import { RequestRecord } from './record.ts'
 import { isQuery } from './sts/query.ts'
 import { StsRoad } from './sts/road.ts'
 
@@ -30,21 +32,23 @@ export interface ApiParts {
   readonly sessions: Sessions
   readonly accessKeyUses: AccessKeyUses
   readonly regions: ReadonlySet<string>
+  readonly audit: AuditRecorder
   readonly metrics: Metrics
   readonly logger: Logger
 }
 
 /** The server of the KMS API and STS, not listening yet: plain HTTP, or TLS when it is given a certificate. */
 export function createApiServer(parts: ApiParts, tls?: SecureContextOptions): Server | TlsServer {
-  const { services, secrets, sessions, accessKeyUses, regions, metrics, logger } = parts
+  const { services, secrets, sessions, accessKeyUses, regions, audit, metrics, logger } = parts
   const { store, clock } = services
   const authenticatorOf = (service: string) => {
     const served = { regions, services: new Set([service]) }
     return new Authenticator({ hot: store.hot, secrets, sessions, accessKeyUses, served, clock })
   }
-  const road = new Road({ authenticator: authenticatorOf('kms'), services, metrics, logger })
+  const recordOf = (service: string) => new RequestRecord(service, { audit, metrics, logger })
+  const road = new Road({ authenticator: authenticatorOf('kms'), services, record: recordOf('kms') })
   const sts = { reader: store.reader, sessions, clock }
-  const stsRoad = new StsRoad({ authenticator: authenticatorOf('sts'), services: sts, metrics, logger })
+  const stsRoad = new StsRoad({ authenticator: authenticatorOf('sts'), services: sts, record: recordOf('sts') })
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')

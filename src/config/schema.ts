@@ -140,6 +140,18 @@ export const configuration = z
         recycleAfterMb: z.int().min(0).max(1_000_000).default(768),
       })
       .prefault({}),
+    audit: z
+      .strictObject({
+        /** A file of the audit log that is larger is followed by another, at its next checkpoint. */
+        maxFileMb: z.int().min(1).max(4_096).default(64),
+        /** How often a checkpoint is signed, when there are events that none covers. */
+        checkpointIntervalMs: milliseconds(100, 60_000).default(1_000),
+        /** Days for which the key store holds events for those who ask; the files hold them for as long as they are kept. */
+        storeDays: z.int().min(1).max(3_650).default(90),
+        /** How much the key store holds of them at most, in megabytes: the oldest leave first. */
+        storeMaxMb: z.int().min(16).max(1_000_000).default(4_096),
+      })
+      .prefault({}),
     domain: z
       .strictObject({
         /** Days for which backups are kept: so long an old version of the domain keys can open them, and then be destroyed. */

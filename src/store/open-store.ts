@@ -1,4 +1,6 @@
 /** Opens the key store and joins its parts: the database, its reads and writes, and what memory holds of it. */
+import { keyArn } from '../model/arn.ts'
+import { AuditRows } from './audit-rows.ts'
 import type { Database } from './dialects/database.ts'
 import { openSqlite } from './dialects/sqlite.ts'
 import { ChangedMeanwhile } from './faults.ts'
@@ -8,8 +10,9 @@ import { RowChanges } from './row-changes.ts'
 import { RowGuard } from './row-guard.ts'
 import { RowMacs } from './row-macs.ts'
 import type { RowProtection } from './row-signer.ts'
+import { putPendingEvent } from './sql/audit.ts'
 import { SqlTransaction } from './sql/transaction.ts'
-import type { Store, Transaction } from './store.ts'
+import type { PendingEventSource, Store, Transaction } from './store.ts'
 import { Touched } from './touched.ts'
 import { VerifiedReader } from './verified-reader.ts'
 
@@ -25,6 +28,8 @@ export interface StoreOptions {
    * changed.
    */
   readonly rows?: RowProtection
+  /** Events that transactions leave behind with their changes. */
+  readonly events?: PendingEventSource
 }
 
 const CACHED_KEYS_DEFAULT = 100_000
@@ -48,8 +53,9 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   return {
     reader,
     hot,
-    transaction: work => runTransaction(database, guard, hot, work),
+    transaction: work => runTransaction(database, { guard, hot, events: options.events }, work),
     rowMacs: new RowMacs(database, guard),
+    audit: new AuditRows(database),
     scrub: () => database.scrub(),
     async close() {
       stopWatching()
@@ -60,8 +66,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 
 async function runTransaction<T>(
   database: Database,
-  guard: RowGuard,
-  hot: CachedReader,
+  { guard, hot, events }: { guard: RowGuard; hot: CachedReader; events: PendingEventSource | undefined },
   work: (tx: Transaction) => Promise<T>,
 ): Promise<T> {
   const touched = new Touched()
@@ -69,6 +74,14 @@ async function runTransaction<T>(
     const { result, signed } = await database.writer.transaction().execute(async handle => {
       const changes = new RowChanges(guard, handle)
       const result = await work(new SqlTransaction(handle, touched, changes))
+      const event = events?.current()
+      if (event !== undefined) {
+        await putPendingEvent(handle, {
+          id: event.id,
+          atMs: Date.now(),
+          event: event.text([...touched.keys].map(arnOf)),
+        })
+      }
       return { result, signed: await changes.finish() }
     })
     guard.committed(signed)
@@ -79,6 +92,12 @@ async function runTransaction<T>(
   } finally {
     hot.forget(touched)
   }
+}
+
+/** The ARN of a key that a transaction has touched. */
+function arnOf(scoped: string): string {
+  const [region = '', account = '', keyId = ''] = scoped.split('/')
+  return keyArn(region, account, keyId)
 }
 
 /** Calls back when another process has committed, and when it cannot be known whether one has. Returns how to stop. */

@@ -133,6 +133,28 @@ export class Metrics {
   )
   readonly keysDeleted = this.#counter('keys_deleted_total', 'KMS keys deleted when their waiting period ended.', [])
 
+  readonly auditWritable = this.#gauge(
+    'audit_writable',
+    '1 while events can be recorded, 0 while nothing that needs recording is done.',
+    [],
+  )
+  readonly auditEvents = this.#gauge('audit_chain_events', 'Events in the chain of this daemon start.', [])
+  readonly auditUncoveredEvents = this.#gauge(
+    'audit_uncovered_events',
+    'Events that no signed checkpoint covers yet: the audit lag.',
+    [],
+  )
+  readonly auditUnstoredBytes = this.#gauge(
+    'audit_unstored_bytes',
+    'Lines of the audit log that are in its files and not in the key store yet.',
+    [],
+  )
+  readonly auditFailures = this.#counter(
+    'audit_failures_total',
+    'Times that a part of the audit log began to fail: write, checkpoint, store.',
+    ['part'],
+  )
+
   constructor() {
     collectDefaultMetrics({ register: this.registry, prefix: 'strongroom_' })
   }

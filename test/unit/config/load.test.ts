@@ -50,6 +50,7 @@ describe('checkConfiguration', () => {
         recycleAfterCommands: 10_000_000,
         recycleAfterMb: 768,
       },
+      audit: { maxFileMb: 64, checkpointIntervalMs: 1_000, storeDays: 90, storeMaxMb: 4_096 },
       domain: { retentionDays: 35 },
       jobs: { deletionIntervalMs: 60_000, rotationIntervalMs: 60_000, expiryIntervalMs: 10_000 },
     })
