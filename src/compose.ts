@@ -106,7 +106,7 @@ export async function compose(
     ...{ clock, metrics, logger },
   })
   parts.use(audit)
-  const { recorder } = audit
+  const { recorder, notary } = audit
 
   const keyring = new Keyring({ pools, store, clock })
   const secrets = new Secrets(home, daemonKeys.identity, () => metrics.signingKeysOpened.inc())
@@ -161,6 +161,7 @@ export async function compose(
     applying: new Applying(identity),
     explanations: new Explanations({ access, reader: store.reader }),
     ...{ pools, residents, audit: recorder, logger },
+    events: { stored: store.audit, settle: () => notary.run() },
   })
   const adminSocket = await listenOn(createServer(administration), { path: state.adminSocket })
   parts.defer(() => drain(adminSocket))

@@ -22,6 +22,7 @@ import type { Logger } from '../telemetry/logger.ts'
 import type { Explanations } from './explanations.ts'
 import { accessKeyRequests } from './requests/access-keys.ts'
 import { accountRequests } from './requests/accounts.ts'
+import { auditRequests } from './requests/audit.ts'
 import { authzRequests } from './requests/authz.ts'
 import { declarationRequests } from './requests/declaration.ts'
 import { identityRequests } from './requests/identities.ts'
@@ -45,6 +46,7 @@ export interface AdminSocketParts {
   readonly pools: ReadonlyMap<string, HsmPool>
   readonly residents: Residents
   readonly audit: AuditRecorder
+  readonly events: Parameters<typeof auditRequests>[0]
   readonly logger: Logger
 }
 
@@ -58,6 +60,7 @@ function requestsOf(parts: AdminSocketParts) {
     ...declarationRequests(applying),
     ...authzRequests(explanations),
     ...statusRequests(pools, residents),
+    ...auditRequests(parts.events),
   }
 }
 

@@ -3,7 +3,7 @@
  * they were begun. A write that resolves is on the disk (O_DSYNC).
  */
 import { constants } from 'node:fs'
-import { type FileHandle, mkdir, open, readdir, stat } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type ChainHead, fileLine } from '../formats/audit-chain.ts'
 
@@ -65,12 +65,15 @@ export class LogFiles {
     const number = this.#number + 1
     const moment = new Date(startedAtMs).toISOString().replace(/[-:.]/g, '')
     const path = join(folder, `audit-${moment}-${chain}-${String(number).padStart(6, '0')}.jsonl`)
-    const handle = await open(path, APPEND, 0o600)
-    // The name is taken, whatever becomes of the file.
-    this.#number = number
+    // It gets its name once its first line is in it: a file of that name that lacks the line was changed.
+    const unnamed = `${path}.new`
+    await rm(unnamed, { force: true })
+    const handle = await open(unnamed, APPEND, 0o600)
     const { ino: inode } = await handle.stat()
     this.#file = { path, handle, inode, bytes: 0 }
     await this.append(Buffer.from(fileLine(head, number), 'utf8'))
+    await rename(unnamed, path)
+    this.#number = number
     await syncFolder(folder)
   }
 

@@ -159,16 +159,13 @@ export class AuditLog {
    * the last event on the disk is. For a timer; never rejects.
    */
   async tend(): Promise<void> {
-    if (this.#closed || this.#writing !== undefined) return
-    if (this.#failure === undefined) {
-      // Nothing else writes meanwhile: a request that comes is written once this is done.
-      this.#writing = this.#files.check().catch((error: Error) => this.#fail(error))
-      await this.#writing
-      this.#writing = undefined
-    }
+    if (this.#closed) return
+    if (this.#failure === undefined) await this.#files.check().catch((error: Error) => this.#fail(error))
     const failure = this.#failure
-    if (failure !== undefined) await this.#resume(failure)
-    if (this.#batch.events.length > 0 || this.#batch.checkpoints !== '') this.#wake()
+    if (failure === undefined) return
+    // Nothing is taken while it lasts, so that this ends.
+    while (this.#writing !== undefined) await this.#writing
+    await this.#resume(failure)
   }
 
   /** Writes what is there, then closes the file. No event is taken any more. */
@@ -185,12 +182,14 @@ export class AuditLog {
       .then(() => this.#writeAll())
       .finally(() => {
         this.#writing = undefined
+        // Those who waited for the last batch may have filled another before this turn.
+        if (this.#failure === undefined && !isEmpty(this.#batch)) this.#wake()
       })
   }
 
   /** While a batch is being written, the next one fills. */
   async #writeAll(): Promise<void> {
-    while (this.#failure === undefined && (this.#batch.events.length > 0 || this.#batch.checkpoints !== '')) {
+    while (this.#failure === undefined && !isEmpty(this.#batch)) {
       const batch = this.#batch
       this.#batch = newBatch()
       try {
@@ -247,6 +246,10 @@ export class AuditLog {
       this.#failure = { ...failure, reason: (error as Error).message }
     }
   }
+}
+
+function isEmpty({ events, checkpoints }: Batch): boolean {
+  return events.length === 0 && checkpoints === ''
 }
 
 function newBatch(): Batch {

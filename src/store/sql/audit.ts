@@ -5,6 +5,8 @@ import type { Handle, Tables } from './tables.ts'
 
 /** The largest time, for a range without an end. */
 const EVER = Number.MAX_SAFE_INTEGER
+/** An event is written this long after its own moment at most: a block's moments are those of writing. */
+const WRITTEN_WITHIN_MS = 60_000
 
 export async function addBlock(db: Handle, block: AuditBlock): Promise<void> {
   const { chain, firstSeq, lastSeq, firstAtMs, lastAtMs, lines } = block
@@ -44,7 +46,7 @@ export async function listBlocksBackwards(
     .selectFrom('audit_blocks')
     .selectAll()
     .where('last_at_ms', '>=', fromMs)
-    .where('first_at_ms', '<=', toMs)
+    .where('first_at_ms', '<=', Math.min(toMs + WRITTEN_WITHIN_MS, EVER))
     .$if(before !== undefined, query =>
       query.where(({ eb, refTuple, tuple }) =>
         eb(
