@@ -1,6 +1,10 @@
 /** Builds the audit log and joins it to key store and token: a chain for each daemon start, which names the end of the one before. */
 import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
 import { type ActFacts, actEvent } from './audit/events.ts'
+import { Forwarder, type Sink } from './audit/forwarder.ts'
+import { httpSink } from './audit/http-sink.ts'
 import { operator } from './audit/identity.ts'
 import { AuditLog } from './audit/log.ts'
 import { LogFiles } from './audit/log-files.ts'
@@ -8,6 +12,7 @@ import { Notary } from './audit/notary.ts'
 import type { PendingEvents } from './audit/pending.ts'
 import { AuditRecorder } from './audit/recorder.ts'
 import { recoverPrevious } from './audit/recovery.ts'
+import { syslogSink } from './audit/syslog-sink.ts'
 import { type Clock, DAY_MS } from './base/clock.ts'
 import { NotReady } from './compose-pools.ts'
 import type { Configuration } from './config/schema.ts'
@@ -40,6 +45,7 @@ export interface AuditParts {
 }
 
 const EXPIRE_MS = 600_000
+const FORWARD_MS = 500
 const BYTES_PER_MB = 1_048_576
 const ITSELF = operator('strongroom')
 
@@ -88,6 +94,22 @@ export async function composeAudit(parts: AuditParts): Promise<Audit> {
     await notary.run()
   }
   const tending = schedule('tend the audit log', settings.checkpointIntervalMs, tend, logger)
+  const forwarders = sinksOf(settings.forward).map(
+    sink =>
+      new Forwarder({
+        ...{ folder, sink, storage: store.audit },
+        onTrouble(error) {
+          if (error === undefined) return logger.info('audit events are forwarded again', { sink: sink.name })
+          metrics.auditFailures.inc({ part: sink.name })
+          logger.warn('audit events are not forwarded: they wait in the files of the log', {
+            ...{ sink: sink.name, reason: error.message },
+          })
+        },
+      }),
+  )
+  const forwarding = forwarders.map(forwarder =>
+    schedule(`forward audit events by ${forwarder.sink}`, FORWARD_MS, () => forwarder.run(), logger),
+  )
   const expire = () => store.audit.expire(clock() - settings.storeDays * DAY_MS, settings.storeMaxMb * BYTES_PER_MB)
   const expiring = schedule('expire stored audit events', EXPIRE_MS, expire, logger)
   return {
@@ -97,6 +119,7 @@ export async function composeAudit(parts: AuditParts): Promise<Audit> {
       metrics.auditUncoveredEvents.set(notary.uncoveredEvents)
       metrics.auditUnstoredBytes.set(log.unstoredBytes)
       metrics.auditEvents.set(log.head.seq)
+      for (const { sink, lagBytes } of forwarders) metrics.auditForwardLagBytes.set({ sink }, lagBytes)
     },
     async [Symbol.asyncDispose]() {
       await expiring.stop()
@@ -104,6 +127,46 @@ export async function composeAudit(parts: AuditParts): Promise<Audit> {
       await recorder.note(act({ name: 'AuditLogStopped' })).catch(() => {})
       await notary.run()
       await log.close()
+      await Promise.all(forwarding.map(each => each.stop()))
+      for (const forwarder of forwarders) {
+        await forwarder.run()
+        forwarder.close()
+      }
     },
+  }
+}
+
+/** Reads the files that the settings name. Throws {@link NotReady} when one cannot be read. */
+function sinksOf({ syslog, http }: Configuration['audit']['forward']): Sink[] {
+  const { host, port } = syslog
+  const bearer = read(http.tokenFile)?.toString('utf8').trim()
+  return [
+    ...(host === ''
+      ? []
+      : [
+          syslogSink({
+            ...{ host, port, servername: isIP(host) === 0 ? host : '' },
+            ...certificates({ ca: syslog.caFile, cert: syslog.certificateFile, key: syslog.keyFile }),
+          }),
+        ]),
+    ...(http.url === '' ? [] : [httpSink(new URL(http.url), bearer, certificates({ ca: http.caFile }))]),
+  ]
+}
+
+function certificates(files: Readonly<Record<string, string>>): Record<string, Buffer> {
+  return Object.fromEntries(
+    Object.entries(files).flatMap(([name, path]) => {
+      const pem = read(path)
+      return pem === undefined ? [] : [[name, pem] as const]
+    }),
+  )
+}
+
+function read(path: string): Buffer | undefined {
+  if (path === '') return undefined
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    throw new NotReady(`audit.forward: cannot read ${path}: ${(error as NodeJS.ErrnoException).code}`)
   }
 }

@@ -107,6 +107,7 @@ export async function compose(
   })
   parts.use(audit)
   const { recorder, notary } = audit
+  const lookup = { stored: store.audit, settle: () => notary.run() }
 
   const keyring = new Keyring({ pools, store, clock })
   const secrets = new Secrets(home, daemonKeys.identity, () => metrics.signingKeysOpened.inc())
@@ -161,7 +162,7 @@ export async function compose(
     applying: new Applying(identity),
     explanations: new Explanations({ access, reader: store.reader }),
     ...{ pools, residents, audit: recorder, logger },
-    events: { stored: store.audit, settle: () => notary.run() },
+    events: lookup,
   })
   const adminSocket = await listenOn(createServer(administration), { path: state.adminSocket })
   parts.defer(() => drain(adminSocket))
@@ -171,7 +172,7 @@ export async function compose(
   const callers = { secrets, sessions, accessKeyUses }
   const certificate = listen.tls.keyFile === '' ? undefined : new Certificate(listen.tls, logger)
   const api = createApiServer(
-    { services, ...callers, regions: served, audit: recorder, metrics, logger },
+    { services, ...callers, regions: served, audit: recorder, lookup, metrics, logger },
     certificate?.options,
   )
   const renew = (options: SecureContextOptions) => {

@@ -12,7 +12,7 @@ import { parseSync } from '@swc/core'
 const LEVELS: readonly (readonly string[])[] = [
   ['main.ts', 'compose.ts', 'compose-audit.ts', 'compose-rows.ts', 'compose-pools.ts', 'cli'],
   ['api', 'console', 'tasks', 'admin'],
-  ['operations', 'identities', 'sts'],
+  ['operations', 'identities', 'sts', 'cloudtrail'],
   ['keyring', 'access'],
   ['store', 'hsm/pool', 'hsm/host', 'audit'],
   ['hsm/contract', 'telemetry', 'formats', 'model'],

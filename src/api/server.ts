@@ -5,6 +5,7 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import type { SecureContextOptions } from 'node:tls'
 import express, { type Express } from 'express'
 import type { AuditRecorder } from '../audit/recorder.ts'
+import type { Lookup } from '../cloudtrail/lookup-events.ts'
 import type { AccessKeyUses } from '../identities/access-key-uses.ts'
 import type { Secrets } from '../keyring/secrets.ts'
 import type { Sessions } from '../keyring/sessions.ts'
@@ -13,6 +14,7 @@ import type { Services } from '../operations/operation.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { Authenticator } from './authenticate.ts'
+import { CloudTrailRoad, isCloudTrail } from './cloudtrail/road.ts'
 import { Road } from './pipeline.ts'
 import { encodeError, responseHeaders } from './protocol.ts'
 import { RequestRecord } from './record.ts'
@@ -33,13 +35,14 @@ export interface ApiParts {
   readonly accessKeyUses: AccessKeyUses
   readonly regions: ReadonlySet<string>
   readonly audit: AuditRecorder
+  readonly lookup: Lookup
   readonly metrics: Metrics
   readonly logger: Logger
 }
 
 /** The server of the KMS API and STS, not listening yet: plain HTTP, or TLS when it is given a certificate. */
 export function createApiServer(parts: ApiParts, tls?: SecureContextOptions): Server | TlsServer {
-  const { services, secrets, sessions, accessKeyUses, regions, audit, metrics, logger } = parts
+  const { services, secrets, sessions, accessKeyUses, regions, audit, lookup, metrics, logger } = parts
   const { store, clock } = services
   const authenticatorOf = (service: string) => {
     const served = { regions, services: new Set([service]) }
@@ -49,13 +52,23 @@ export function createApiServer(parts: ApiParts, tls?: SecureContextOptions): Se
   const road = new Road({ authenticator: authenticatorOf('kms'), services, record: recordOf('kms') })
   const sts = { reader: store.reader, sessions, clock }
   const stsRoad = new StsRoad({ authenticator: authenticatorOf('sts'), services: sts, record: recordOf('sts') })
+  const cloudTrailRoad = new CloudTrailRoad({
+    ...{
+      authenticator: authenticatorOf('cloudtrail'),
+      access: services.access,
+      lookup,
+      record: recordOf('cloudtrail'),
+    },
+  })
+  const roadOf = (request: IncomingMessage) => {
+    if (isQuery(request.headers)) return stsRoad
+    return isCloudTrail(request.headers) ? cloudTrailRoad : road
+  }
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
   app.set('query parser', false)
-  app.post('/', (request, response) =>
-    isQuery(request.headers) ? stsRoad.travel(request, response) : road.travel(request, response),
-  )
+  app.post('/', (request, response) => roadOf(request).travel(request, response))
   app.use((_request, response) => {
     const { body } = encodeError(new KmsError('UnknownOperationException'))
     response.writeHead(404, responseHeaders(randomUUID(), body.length, 'UnknownOperationException')).end(body)

@@ -64,6 +64,12 @@ const file = z
   .max(4_096)
   .regex(/^(?:\/.*)?$/, 'must be an absolute path')
 
+function isCollector(url: string): boolean {
+  if (!URL.canParse(url)) return false
+  const { protocol, hostname } = new URL(url)
+  return protocol === 'https:' || (protocol === 'http:' && loopback(hostname.replace(/^\[|\]$/g, '')))
+}
+
 /** Whether nobody but this machine reaches an address. */
 export const loopback = (address: string) => ['127.0.0.1', '::1', 'localhost'].includes(address)
 
@@ -150,6 +156,42 @@ export const configuration = z
         storeDays: z.int().min(1).max(3_650).default(90),
         /** How much the key store holds of them at most, in megabytes: the oldest leave first. */
         storeMaxMb: z.int().min(16).max(1_000_000).default(4_096),
+        /** Where all lines of the log are passed on to; both may be set. */
+        forward: z
+          .strictObject({
+            /** RFC 5424 over TLS. */
+            syslog: z
+              .strictObject({
+                /** Empty for none. Its certificate must be for this name. */
+                host: z.string().max(253).default(''),
+                port: port.default(6514),
+                /** PEM: the authorities of its certificate, where they are not the system's. */
+                caFile: file.default(''),
+                /** PEM: a certificate of the daemon's own and its key, where the other side asks for one. */
+                certificateFile: file.default(''),
+                keyFile: file.default(''),
+              })
+              .prefault({})
+              .refine(({ certificateFile, keyFile }) => (certificateFile === '') === (keyFile === ''), {
+                message: 'certificateFile and keyFile belong together',
+              }),
+            /** Lines of JSON, by POST. */
+            http: z
+              .strictObject({
+                /** Empty for none. Plain HTTP on loopback only. */
+                url: z.string().max(2_048).default(''),
+                /** PEM: the authorities of its certificate, where they are not the system's. */
+                caFile: file.default(''),
+                /** A file with the bearer token that is sent along; closed to other users. */
+                tokenFile: file.default(''),
+              })
+              .prefault({})
+              .refine(({ url }) => url === '' || isCollector(url), {
+                path: ['url'],
+                message: 'must be an https URL, or one of http on loopback',
+              }),
+          })
+          .prefault({}),
       })
       .prefault({}),
     domain: z

@@ -149,9 +149,14 @@ export class Metrics {
     'Lines of the audit log that are in its files and not in the key store yet.',
     [],
   )
+  readonly auditForwardLagBytes = this.#gauge(
+    'audit_forward_lag_bytes',
+    'Lines of the audit log that a sink has not got yet.',
+    ['sink'],
+  )
   readonly auditFailures = this.#counter(
     'audit_failures_total',
-    'Times that a part of the audit log began to fail: write, checkpoint, store.',
+    'Times that a part of the audit log began to fail: write, checkpoint, store, or a sink that lines are forwarded to.',
     ['part'],
   )
 

@@ -243,7 +243,9 @@ describe('the first finding', () => {
     const chain = all[0]!.slice(-45, -13)
     const last = all.findLastIndex(path => path.includes(chain) && linesOf(path).length > 1)
     await change(last, lines => lines.slice(0, -1))
-    expect((await verify()).findings[0]?.what).toMatch(/its end was changed|checkpoint of chain .* was removed|the one before ended with/)
+    expect((await verify()).findings[0]?.what).toMatch(
+      /its end was changed|checkpoint of chain .* was removed|the one before ended with/,
+    )
   })
 
   it('reports the tail of the last chain that no checkpoint covers', async () => {

@@ -50,7 +50,16 @@ describe('checkConfiguration', () => {
         recycleAfterCommands: 10_000_000,
         recycleAfterMb: 768,
       },
-      audit: { maxFileMb: 64, checkpointIntervalMs: 1_000, storeDays: 90, storeMaxMb: 4_096 },
+      audit: {
+        maxFileMb: 64,
+        checkpointIntervalMs: 1_000,
+        storeDays: 90,
+        storeMaxMb: 4_096,
+        forward: {
+          syslog: { host: '', port: 6_514, caFile: '', certificateFile: '', keyFile: '' },
+          http: { url: '', caFile: '', tokenFile: '' },
+        },
+      },
       domain: { retentionDays: 35 },
       jobs: { deletionIntervalMs: 60_000, rotationIntervalMs: 60_000, expiryIntervalMs: 10_000 },
     })
