@@ -14,7 +14,7 @@ import { Explanations } from './admin/explanations.ts'
 import { Certificate } from './api/certificate.ts'
 import { createApiServer } from './api/server.ts'
 import { type Clock, systemClock } from './base/clock.ts'
-import { composePool, describeDomain, homeOf, NotReady } from './compose-pools.ts'
+import { composePool, describeBoth, homeOf, NotReady } from './compose-pools.ts'
 import { protectRows } from './compose-rows.ts'
 import { type Configuration, loopback } from './config/schema.ts'
 import { openStateFolder } from './config/state-folder.ts'
@@ -105,7 +105,15 @@ export async function compose(
   parts.defer(() => job.stop())
   const follower = new DomainFollower({
     reader: store.reader,
-    regions: new Map([...pools].map(([region, pool]) => [region, domain => pool.useDomain(describeDomain(domain))])),
+    regions: new Map(
+      [...pools].map(([region, pool]) => [
+        region,
+        (regional, shared) => {
+          const { domain, multiRegionDomain } = describeBoth(regional, shared)
+          return pool.useDomain(domain, multiRegionDomain)
+        },
+      ]),
+    ),
     daemonKeys: new Map([
       [daemonKeys.identity.purpose, renewed => secrets.useDaemonKey(renewed)],
       [daemonKeys.session.purpose, renewed => sessions.useSessionKey(renewed)],

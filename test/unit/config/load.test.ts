@@ -50,7 +50,7 @@ describe('checkConfiguration', () => {
         recycleAfterCommands: 10_000_000,
         recycleAfterMb: 768,
       },
-      domain: { retentionDays: 35 },
+      domain: { retentionDays: 35, multiRegion: 'auto' },
       jobs: { deletionIntervalMs: 60_000, rotationIntervalMs: 60_000, expiryIntervalMs: 10_000 },
     })
   })
