@@ -54,6 +54,14 @@ export class Keyring {
     return { id: mid.toString('hex'), state: 'CURRENT', createdAtMs: nowMs, ekt, publicKey }
   }
 
+  /** Refuses a region that does not work with multi-Region keys. Throws KmsError UnsupportedOperationException. */
+  requireMultiRegion(region: string): void {
+    const pool = this.#pools.get(region)
+    if (pool?.multiRegion === true) return
+    const why = pool === undefined ? 'is not served here' : 'does not hold the domain of multi-Region keys'
+    throw new KmsError('UnsupportedOperationException', `Region ${region} ${why}.`)
+  }
+
   /** A data key of `lengthBytes`, and the same encrypted. The caller of this wipes the plaintext, which may be unwanted. */
   generateDataKey(
     key: KmsKey,

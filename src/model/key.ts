@@ -11,6 +11,9 @@ export type KeyState = (typeof KEY_STATES)[number]
 /** Every state of a key that is not on its way out: its name, tags and description can be changed. */
 export const LIVE_STATES = ['Enabled', 'Disabled', 'PendingImport'] as const satisfies readonly KeyState[]
 
+/** The states of a key on its way out. */
+export const DYING_STATES = ['PendingDeletion', 'PendingReplicaDeletion'] as const satisfies readonly KeyState[]
+
 export const KEY_ORIGINS = ['AWS_KMS', 'EXTERNAL', 'AWS_CLOUDHSM', 'EXTERNAL_KEY_STORE'] as const
 export type KeyOrigin = (typeof KEY_ORIGINS)[number]
 

@@ -3,7 +3,7 @@ import { boolean, type Infer, oneOf, optional, structure, text } from '../../bas
 import { KmsError } from '../../model/errors.ts'
 import { isImportable } from '../../model/imports.ts'
 import { arnOf, defaultKeyPolicy, KEY_ORIGINS, type KeyMaterial, type KmsKey } from '../../model/key.ts'
-import { kidOf, newKeyId } from '../../model/key-id.ts'
+import { kidOf, newKeyId, newMultiRegionKeyId } from '../../model/key-id.ts'
 import { KEY_SPECS, KEY_USAGES, LEGACY_KEY_SPECS } from '../../model/key-specs.ts'
 import { VersionSwept } from '../../store/faults.ts'
 import { defineOperation } from '../operation.ts'
@@ -54,20 +54,20 @@ export const CreateKey = defineOperation({
       (origin !== 'AWS_KMS' && origin !== 'EXTERNAL' && `Origin ${origin}`) ||
       (origin === 'EXTERNAL' && !isImportable(spec) && `Origin EXTERNAL for KeySpec ${spec}`) ||
       (input.CustomKeyStoreId !== undefined && 'CustomKeyStoreId') ||
-      (input.XksKeyId !== undefined && 'XksKeyId') ||
-      (input.MultiRegion === true && 'MultiRegion')
+      (input.XksKeyId !== undefined && 'XksKeyId')
     if (unsupported) throw new KmsError('UnsupportedOperationException', `${unsupported} is not supported yet.`)
     const tagList = requireTags(input.Tags ?? [])
-    const id = newKeyId()
+    const primaryRegion = input.MultiRegion === true ? region : undefined
+    if (primaryRegion !== undefined) keyring.requireMultiRegion(region)
+    const id = primaryRegion === undefined ? newKeyId() : newMultiRegionKeyId()
     const kid = kidOf(id)
     const arn = arnOf({ region, account, id })
-    const facts: KeyFacts = { arn, account, id, spec, usage, origin, tags: tagList, aliases: [] }
+    const facts: KeyFacts = { arn, region, account, id, spec, usage, origin, primaryRegion, tags: tagList, aliases: [] }
     const checked = input.Policy === undefined ? undefined : await requireKeyPolicy(store.reader, input.Policy)
     if (checked) requireNoLockout(access, asker, facts, checked, input.BypassPolicyLockoutSafetyCheck)
     const now = clock()
     const makeKey = (current: KeyMaterial | undefined): KmsKey => ({
       ...facts,
-      region,
       kid,
       state: current === undefined ? 'PendingImport' : 'Enabled',
       description: input.Description ?? '',
@@ -89,7 +89,7 @@ export const CreateKey = defineOperation({
           await tx.insertKey(key)
           await tx.putTags(key, tagList)
         })
-        return { KeyMetadata: keyMetadata(key) }
+        return { KeyMetadata: keyMetadata(key, [region]) }
       } catch (error) {
         // The domain was rotated between the two: the next EKT is under its new version.
         if (!(error instanceof VersionSwept) || attempt === ATTEMPTS_MAX) throw error
