@@ -89,9 +89,9 @@ describe('a ciphertext, signature or MAC of one region', () => {
 describe('each key', () => {
   test('is enabled, described and lent for itself', async () => {
     const { primary, replica } = await makeReplicated()
+    await elsewhere.createGrant({ KeyId: replica.id, GranteePrincipal: callerArn, Operations: ['Decrypt'] })
     await elsewhere.disableKey({ KeyId: replica.id })
     await elsewhere.updateKeyDescription({ KeyId: replica.id, Description: 'far away' })
-    await elsewhere.createGrant({ KeyId: replica.id, GranteePrincipal: callerArn, Operations: ['Decrypt'] })
     expect(await stateOf(primary)).toBe('Enabled')
     expect((await kms.describeKey({ KeyId: primary.id })).KeyMetadata!.Description).toBe('')
     expect((await kms.listGrants({ KeyId: primary.id })).Grants).toEqual([])
