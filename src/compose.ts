@@ -13,6 +13,7 @@ import { createAdminSocket } from './admin/admin-socket.ts'
 import { Explanations } from './admin/explanations.ts'
 import { Certificate } from './api/certificate.ts'
 import { createApiServer } from './api/server.ts'
+import { Throttle } from './api/throttle.ts'
 import { type Clock, systemClock } from './base/clock.ts'
 import { composePool, describeDomain, homeOf, NotReady } from './compose-pools.ts'
 import { protectRows } from './compose-rows.ts'
@@ -131,7 +132,8 @@ export async function compose(
   parts.defer(() => verifying.stop())
 
   const served = new Set(pools.keys())
-  const services = { store, keyring, imports, access, clock }
+  const { requests, ...quotas } = configuration.quotas
+  const services = { store, keyring, imports, access, quotas, clock }
   const { listen, admin } = configuration
   const administration = createAdminSocket({
     accounts: new Accounts(identity),
@@ -148,7 +150,7 @@ export async function compose(
   chmodSync(state.adminSocket, 0o600)
   const adminListener = await listenOn(createServer(createAdminListener({ metrics, pools, store })), admin)
   parts.defer(() => drain(adminListener))
-  const callers = { secrets, sessions, accessKeyUses }
+  const callers = { secrets, sessions, accessKeyUses, throttle: new Throttle(requests, { metrics }) }
   const certificate = listen.tls.keyFile === '' ? undefined : new Certificate(listen.tls, logger)
   const api = createApiServer({ services, ...callers, regions: served, metrics, logger }, certificate?.options)
   const renew = (options: SecureContextOptions) => {

@@ -5,6 +5,7 @@
 import type { Asker } from '../access/request-context.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Infer, Structure } from '../base/schema.ts'
+import type { ResourceQuotas } from '../config/schema.ts'
 import type { Imports } from '../keyring/imports.ts'
 import type { Keyring } from '../keyring/keyring.ts'
 import type { OperationName } from '../model/operations.ts'
@@ -17,6 +18,7 @@ export interface Services {
   readonly keyring: Keyring
   readonly imports: Imports
   readonly access: Access
+  readonly quotas: ResourceQuotas
   readonly clock: Clock
 }
 
