@@ -28,6 +28,7 @@ import { Identities } from './identities/identities.ts'
 import { ManagedPolicies } from './identities/managed-policies.ts'
 import { findDaemonKeys } from './keyring/daemon-keys.ts'
 import { Imports } from './keyring/imports.ts'
+import { KeyUses } from './keyring/key-uses.ts'
 import { Keyring } from './keyring/keyring.ts'
 import { Secrets } from './keyring/secrets.ts'
 import { Sessions } from './keyring/sessions.ts'
@@ -63,7 +64,7 @@ export interface Daemon extends AsyncDisposable {
 const ROWS_WITHOUT_MACS =
   'records of the key store carry no MACs: run "strongroom init", which signs them as they are, before the daemon starts'
 const DRAIN_MS = 10_000
-/** How old the last use of an access key may be in the store. */
+/** How old the last use of an access key or a KMS key may be in the store. */
 const USES_INTERVAL_MS = 60_000
 
 /** Builds and starts a daemon. Throws {@link NotReady} when an operator has to do something first. */
@@ -95,11 +96,14 @@ export async function compose(
   const sessions = new Sessions(home, daemonKeys)
   const identity = { store, clock }
   const accessKeyUses = new AccessKeyUses(store)
-  const noting = schedule('write uses of access keys', USES_INTERVAL_MS, () => accessKeyUses.write(), logger)
-  parts.defer(async () => {
-    await noting.stop()
-    await accessKeyUses.write()
-  })
+  const keyUses = new KeyUses(store)
+  for (const [name, uses] of Object.entries({ 'access keys': accessKeyUses, 'KMS keys': keyUses })) {
+    const writing = schedule(`write uses of ${name}`, USES_INTERVAL_MS, () => uses.write(), logger)
+    parts.defer(async () => {
+      await writing.stop()
+      await uses.write()
+    })
+  }
   const access = new Access({ targets: new Targets(store.hot), hot: store.hot, reader: store.reader, clock })
   const deletion = new DeletionJob({ store, keyring, clock, logger, metrics })
   const job = schedule('delete due keys', configuration.jobs.deletionIntervalMs, () => deletion.run(), logger)
@@ -133,7 +137,7 @@ export async function compose(
 
   const served = new Set(pools.keys())
   const { requests, ...quotas } = configuration.quotas
-  const services = { store, keyring, imports, access, quotas, clock }
+  const services = { store, keyring, imports, keyUses, access, quotas, clock }
   const { listen, admin } = configuration
   const administration = createAdminSocket({
     accounts: new Accounts(identity),

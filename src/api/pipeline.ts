@@ -88,6 +88,7 @@ export class Road {
 
   async #perform(request: IncomingMessage, journey: Journey): Promise<Output> {
     const { authenticator, throttle, services } = this.#parts
+    const { requestId } = journey
     const body = await readBody(request)
     let input: Infer<Structure> | undefined
     try {
@@ -97,7 +98,11 @@ export class Road {
       const operation = lookUp(operationOf(request.headers), journey)
       input = readInput(operation.input, body)
       throttle.count(authenticated.caller, authenticated.region, rateNameOf(operation.name, input))
-      const output = await operation.perform(services, { ...authenticated, origin: originOf(request) }, input)
+      const output = await operation.perform(
+        services,
+        { ...authenticated, requestId, origin: originOf(request) },
+        input,
+      )
       if (input.DryRun !== true) return output
       wipePlaintext(output)
       throw new KmsError('DryRunOperationException', 'The request would have succeeded, but the DryRun option is set.')

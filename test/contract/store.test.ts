@@ -7,6 +7,8 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { groupArn, roleArn } from '../../src/model/arn.ts'
+import type { KmsKey } from '../../src/model/key.ts'
+import type { KeyUse } from '../../src/model/key-use.ts'
 import { AlreadyStored, ChangedMeanwhile } from '../../src/store/faults.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import type { Domain, Page, Store } from '../../src/store/store.ts'
@@ -87,6 +89,47 @@ describe.each(BACKENDS)('key store on $name', backend => {
   afterEach(async () => {
     for (const each of opened) await each.close()
     folder.remove()
+  })
+
+  describe('uses of keys', () => {
+    const useOf = (key: KmsKey, atMs: number): KeyUse => ({
+      ...{ region: key.region, account: key.account, keyId: key.id },
+      ...{ operation: 'Decrypt', atMs, requestId: `request-${atMs}` },
+    })
+
+    it('are the newest of each key, whichever process writes last', async () => {
+      const [first, second] = [makeKey(), makeKey({ account: '111122223333' })]
+      await store.transaction(async tx => {
+        for (const key of [first, second]) await tx.insertKey(key)
+      })
+      expect(await store.reader.findKeyUse(first, first.id)).toBeUndefined()
+      const other = await open()
+      await store.transaction(tx => tx.putKeyUses([useOf(first, 20), useOf(second, 20)]))
+      await other.transaction(tx => tx.putKeyUses([useOf(first, 10), useOf(second, 30)]))
+      for (const { reader } of [store, other]) {
+        expect(await reader.findKeyUse(first, first.id)).toEqual(useOf(first, 20))
+        expect(await reader.findKeyUse(second, second.id)).toEqual(useOf(second, 30))
+      }
+    })
+
+    it('go with their key, and none is kept of one that is gone', async () => {
+      const [gone, kept] = [makeKey(), makeKey()]
+      await store.transaction(async tx => {
+        for (const key of [gone, kept]) await tx.insertKey(key)
+        await tx.putKeyUses([useOf(gone, 10), useOf(kept, 10)])
+      })
+      await store.transaction(tx => tx.deleteKey(gone, 15))
+      await store.transaction(tx => tx.putKeyUses([useOf(gone, 20), useOf(kept, 20)]))
+      expect(await store.reader.findKeyUse(gone, gone.id)).toBeUndefined()
+      expect(await store.reader.findKeyUse(kept, kept.id)).toEqual(useOf(kept, 20))
+    })
+
+    it('are recorded since the store was made', async () => {
+      const startedAtMs = await store.reader.findTrackingStart()
+      expect(startedAtMs).toBeLessThanOrEqual(Date.now())
+      const again = await open()
+      expect(await again.reader.findTrackingStart()).toBe(startedAtMs)
+    })
   })
 
   describe('objects in tokens', () => {
