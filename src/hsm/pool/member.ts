@@ -244,6 +244,11 @@ export class Member {
     this.#start(nowMs)
   }
 
+  /** This process did not run for so long: its hosts may have answered, or not have run either, and are given that time. */
+  excuse(lateMs: number): void {
+    for (const host of this.#hosts) host.excuse(lateMs)
+  }
+
   /** Lets the hosts finish what they have and ends them. */
   async close(): Promise<void> {
     this.#closing = true

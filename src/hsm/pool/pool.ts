@@ -47,6 +47,8 @@ export interface PoolSettings {
 }
 
 const TICK_MS = 25
+/** A tick that comes later than this says that this process did not run, and could not see what its hosts did meanwhile. */
+const LATE_MS = 250
 /** In hand at two host deaths, a command may be their cause, and is not repeated. */
 const DEATHS_MAX = 2
 /** Faults of tokens that a command may meet. Faults come and go; a command that always meets one is not served. */
@@ -85,6 +87,7 @@ export class HsmPool {
    */
   #suspect: Errand | undefined
   #domainReadAtMs = Number.NEGATIVE_INFINITY
+  #tickedAtMs = performance.now()
   #outstanding = 0
   #turn = 0
   #closed = false
@@ -364,7 +367,12 @@ export class HsmPool {
   /** What is due: mute hosts, lanes that do not move, commands that have waited for too long. */
   #tick(): void {
     const nowMs = performance.now()
-    for (const member of this.#members) member.tick(nowMs)
+    const lateMs = nowMs - this.#tickedAtMs - TICK_MS
+    this.#tickedAtMs = nowMs
+    for (const member of this.#members) {
+      if (lateMs > LATE_MS) member.excuse(lateMs)
+      member.tick(nowMs)
+    }
     for (const member of this.#members) for (const lane of member.stalledLanes(nowMs)) this.#recall(member, lane)
     const { maxWaitMs } = this.#settings
     const expired = this.#waiting.take(errand => {
