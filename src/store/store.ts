@@ -110,7 +110,7 @@ export interface CeremonyRecord {
 /** An EKT record where it is stored: `name` is for people. */
 export interface StoredEkt {
   readonly table: string
-  readonly primaryKey: readonly (string | number)[]
+  readonly primaryKey: readonly (string | Buffer)[]
   readonly name: string
   readonly record: Buffer
 }
@@ -262,6 +262,7 @@ export interface Transaction extends Reader {
   /** Writes the key as `updateKey` does, and removes one material. */
   deleteMaterial(key: KmsKey, materialId: string): Promise<void>
 
+  /** Throws {@link VersionSwept} as `insertKey` does. */
   insertImportKey(key: ImportKey): Promise<void>
   /** Counts an attempt, or takes one back. */
   countImportAttempt(key: ImportKey, change: 1 | -1): Promise<void>

@@ -145,6 +145,7 @@ export interface Tables {
     algorithm: WrappingAlgorithm
     spec: WrappingKeySpec
     ekt: Bytes
+    dk_version: number
     not_after_ms: number
     attempts: number
   }

@@ -222,9 +222,9 @@ export class SqlTransaction extends DecidingReader implements Transaction {
   }
 
   async replaceEkt(old: StoredEkt, record: Buffer): Promise<boolean> {
-    const key = ekts.keyTouchedBy(old)
-    if (key !== undefined) await this.#willChangeKey(key, key.keyId)
-    else await this.#changes.willWrite(rowName('daemon_keys', ...old.primaryKey.map(String)))
+    const owner = ekts.ownerOf(old)
+    if (owner !== undefined && 'keyId' in owner) await this.#willChangeKey(owner, owner.keyId)
+    else if (owner !== undefined) await this.#changes.willWrite(rowName('daemon_keys', owner.purpose))
     return ekts.replaceEkt(this.db, old, record)
   }
 
