@@ -15,7 +15,7 @@ import { Certificate } from './api/certificate.ts'
 import { createApiServer } from './api/server.ts'
 import { Throttle } from './api/throttle.ts'
 import { type Clock, systemClock } from './base/clock.ts'
-import { composePool, describeDomain, homeOf, NotReady } from './compose-pools.ts'
+import { composePool, followDomain, homeOf, NotReady } from './compose-pools.ts'
 import { protectRows } from './compose-rows.ts'
 import { type Configuration, loopback } from './config/schema.ts'
 import { openStateFolder } from './config/state-folder.ts'
@@ -110,7 +110,12 @@ export async function compose(
   parts.defer(() => job.stop())
   const follower = new DomainFollower({
     reader: store.reader,
-    regions: new Map([...pools].map(([region, pool]) => [region, domain => pool.useDomain(describeDomain(domain))])),
+    regions: new Map(
+      configuration.regions.map(region => {
+        const pool = pools.get(region.name)!
+        return [region.name, domain => followDomain(pool, region, configuration, domain)]
+      }),
+    ),
     daemonKeys: new Map([
       [daemonKeys.identity.purpose, renewed => secrets.useDaemonKey(renewed)],
       [daemonKeys.session.purpose, renewed => sessions.useSessionKey(renewed)],
