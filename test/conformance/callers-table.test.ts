@@ -110,6 +110,7 @@ const rows: Record<string, Row> = {
   GenerateDataKeyWithoutPlaintext: dataKey,
   GenerateMac: { ...used, kind: MAC, input: ({ arn }) => ({ KeyId: arn, ...HMAC }) },
   GenerateRandom: { ...account, input: () => ({ NumberOfBytes: 8 }) },
+  GetKeyLastUsage: key,
   GetKeyPolicy: key,
   GetKeyRotationStatus: used,
   GetParametersForImport: { ...imported, input: ({ arn }) => ({ KeyId: arn, ...WRAPPING }) },

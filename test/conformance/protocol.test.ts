@@ -14,7 +14,7 @@ const SERVED = [
   'GetParametersForImport',
   'ImportKeyMaterial',
   ...['CreateKey', 'DescribeKey', 'ListKeys', 'EnableKey', 'DisableKey', 'ScheduleKeyDeletion', 'CancelKeyDeletion'],
-  ...['UpdateKeyDescription', 'CreateAlias', 'UpdateAlias', 'DeleteAlias', 'ListAliases'],
+  ...['GetKeyLastUsage', 'UpdateKeyDescription', 'CreateAlias', 'UpdateAlias', 'DeleteAlias', 'ListAliases'],
   ...['TagResource', 'UntagResource', 'ListResourceTags'],
   ...['Encrypt', 'Decrypt', 'ReEncrypt', 'GenerateDataKey', 'GenerateDataKeyWithoutPlaintext', 'GenerateRandom'],
   ...['PutKeyPolicy', 'GetKeyPolicy', 'ListKeyPolicies'],

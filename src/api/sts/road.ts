@@ -14,11 +14,13 @@ import type { Metrics } from '../../telemetry/metrics.ts'
 import type { Authenticated, Authenticator } from '../authenticate.ts'
 import { readBody } from '../body.ts'
 import { originOf } from '../pipeline.ts'
+import type { Throttle } from '../throttle.ts'
 import { echo, parseQuery } from './query.ts'
 import { encodeAnswer, encodeError, XML_CONTENT_TYPE } from './xml.ts'
 
 export interface StsRoadParts {
   readonly authenticator: Authenticator
+  readonly throttle: Throttle
   readonly services: StsServices
   readonly metrics: Metrics
   readonly logger: Logger
@@ -74,15 +76,17 @@ export class StsRoad {
   }
 
   async #perform(request: IncomingMessage, journey: Journey): Promise<StsOutput> {
-    const { authenticator, services } = this.#parts
+    const { authenticator, throttle, services } = this.#parts
     const body = await readBody(request)
     const { method = '', url = '', rawHeaders } = request
-    journey.authenticated = await authenticator.authenticate({ method, url, rawHeaders, body })
+    const authenticated = await authenticator.authenticate({ method, url, rawHeaders, body })
+    journey.authenticated = authenticated
     const { action: name, parameters } = parseQuery(body)
     const action = ACTIONS.get(name)
     if (action === undefined) throw new StsError('InvalidAction', `Could not find operation ${echo(name)}`)
     journey.action = name
-    const asked = { ...services, ...journey.authenticated, origin: originOf(request) }
+    throttle.count(authenticated.caller, authenticated.region, 'sts')
+    const asked = { ...services, ...authenticated, origin: originOf(request) }
     return action.perform(asked, readInput(action.input, parameters))
   }
 

@@ -103,7 +103,7 @@ export class Member {
   readonly #events: MemberEvents
   readonly #wanted: number
   #configuration: HostConfiguration
-  #generation = 0
+  #generation: number
   #describedAtMs = Number.NEGATIVE_INFINITY
   #profile: TokenProfile | undefined
   #hosts: Host[] = []
@@ -119,9 +119,17 @@ export class Member {
   #tokenMs = TOKEN_MS_FIRST
   #closing = false
 
-  constructor(settings: TokenSettings, limits: MemberLimits, events: MemberEvents, random: () => number) {
+  /** `generation` is that of the description of the domain in the settings. */
+  constructor(
+    settings: TokenSettings,
+    limits: MemberLimits,
+    events: MemberEvents,
+    random: () => number,
+    generation: number,
+  ) {
     this.label = settings.label
     this.#configuration = settings.configuration
+    this.#generation = generation
     this.#wanted = settings.hosts ?? 1
     this.#limits = limits
     this.#events = events
@@ -136,6 +144,11 @@ export class Member {
 
   get profile(): TokenProfile | undefined {
     return this.#profile
+  }
+
+  /** RFC 7512: which token it is, as it was configured. */
+  get uri(): string {
+    return this.#configuration.token.uri
   }
 
   get domain(): DomainDescription {
@@ -228,7 +241,7 @@ export class Member {
 
   /** Starts another host, and drains this one when the other is ready. Rejects when the other cannot start. */
   replace(old: Host): Promise<void> {
-    if (old.phase !== 'ready' || this.#renewal !== undefined) return Promise.resolve()
+    if (old.phase !== 'ready' || this.#renewal !== undefined || this.#closing) return Promise.resolve()
     return new Promise((resolve, reject) => {
       this.#renewal = { old, fresh: undefined, resolve, reject }
       this.#startAtMs = 0
@@ -252,6 +265,7 @@ export class Member {
   /** Lets the hosts finish what they have and ends them. */
   async close(): Promise<void> {
     this.#closing = true
+    this.#endRenewal()
     await Promise.all(this.#hosts.map(host => host.close()))
   }
 

@@ -72,6 +72,14 @@ export class PoolMetrics {
     }
   }
 
+  /** Forgets what a token is at; what it has done stays counted. */
+  left({ label: token }: Member): void {
+    const labels = { region: this.#region, token }
+    const { inFlight, tokenState, cachedHbks, openSessions, hostMemoryBytes, hosts } = this.#metrics
+    for (const gauge of [inFlight, cachedHbks, openSessions, hostMemoryBytes, hosts]) gauge.remove(labels)
+    for (const state of TOKEN_STATES) tokenState.remove({ ...labels, state })
+  }
+
   /** The histogram of one set of labels, looked up once. */
   #observe(key: string, child: () => { observe(seconds: number): void }): (seconds: number) => void {
     let observer = this.#observers.get(key)

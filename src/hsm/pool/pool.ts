@@ -9,11 +9,12 @@ import type { Metrics } from '../../telemetry/metrics.ts'
 import type { Args, CommandName, Result } from '../contract/commands.ts'
 import { HsmFault } from '../contract/fault.ts'
 import type { DomainDescription } from '../contract/host-configuration.ts'
+import type { TokenProfile } from '../contract/token-profile.ts'
 import { chooseLane, isServed } from './choice.ts'
 import { type Asker, Errand } from './errand.ts'
 import type { Host } from './host.ts'
 import type { Lane } from './lane.ts'
-import { Member, type MemberEvents, type MemberStatus, type TokenSettings } from './member.ts'
+import { Member, type MemberEvents, type MemberLimits, type MemberStatus, type TokenSettings } from './member.ts'
 import { PoolMetrics } from './pool-metrics.ts'
 import { type Sent, Waiting } from './waiting.ts'
 
@@ -70,7 +71,11 @@ interface Parked {
 export class HsmPool {
   readonly region: string
   readonly #settings: PoolSettings
-  readonly #members: readonly Member[]
+  #members: readonly Member[]
+  /** Members that finish what they have and end. */
+  readonly #leaving = new Set<Promise<void>>()
+  readonly #limits: MemberLimits
+  readonly #memberEvents: MemberEvents
   readonly #metrics: PoolMetrics
   readonly #logger: Logger
   readonly #waiting = new Waiting()
@@ -98,9 +103,9 @@ export class HsmPool {
     this.#logger = logger
     this.#metrics = new PoolMetrics(metrics, settings.region)
     const { healthIntervalMs, deadlineFloorMs = 0, recycleAfterCommands = 0, recycleAfterMb = 0 } = settings
-    const limits = { healthIntervalMs, deadlineFloorMs, recycleAfterCommands, recycleAfterMb }
-    const events = this.#events()
-    this.#members = settings.tokens.map(token => new Member(token, limits, events, Math.random))
+    this.#limits = { healthIntervalMs, deadlineFloorMs, recycleAfterCommands, recycleAfterMb }
+    this.#memberEvents = this.#events()
+    this.#members = settings.tokens.map(token => this.#newMember(token))
     this.#timer = setInterval(() => this.#tick(), TICK_MS).unref()
   }
 
@@ -178,6 +183,26 @@ export class HsmPool {
     return this.#inTurn(() => this.#renewAll())
   }
 
+  /**
+   * Has the pool consist of these tokens and no others. One that is not among them is given nothing any more, finishes what
+   * it has, and its hosts end; one that was not there before is started.
+   */
+  useTokens(tokens: readonly TokenSettings[]): void {
+    const wanted = new Set(tokens.map(uriOf))
+    const leaving = this.#members.filter(({ uri }) => !wanted.has(uri))
+    const held = new Set(this.#members.map(({ uri }) => uri))
+    const joining = tokens.filter(token => !held.has(uriOf(token)))
+    if (this.#closed || leaving.length + joining.length === 0) return
+    this.#members = [
+      ...this.#members.filter(member => !leaving.includes(member)),
+      ...joining.map(token => this.#newMember(token)),
+    ]
+    for (const member of leaving) {
+      const gone = this.#leave(member).finally(() => this.#leaving.delete(gone))
+      this.#leaving.add(gone)
+    }
+  }
+
   /** An operator says that a token's PIN may be tried again. False when no token of that label is locked out. */
   unlock(label: string): boolean {
     return this.#members.filter(member => member.label === label && member.unlock()).length > 0
@@ -198,12 +223,22 @@ export class HsmPool {
     this.#closed = true
     clearInterval(this.#timer)
     for (const errand of this.#waiting.take(() => true)) errand.reject(new PoolUnavailable('the pool is closing'))
-    await Promise.all(this.#members.map(member => member.close()))
+    await Promise.all([...this.#members.map(member => member.close()), ...this.#leaving])
   }
 
   /** Brings the gauges up to date, for a scrape. */
   report(): void {
     this.#metrics.report(this.#members, this.#waiting.size)
+  }
+
+  #newMember(token: TokenSettings): Member {
+    return new Member(token, this.#limits, this.#memberEvents, Math.random, this.#generation)
+  }
+
+  async #leave(member: Member): Promise<void> {
+    await member.close()
+    this.#metrics.left(member)
+    this.#logger.info('HSM has left the pool', { region: this.region, hsm: member.label })
   }
 
   #events(): MemberEvents {
@@ -218,9 +253,14 @@ export class HsmPool {
       restarted: member => this.#metrics.restarted(member),
       worn: (member, host, reason) => this.#recycle(member, host, reason),
       probed: (member, passed) => this.#metrics.probed(member, passed),
-      profiled: ({ label: hsm }, profile) => this.#logger.info('HSM profile', { region: this.region, hsm, profile }),
+      profiled: (member, profile) => this.#logProfile(member, profile),
       output: ({ label: hsm }, line) => this.#logger.warn('output of an HSM host', { region: this.region, hsm, line }),
     }
+  }
+
+  /** By a name of its own for what a log leaves out when it is called private. */
+  #logProfile({ label: hsm }: Member, { privateKeys: keyPairs, ...profile }: TokenProfile): void {
+    this.#logger.info('HSM profile', { region: this.region, hsm, profile: { ...profile, keyPairs } })
   }
 
   /** Sends a command, or has it wait. */
@@ -403,4 +443,8 @@ export class HsmPool {
       this.#dispatch(errand)
     }
   }
+}
+
+function uriOf({ configuration }: TokenSettings): string {
+  return configuration.token.uri
 }
