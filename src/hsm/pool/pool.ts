@@ -137,6 +137,7 @@ export class HsmPool {
   ): Promise<Result<C>> {
     return new Promise((resolve, reject) => {
       if (this.#outstanding >= this.#settings.maxCommands) {
+        this.#metrics.refused('busy')
         reject(new PoolBusy(`region ${this.region} has all it takes`))
         return
       }
@@ -148,6 +149,8 @@ export class HsmPool {
         },
         reject: error => {
           this.#outstanding -= 1
+          if (error instanceof PoolUnavailable) this.#metrics.refused('unavailable')
+          else if (error instanceof PoolBusy) this.#metrics.refused('busy')
           reject(error)
         },
       }
@@ -200,7 +203,8 @@ export class HsmPool {
 
   /** Brings the gauges up to date, for a scrape. */
   report(): void {
-    this.#metrics.report(this.#members, this.#waiting.size)
+    const figures = { waiting: this.#waiting.size, limit: this.#settings.maxCommands, ready: this.ready }
+    this.#metrics.report(this.#members, figures)
   }
 
   #events(): MemberEvents {
@@ -215,6 +219,7 @@ export class HsmPool {
       restarted: member => this.#metrics.restarted(member),
       worn: (member, host, reason) => this.#recycle(member, host, reason),
       probed: (member, passed) => this.#metrics.probed(member, passed),
+      progressed: (member, progress) => this.#metrics.progressed(member, progress),
       profiled: ({ label: hsm }, profile) => this.#logger.info('HSM profile', { region: this.region, hsm, profile }),
       output: ({ label: hsm }, line) => this.#logger.warn('output of an HSM host', { region: this.region, hsm, line }),
     }
@@ -355,6 +360,7 @@ export class HsmPool {
 
   #stateChanged(member: Member): void {
     const { state, label: hsm, circuit } = member
+    this.#metrics.stateChanged(member)
     const fields = { region: this.region, hsm, state, reason: circuit.reason }
     if (state === 'open' || state === 'locked-out') this.#logger.error('HSM changed its state', fields)
     else if (state === 'degraded') this.#logger.warn('HSM changed its state', fields)
