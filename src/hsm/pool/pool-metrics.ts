@@ -2,7 +2,7 @@
 import type { LatencySeries } from '../../telemetry/latency-histogram.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import type { CommandName } from '../contract/commands.ts'
-import type { HsmFault } from '../contract/fault.ts'
+import { FAULT_KINDS, type HsmFault } from '../contract/fault.ts'
 import { TOKEN_STATES } from './circuit.ts'
 import { computationOf } from './computation.ts'
 import type { Errand } from './errand.ts'
@@ -11,6 +11,8 @@ import type { Member, Progress } from './member.ts'
 const MICROSECONDS_PER_SECOND = 1_000_000
 const MS_PER_SECOND = 1_000
 const BYTES_PER_MB = 1_048_576
+const REFUSALS = ['busy', 'unavailable'] as const
+const PROBE_OUTCOMES = ['passed', 'failed'] as const
 
 /** What a pool knows of itself when somebody asks. */
 export interface PoolFigures {
@@ -28,10 +30,23 @@ export class PoolMetrics {
   readonly #hostSeries = new Map<string, Map<string, Map<string, LatencySeries>>>()
   readonly #roundTrips = new Map<string, LatencySeries>()
 
-  constructor(metrics: Metrics, region: string) {
+  /** What may happen to these tokens stands at nought from the start: an increase from nothing is none to Prometheus. */
+  constructor(metrics: Metrics, region: string, tokens: readonly string[]) {
     this.#metrics = metrics
     this.#region = region
     this.#wait = metrics.waitSeconds.labels({ region })
+    for (const reason of REFUSALS) metrics.commandsRefused.inc({ region, reason }, 0)
+    for (const token of tokens) this.#start({ region, token })
+  }
+
+  #start(labels: { region: string; token: string }): void {
+    const { commandRepeats, commandFailovers, commandRecalls, hostRestarts, hostRecycles } = this.#metrics
+    const { commandFaults, probes, tokenStateChanges } = this.#metrics
+    for (const counter of [commandRepeats, commandFailovers, commandRecalls, hostRestarts, hostRecycles])
+      counter.inc(labels, 0)
+    for (const kind of FAULT_KINDS) commandFaults.inc({ ...labels, kind }, 0)
+    for (const outcome of PROBE_OUTCOMES) probes.inc({ ...labels, outcome }, 0)
+    for (const state of TOKEN_STATES) tokenStateChanges.inc({ ...labels, state }, 0)
   }
 
   answered({ label: token }: Member, errand: Errand, microseconds: number): void {
@@ -46,7 +61,7 @@ export class PoolMetrics {
     this.#wait.observe(ms / MS_PER_SECOND)
   }
 
-  refused(reason: 'busy' | 'unavailable'): void {
+  refused(reason: (typeof REFUSALS)[number]): void {
     this.#metrics.commandsRefused.inc({ region: this.#region, reason })
   }
 

@@ -93,7 +93,8 @@ export class HsmPool {
     this.region = settings.region
     this.#settings = settings
     this.#logger = logger
-    this.#metrics = new PoolMetrics(metrics, settings.region)
+    const labels = settings.tokens.map(({ label }) => label)
+    this.#metrics = new PoolMetrics(metrics, settings.region, labels)
     const { healthIntervalMs, deadlineFloorMs = 0, recycleAfterCommands = 0, recycleAfterMb = 0 } = settings
     const limits = { healthIntervalMs, deadlineFloorMs, recycleAfterCommands, recycleAfterMb }
     const events = this.#events()
