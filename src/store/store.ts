@@ -342,6 +342,8 @@ export interface HotReader {
   managedPolicy(account: string, name: string): ManagedPolicy | undefined | Promise<ManagedPolicy | undefined>
   /** Database reads made so far, for the metric that shows the hot path makes none. */
   readonly databaseReads: number
+  /** Reads that memory answered so far. */
+  readonly hits: number
   readonly size: number
 }
 
@@ -372,6 +374,13 @@ export interface StoredRowMacs {
   renew(region: string, version: number, limit: number): Promise<number>
 }
 
+/** Bytes on disk, by what holds them. */
+export interface StoreSizes {
+  readonly database: number
+  /** What has been written and is not in the database's own file yet. */
+  readonly wal: number
+}
+
 export interface Store {
   readonly reader: Reader
   readonly hot: HotReader
@@ -383,5 +392,6 @@ export interface Store {
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
   /** After a deletion: overwrites what the file and the WAL still hold of removed rows (security.md 4.4). */
   scrub(): Promise<void>
+  sizes(): Promise<StoreSizes>
   close(): Promise<void>
 }

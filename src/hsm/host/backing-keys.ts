@@ -98,6 +98,7 @@ export class BackingKeys {
   readonly #resident: ResidentKeys
   readonly #lifetimeMs: number
   readonly #cache: LRUCache<string, Hbk>
+  #imports = 0
 
   constructor(
     parts: {
@@ -118,6 +119,11 @@ export class BackingKeys {
     this.#resident = parts.resident
     this.#lifetimeMs = limits.hbkLifetimeMs
     this.#cache = new LRUCache({ max: limits.cachedHbks, dispose: hbk => this.#letGo(hbk) })
+  }
+
+  /** EKTs that were verified and taken into use because the cache did not hold them. */
+  get imports(): number {
+    return this.#imports
   }
 
   get cached(): number {
@@ -295,6 +301,7 @@ export class BackingKeys {
     const held = this.#cache.get(key)
     if (held !== undefined && performance.now() - held.importedAt <= this.#lifetimeMs) return held
     const hbk = this.#import(record)
+    this.#imports += 1
     this.#cache.set(key, hbk)
     return hbk
   }

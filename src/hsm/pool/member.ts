@@ -50,7 +50,16 @@ export interface MemberEvents {
   /** A host is due to be replaced by a fresh one. */
   worn(member: Member, host: Host, reason: string): void
   probed(member: Member, passed: boolean): void
+  /** What a host has done since it was last asked. */
+  progressed(member: Member, progress: Progress): void
   output(member: Member, line: string): void
+}
+
+/** What a host has done between two known-answer commands. */
+export interface Progress {
+  readonly cpuSeconds: number
+  /** EKTs that were verified and taken into use. */
+  readonly hbkImports: number
 }
 
 /** What an operator sees of a token. */
@@ -77,6 +86,7 @@ interface Renewal {
 }
 
 const MICROSECONDS_PER_MS = 1_000
+const MICROSECONDS_PER_SECOND = 1_000_000
 /** A library may hang while it is loaded or logged in as well; SIGKILL at that moment may cost the token (see hardening.ts). */
 const START_DEADLINE_MS = 15_000
 /** What each thread adds to that, on a machine that has other things to do. */
@@ -314,7 +324,7 @@ export class Member {
     this.#canaryOut = true
     this.#ask(next.lane, 'status', {})
       .then(
-        status => this.#canarySang(next.host, status as Result<'status'>),
+        status => this.#canarySang(next.host, next.lane, status as Result<'status'>),
         (error: Error) => this.#canaryFellSilent(next.host, error),
       )
       .finally(() => {
@@ -322,10 +332,16 @@ export class Member {
       })
   }
 
-  #canarySang(host: Host, status: Result<'status'>): void {
+  #canarySang(host: Host, lane: Lane, status: Result<'status'>): void {
     host.cachedHbks = status.cachedHbks * host.lanes.length
     host.sessions = status.openSessions * host.lanes.length
     host.residentMemoryMb = status.residentMemoryMb
+    const cpuSeconds = (status.cpuMicroseconds - host.cpuMicroseconds) / MICROSECONDS_PER_SECOND
+    // A lane that opened its sessions anew counts from nought again.
+    const before = status.hbkImports < lane.hbkImports ? 0 : lane.hbkImports
+    this.#events.progressed(this, { cpuSeconds, hbkImports: status.hbkImports - before })
+    host.cpuMicroseconds = status.cpuMicroseconds
+    lane.hbkImports = status.hbkImports
     this.#events.probed(this, true)
     this.circuit.canarySucceeded(performance.now())
     this.#events.freed(this)

@@ -101,7 +101,8 @@ export class HsmPool {
     this.region = settings.region
     this.#settings = settings
     this.#logger = logger
-    this.#metrics = new PoolMetrics(metrics, settings.region)
+    const labels = settings.tokens.map(({ label }) => label)
+    this.#metrics = new PoolMetrics(metrics, settings.region, labels)
     const { healthIntervalMs, deadlineFloorMs = 0, recycleAfterCommands = 0, recycleAfterMb = 0 } = settings
     this.#limits = { healthIntervalMs, deadlineFloorMs, recycleAfterCommands, recycleAfterMb }
     this.#memberEvents = this.#events()
@@ -145,6 +146,7 @@ export class HsmPool {
   ): Promise<Result<C>> {
     return new Promise((resolve, reject) => {
       if (this.#outstanding >= this.#settings.maxCommands) {
+        this.#metrics.refused('busy')
         reject(new PoolBusy(`region ${this.region} has all it takes`))
         return
       }
@@ -156,6 +158,8 @@ export class HsmPool {
         },
         reject: error => {
           this.#outstanding -= 1
+          if (error instanceof PoolUnavailable) this.#metrics.refused('unavailable')
+          else if (error instanceof PoolBusy) this.#metrics.refused('busy')
           reject(error)
         },
       }
@@ -228,7 +232,8 @@ export class HsmPool {
 
   /** Brings the gauges up to date, for a scrape. */
   report(): void {
-    this.#metrics.report(this.#members, this.#waiting.size)
+    const figures = { waiting: this.#waiting.size, limit: this.#settings.maxCommands, ready: this.ready }
+    this.#metrics.report(this.#members, figures)
   }
 
   #newMember(token: TokenSettings): Member {
@@ -253,6 +258,7 @@ export class HsmPool {
       restarted: member => this.#metrics.restarted(member),
       worn: (member, host, reason) => this.#recycle(member, host, reason),
       probed: (member, passed) => this.#metrics.probed(member, passed),
+      progressed: (member, progress) => this.#metrics.progressed(member, progress),
       profiled: (member, profile) => this.#logProfile(member, profile),
       output: ({ label: hsm }, line) => this.#logger.warn('output of an HSM host', { region: this.region, hsm, line }),
     }
@@ -398,6 +404,7 @@ export class HsmPool {
 
   #stateChanged(member: Member): void {
     const { state, label: hsm, circuit } = member
+    this.#metrics.stateChanged(member)
     const fields = { region: this.region, hsm, state, reason: circuit.reason }
     if (state === 'open' || state === 'locked-out') this.#logger.error('HSM changed its state', fields)
     else if (state === 'degraded') this.#logger.warn('HSM changed its state', fields)

@@ -140,7 +140,13 @@ const samples: { readonly [C in CommandName]: readonly [fc.Arbitrary<Args<C>>, f
   createAccessKeySecret: [fc.record({ ekt, ...owner }), fc.record({ secret: buffer(0, 64), sealed: upTo(256) })],
   openSigningKey: [fc.record({ ekt, sealed: upTo(256), ...owner, ...scope }), fc.record({ signingKey: digest })],
   evict: [fc.record({ digest }), nothing],
-  status: [nothing, fc.record({ cachedHbks: u32, openSessions: u32, residentMemoryMb: u32 })],
+  status: [
+    nothing,
+    fc.record({
+      ...{ cachedHbks: u32, openSessions: u32, residentMemoryMb: u32 },
+      ...{ cpuMicroseconds: u48, hbkImports: u48 },
+    }),
+  ],
   sealSession: [
     fc.record({ ekt, accessKeyId: name, terms: upTo(4_096) }),
     fc.record({ secret: upTo(64), sealed: upTo(4_096) }),
