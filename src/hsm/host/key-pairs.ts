@@ -2,7 +2,7 @@
  * Key pairs in a token: which there are, how one is generated, what its private half may do, and its public half as
  * SubjectPublicKeyInfo (RFC 5280 section 4.1), which is the only form that leaves this world.
  */
-import { createPublicKey, hash, type KeyObject, type webcrypto } from 'node:crypto'
+import { createECDH, createPublicKey, hash, type KeyObject, type webcrypto } from 'node:crypto'
 import pkcs11 from 'pkcs11js'
 import type { TokenKeyType } from '../../formats/ekt.ts'
 import { HsmFault } from '../contract/fault.ts'
@@ -18,8 +18,17 @@ export interface PairKind {
   readonly right: PrivateRight
   /** Bytes of the modulus, or of a coordinate. */
   readonly lengthBytes: number
-  /** Of elliptic curves: DER of the object identifier, and the name that JSON Web Keys give it (RFC 7518, 8037, 8812). */
-  readonly curve?: { readonly parameters: Buffer; readonly jwkName: string }
+  /** Of elliptic curves. */
+  readonly curve?: Curve
+}
+
+interface Curve {
+  /** DER of the object identifier. */
+  readonly parameters: Buffer
+  /** As JSON Web Keys name it (RFC 7518, 8037, 8812). */
+  readonly jwkName: string
+  /** As OpenSSL names it. */
+  readonly opensslName: string
 }
 
 /** Of wrapping keys, which exist for an import and are no KMS keys. */
@@ -35,26 +44,26 @@ const RIGHTS: Readonly<Record<string, PrivateRight>> = {
 type PairShape = Omit<PairKind, 'keyUsage' | 'right'>
 
 const rsa = (bits: number): PairShape => ({ keySpec: `RSA_${bits}`, tokenKeyType: 'RSA', lengthBytes: bits / 8 })
-const ec = (keySpec: string, oid: string, jwkName: string, bits: number): PairShape => ({
+const ec = (keySpec: string, oid: string, [jwkName, opensslName]: [string, string], bits: number): PairShape => ({
   keySpec,
   tokenKeyType: 'EC',
   lengthBytes: Math.ceil(bits / 8),
-  curve: { parameters: Buffer.from(oid, 'hex'), jwkName },
+  curve: { parameters: Buffer.from(oid, 'hex'), jwkName, opensslName },
 })
 
 const SHAPES: readonly PairShape[] = [
   rsa(2_048),
   rsa(3_072),
   rsa(4_096),
-  ec('ECC_NIST_P256', '06082a8648ce3d030107', 'P-256', 256),
-  ec('ECC_NIST_P384', '06052b81040022', 'P-384', 384),
-  ec('ECC_NIST_P521', '06052b81040023', 'P-521', 521),
-  ec('ECC_SECG_P256K1', '06052b8104000a', 'secp256k1', 256),
+  ec('ECC_NIST_P256', '06082a8648ce3d030107', ['P-256', 'prime256v1'], 256),
+  ec('ECC_NIST_P384', '06052b81040022', ['P-384', 'secp384r1'], 384),
+  ec('ECC_NIST_P521', '06052b81040023', ['P-521', 'secp521r1'], 521),
+  ec('ECC_SECG_P256K1', '06052b8104000a', ['secp256k1', 'secp256k1'], 256),
   {
     keySpec: 'ECC_NIST_EDWARDS25519',
     tokenKeyType: 'EC_EDWARDS',
     lengthBytes: 32,
-    curve: { parameters: Buffer.from('06032b6570', 'hex'), jwkName: 'Ed25519' },
+    curve: { parameters: Buffer.from('06032b6570', 'hex'), jwkName: 'Ed25519', opensslName: 'ED25519' },
   },
 ]
 
@@ -197,6 +206,13 @@ export function pairMid(kid: Buffer, spki: Buffer): Buffer {
 
 export function spkiDigestOf(spki: Buffer): Buffer {
   return hash('sha256', spki, 'buffer')
+}
+
+/** The generator of a Weierstrass curve, uncompressed: the public key of the private key 1. */
+export function generatorOf({ curve, lengthBytes }: PairKind): Buffer {
+  const ecdh = createECDH(curve?.opensslName ?? '')
+  ecdh.setPrivateKey(Buffer.concat([Buffer.alloc(lengthBytes - 1), Buffer.from([1])]))
+  return ecdh.getPublicKey()
 }
 
 const UNCOMPRESSED = Buffer.from([0x04])

@@ -20,8 +20,8 @@ import {
 import type { DomainKeys } from '../domain-keys.ts'
 import { type PairKind, pairKindOf, privateTemplate } from '../key-pairs.ts'
 import { HMAC_BY_SPEC, HMAC_SHA_256 } from '../mechanisms.ts'
+import { fingerprintPrivateKey } from '../private-key-fingerprint.ts'
 import type { Token } from '../token.ts'
-import { fingerprintPrivateKey } from './private-key-fingerprint.ts'
 import type { UnwrapKey } from './sealed-keys.ts'
 
 const COMPARE_LABEL = Buffer.from('strongroom/rewrap/1\0', 'latin1')

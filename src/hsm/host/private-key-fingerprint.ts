@@ -3,21 +3,14 @@
  * for one message (RFC 8017 section 8.2.1, RFC 8032 section 5.1.6), and ECDH one secret with one public point. ECDSA draws a
  * nonce, and would not do.
  */
-import { createECDH, hash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import pkcs11 from 'pkcs11js'
-import { attributes, type Cryptoki, NO_RIGHTS, type ObjectHandle, type SessionHandle } from '../cryptoki.ts'
-import { type PairKind, readAttribute } from '../key-pairs.ts'
-import { ecdhMechanism } from '../mechanisms.ts'
-import { signatureRecipe } from '../signatures.ts'
+import { attributes, type Cryptoki, NO_RIGHTS, type ObjectHandle, type SessionHandle } from './cryptoki.ts'
+import { generatorOf, type PairKind, readAttribute } from './key-pairs.ts'
+import { ecdhMechanism } from './mechanisms.ts'
+import { signatureRecipe } from './signatures.ts'
 
 const SIGNATURE_ROOM_BYTES = 512
-/** OpenSSL's names of the curves. */
-const CURVES: Readonly<Record<string, string>> = {
-  'P-256': 'prime256v1',
-  'P-384': 'secp384r1',
-  'P-521': 'secp521r1',
-  secp256k1: 'secp256k1',
-}
 
 /**
  * 32 bytes that are the same for copies of one private key under one challenge. The key has the right SIGN, or DERIVE when it
@@ -50,10 +43,8 @@ function sign(
   return cryptoki.C_Sign(session, recipe.input(digest), Buffer.alloc(SIGNATURE_ROOM_BYTES))
 }
 
-/** With the point of the private key 1, which is the curve's generator. The secret is that key's own public coordinate. */
+/** With the curve's generator. The secret is the key's own public coordinate. */
 function agree(cryptoki: Cryptoki, session: SessionHandle, kind: PairKind, handle: ObjectHandle): Buffer {
-  const generator = createECDH(CURVES[kind.curve?.jwkName ?? ''] ?? '')
-  generator.setPrivateKey(Buffer.concat([Buffer.alloc(kind.lengthBytes - 1), Buffer.from([1])]))
   const template = attributes({
     CLASS: pkcs11.CKO_SECRET_KEY,
     KEY_TYPE: pkcs11.CKK_GENERIC_SECRET,
@@ -64,7 +55,7 @@ function agree(cryptoki: Cryptoki, session: SessionHandle, kind: PairKind, handl
     EXTRACTABLE: true,
     ...NO_RIGHTS,
   })
-  const derived = cryptoki.C_DeriveKey(session, ecdhMechanism(generator.getPublicKey()), handle, template)
+  const derived = cryptoki.C_DeriveKey(session, ecdhMechanism(generatorOf(kind)), handle, template)
   try {
     return readAttribute(cryptoki, session, derived, pkcs11.CKA_VALUE)
   } finally {
