@@ -272,7 +272,11 @@ export const commands = {
       20,
       KEY_GENERATION_DEADLINE_MS,
       { ...newKey, ckaId: fixed(CKA_ID_BYTES) },
-      { full: flag, record: bytes(EKT_RECORD_MAX_BYTES), mid: bytes(MID_BYTES) },
+      {
+        ...{ full: flag, record: bytes(EKT_RECORD_MAX_BYTES), mid: bytes(MID_BYTES) },
+        /** SubjectPublicKeyInfo of a key pair. */
+        publicKey: bytes(PUBLIC_KEY_MAX_BYTES),
+      },
     ),
     once: true,
   },

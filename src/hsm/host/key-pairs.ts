@@ -93,15 +93,15 @@ const GENERATION = {
   EC_EDWARDS: CKM_EC_EDWARDS_KEY_PAIR_GEN,
 } as const
 
-/** What a private key is as a session object. `extractable` is for the moment between generating and wrapping. */
+/** What a private key is in the token. `extractable` is for the moment between generating and wrapping. */
 export function privateTemplate(
   { tokenKeyType, right }: PairKind,
-  { sensitive = true, extractable }: { sensitive?: boolean; extractable: boolean },
+  { inToken = false, sensitive = true, extractable }: { inToken?: boolean; sensitive?: boolean; extractable: boolean },
 ): Attributes {
   return attributes({
     CLASS: pkcs11.CKO_PRIVATE_KEY,
     KEY_TYPE: KEY_TYPES[tokenKeyType],
-    TOKEN: false,
+    TOKEN: inToken,
     PRIVATE: true,
     SENSITIVE: sensitive,
     EXTRACTABLE: extractable,
@@ -117,17 +117,25 @@ export function generatePair(
   kind: PairKind,
   { sensitive = true }: { sensitive?: boolean } = {},
 ): Pair {
+  return generate(cryptoki, session, kind, privateTemplate(kind, { sensitive, extractable: true }))
+}
+
+/** The same with a private half that stays in the token, as an object that ends its template with `last`. */
+export function generateResidentPair(
+  cryptoki: Cryptoki,
+  session: SessionHandle,
+  kind: PairKind,
+  last: Attributes,
+): Pair {
+  return generate(cryptoki, session, kind, [...privateTemplate(kind, { inToken: true, extractable: false }), ...last])
+}
+
+function generate(cryptoki: Cryptoki, session: SessionHandle, kind: PairKind, privateKey: Attributes): Pair {
   const { curve, tokenKeyType, lengthBytes } = kind
   const shape: Readonly<Record<string, number | Buffer>> =
     curve === undefined ? { MODULUS_BITS: lengthBytes * 8, PUBLIC_EXPONENT } : { EC_PARAMS: curve.parameters }
   const publicTemplate = attributes({ CLASS: pkcs11.CKO_PUBLIC_KEY, TOKEN: false, PRIVATE: false, ...shape })
-  const mechanism = { mechanism: GENERATION[tokenKeyType] }
-  return cryptoki.C_GenerateKeyPair(
-    session,
-    mechanism,
-    publicTemplate,
-    privateTemplate(kind, { sensitive, extractable: true }),
-  )
+  return cryptoki.C_GenerateKeyPair(session, { mechanism: GENERATION[tokenKeyType] }, publicTemplate, privateKey)
 }
 
 /** SubjectPublicKeyInfo, DER. */

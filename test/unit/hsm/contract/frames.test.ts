@@ -110,7 +110,7 @@ const samples: { readonly [C in CommandName]: readonly [fc.Arbitrary<Args<C>>, f
   ],
   createResidentKey: [
     fc.record({ account: name, kid: buffer(17), keySpec: name, keyUsage: name, ckaId: digest }),
-    fc.record({ full: fc.boolean(), record: upTo(RECORD_MAX_BYTES), mid: buffer(0, 32) }),
+    fc.record({ full: fc.boolean(), record: upTo(RECORD_MAX_BYTES), mid: buffer(0, 32), publicKey }),
   ],
   createImportKey: [
     fc.record({
