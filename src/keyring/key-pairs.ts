@@ -2,7 +2,7 @@
  * What is done with key pairs. The private half works in a token; the public half works here, with node:crypto, once the
  * crypto world has said that it is the one that the EKT's MAC covers: the store could hold somebody else's.
  */
-import { constants, createPublicKey, hash, type KeyObject, publicEncrypt, verify } from 'node:crypto'
+import { constants, createPublicKey, encapsulate, hash, type KeyObject, publicEncrypt, verify } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Args, CommandName, Result } from '../hsm/contract/commands.ts'
 import {
@@ -80,6 +80,18 @@ export class KeyPairs {
   async deriveSharedSecret(key: KmsKey, peer: Buffer): Promise<Buffer> {
     requireSameCurve(await this.publicKey(key), peer)
     const { secret } = await this.#call(key, 'deriveSharedSecret', { ekt: currentMaterial(key).ekt, peer })
+    return secret
+  }
+
+  /** A secret of 32 bytes, and its ciphertext by ML-KEM. The caller wipes the secret. */
+  async encapsulate(key: KmsKey): Promise<{ secret: Buffer; ciphertext: Buffer }> {
+    const { sharedKey, ciphertext } = encapsulate(await this.publicKey(key))
+    return { secret: Buffer.from(sharedKey), ciphertext: Buffer.from(ciphertext) }
+  }
+
+  /** The caller wipes the secret. Throws KmsError InvalidCiphertextException for a ciphertext of another length. */
+  async decapsulate(key: KmsKey, ciphertext: Buffer): Promise<Buffer> {
+    const { secret } = await this.#call(key, 'decapsulate', { ekt: currentMaterial(key).ekt, ciphertext })
     return secret
   }
 

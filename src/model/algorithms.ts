@@ -89,6 +89,7 @@ export function signingFacts(algorithm: string): SigningAlgorithmFacts | undefin
 
 export const MAC_ALGORITHMS = ['HMAC_SHA_224', 'HMAC_SHA_256', 'HMAC_SHA_384', 'HMAC_SHA_512'] as const
 export const KEY_AGREEMENT_ALGORITHMS = ['ECDH'] as const
+export const ENCAPSULATION_ALGORITHMS = ['ML_KEM'] as const
 
 /** RSAES-OAEP (RFC 8017 section 7.1) with an empty label; MGF1 uses the same hash. */
 export const OAEP_HASH = { RSAES_OAEP_SHA_1: 'sha1', RSAES_OAEP_SHA_256: 'sha256' } as const

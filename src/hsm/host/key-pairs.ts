@@ -9,17 +9,18 @@ import { HsmFault } from '../contract/fault.ts'
 import { type Attributes, attributes, type Cryptoki, type ObjectHandle, type SessionHandle } from './cryptoki.ts'
 
 /** The one right of a private key: KMS gives a key one usage, and the token holds it to that. */
-export type PrivateRight = 'SIGN' | 'DECRYPT' | 'DERIVE' | 'UNWRAP'
+export type PrivateRight = 'SIGN' | 'DECRYPT' | 'DERIVE' | 'UNWRAP' | 'DECAPSULATE'
 
 export interface PairKind {
   readonly keySpec: string
   readonly keyUsage: string
-  readonly tokenKeyType: Extract<TokenKeyType, 'RSA' | 'EC' | 'EC_EDWARDS'>
+  readonly tokenKeyType: Extract<TokenKeyType, 'RSA' | 'EC' | 'EC_EDWARDS' | 'ML_KEM'>
   readonly right: PrivateRight
-  /** Bytes of the modulus, or of a coordinate. */
+  /** Bytes of the modulus, of a coordinate, or of ML-KEM's public key. */
   readonly lengthBytes: number
   /** Of elliptic curves. */
   readonly curve?: Curve
+  readonly kem?: Kem
 }
 
 interface Curve {
@@ -31,6 +32,15 @@ interface Curve {
   readonly opensslName: string
 }
 
+/** A parameter set of ML-KEM (FIPS 203 section 8). */
+interface Kem {
+  /** CKP_ML_KEM_512 and so on. */
+  readonly parameterSet: number
+  /** As JSON Web Keys name it. */
+  readonly jwkName: string
+  readonly ciphertextBytes: number
+}
+
 /** Of wrapping keys, which exist for an import and are no KMS keys. */
 export const IMPORT_USAGE = 'IMPORT'
 
@@ -38,6 +48,7 @@ const RIGHTS: Readonly<Record<string, PrivateRight>> = {
   SIGN_VERIFY: 'SIGN',
   ENCRYPT_DECRYPT: 'DECRYPT',
   KEY_AGREEMENT: 'DERIVE',
+  ENCAPSULATE_DECAPSULATE: 'DECAPSULATE',
   [IMPORT_USAGE]: 'UNWRAP',
 }
 
@@ -49,6 +60,11 @@ const ec = (keySpec: string, oid: string, [jwkName, opensslName]: [string, strin
   tokenKeyType: 'EC',
   lengthBytes: Math.ceil(bits / 8),
   curve: { parameters: Buffer.from(oid, 'hex'), jwkName, opensslName },
+})
+
+const mlKem = (size: number, parameterSet: number, lengthBytes: number, ciphertextBytes: number): PairShape => ({
+  ...{ keySpec: `ML_KEM_${size}`, tokenKeyType: 'ML_KEM', lengthBytes },
+  kem: { parameterSet, jwkName: `ML-KEM-${size}`, ciphertextBytes },
 })
 
 const SHAPES: readonly PairShape[] = [
@@ -65,6 +81,9 @@ const SHAPES: readonly PairShape[] = [
     lengthBytes: 32,
     curve: { parameters: Buffer.from('06032b6570', 'hex'), jwkName: 'Ed25519', opensslName: 'ED25519' },
   },
+  mlKem(512, 1, 800, 768),
+  mlKem(768, 2, 1_184, 1_088),
+  mlKem(1_024, 3, 1_568, 1_568),
 ]
 
 /** Undefined when the spec is not one of key pairs, or has no such usage. */
@@ -72,7 +91,13 @@ export function pairKindOf(keySpec: string, keyUsage: string): PairKind | undefi
   const shape = SHAPES.find(entry => entry.keySpec === keySpec)
   const right = RIGHTS[keyUsage]
   if (shape === undefined || right === undefined) return undefined
-  return right === 'UNWRAP' && shape.curve !== undefined ? undefined : { ...shape, keyUsage, right }
+  if (right === 'UNWRAP' && shape.tokenKeyType !== 'RSA') return undefined
+  return (right === 'DECAPSULATE') === (shape.kem !== undefined) ? { ...shape, keyUsage, right } : undefined
+}
+
+/** What pairs of a spec are when they are made for a caller, who may use them as the spec allows. */
+export function dataPairKindOf(pairSpec: string): PairKind | undefined {
+  return pairKindOf(pairSpec, 'SIGN_VERIFY') ?? pairKindOf(pairSpec, 'ENCAPSULATE_DECAPSULATE')
 }
 
 export interface Pair {
@@ -83,14 +108,22 @@ export interface Pair {
 const PUBLIC_EXPONENT = Buffer.from('010001', 'hex')
 const CKM_EC_EDWARDS_KEY_PAIR_GEN = 0x1055
 const CKK_EC_EDWARDS = 0x40
+const CKM_ML_KEM_KEY_PAIR_GEN = 0x0f
+const CKK_ML_KEM = 0x49
 
 const NO_PRIVATE_RIGHTS = { DECRYPT: false, SIGN: false, SIGN_RECOVER: false, UNWRAP: false, DERIVE: false } as const
 
-const KEY_TYPES = { RSA: pkcs11.CKK_RSA, EC: pkcs11.CKK_EC, EC_EDWARDS: CKK_EC_EDWARDS } as const
+const KEY_TYPES = {
+  RSA: pkcs11.CKK_RSA,
+  EC: pkcs11.CKK_EC,
+  EC_EDWARDS: CKK_EC_EDWARDS,
+  ML_KEM: CKK_ML_KEM,
+} as const
 const GENERATION = {
   RSA: pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN,
   EC: pkcs11.CKM_EC_KEY_PAIR_GEN,
   EC_EDWARDS: CKM_EC_EDWARDS_KEY_PAIR_GEN,
+  ML_KEM: CKM_ML_KEM_KEY_PAIR_GEN,
 } as const
 
 /** What a private key is in the token. `extractable` is for the moment between generating and wrapping. */
@@ -131,11 +164,15 @@ export function generateResidentPair(
 }
 
 function generate(cryptoki: Cryptoki, session: SessionHandle, kind: PairKind, privateKey: Attributes): Pair {
-  const { curve, tokenKeyType, lengthBytes } = kind
-  const shape: Readonly<Record<string, number | Buffer>> =
-    curve === undefined ? { MODULUS_BITS: lengthBytes * 8, PUBLIC_EXPONENT } : { EC_PARAMS: curve.parameters }
-  const publicTemplate = attributes({ CLASS: pkcs11.CKO_PUBLIC_KEY, TOKEN: false, PRIVATE: false, ...shape })
-  return cryptoki.C_GenerateKeyPair(session, { mechanism: GENERATION[tokenKeyType] }, publicTemplate, privateKey)
+  const identity = { CLASS: pkcs11.CKO_PUBLIC_KEY, TOKEN: false, PRIVATE: false }
+  const mechanism = { mechanism: GENERATION[kind.tokenKeyType] }
+  return cryptoki.C_GenerateKeyPair(session, mechanism, attributes({ ...identity, ...shapeOf(kind) }), privateKey)
+}
+
+/** What the template of a public key says of the pair that is to be made. */
+function shapeOf({ curve, kem, lengthBytes }: PairKind): Readonly<Record<string, number | boolean | Buffer>> {
+  if (kem !== undefined) return { PARAMETER_SET: kem.parameterSet, ENCAPSULATE: true }
+  return curve === undefined ? { MODULUS_BITS: lengthBytes * 8, PUBLIC_EXPONENT } : { EC_PARAMS: curve.parameters }
 }
 
 /** SubjectPublicKeyInfo, DER. */
@@ -147,10 +184,14 @@ export function spkiOf(jwk: webcrypto.JsonWebKey): Buffer {
 export function publicJwk(
   cryptoki: Cryptoki,
   session: SessionHandle,
-  { curve, lengthBytes, tokenKeyType }: PairKind,
+  { curve, kem, lengthBytes, tokenKeyType }: PairKind,
   handle: ObjectHandle,
 ): webcrypto.JsonWebKey {
   const read = (type: number) => readAttribute(cryptoki, session, handle, type)
+  if (kem !== undefined) {
+    // webcrypto's type has not heard of AKP (RFC 9964).
+    return { kty: 'AKP', alg: kem.jwkName, pub: read(pkcs11.CKA_VALUE).toString('base64url') } as webcrypto.JsonWebKey
+  }
   if (curve === undefined) {
     const [n, e] = [read(pkcs11.CKA_MODULUS), read(pkcs11.CKA_PUBLIC_EXPONENT)]
     return { kty: 'RSA', n: n.toString('base64url'), e: e.toString('base64url') }
