@@ -14,10 +14,11 @@ import { CONFIGURATION_DEFAULT } from '../src/cli/options.ts'
 import { configuration } from '../src/config/schema.ts'
 import { COMMAND_NAMES } from '../src/hsm/contract/commands.ts'
 import { FAULT_KINDS } from '../src/hsm/contract/fault.ts'
+import { needsOf } from '../src/hsm/contract/key-mechanisms.ts'
 import { TOKEN_STATES } from '../src/hsm/pool/circuit.ts'
 import { AES_GCM, ECDH, HMAC, HMAC_SHA_256, NONE, RANDOM } from '../src/hsm/pool/computation.ts'
 import { catalogue, type ErrorCode, errorKind } from '../src/model/errors.ts'
-import { KEY_SPECS, specFacts } from '../src/model/key-specs.ts'
+import { KEY_SPECS, type KeySpec, specFacts } from '../src/model/key-specs.ts'
 import { OPERATION_NAMES, type OperationName } from '../src/model/operations.ts'
 import type { Operation } from '../src/operations/operation.ts'
 import { registry } from '../src/operations/registry.ts'
@@ -240,7 +241,7 @@ where. An operation may be narrower than these bounds, as AWS's are, and says so
 with \`UnsupportedOperationException\`: there is nothing here that attests. Blobs are base64 on the wire and measured in bytes. JSON null is an absent member, and unknown members are ignored.`,
     ...served.map(operation => operationSection(operation, sources.get(operation.name))),
     '## Key specs',
-    table(['KeySpec', 'KeyUsage', 'CreateKey makes it'], keySpecRows()),
+    table(['KeySpec', 'KeyUsage', 'Tokens that make it'], keySpecRows()),
   )
 }
 
@@ -353,9 +354,20 @@ function boundIn(words: string | undefined): number | undefined {
 
 function keySpecRows(): string[][] {
   return KEY_SPECS.map(spec => {
-    const { algorithms, offered } = specFacts(spec)
-    return [code(spec), Object.keys(algorithms).map(code).join(', '), offered ? 'yes' : 'not yet']
+    const { algorithms } = specFacts(spec)
+    return [code(spec), Object.keys(algorithms).map(code).join(', '), tokensFor(spec)]
   })
+}
+
+/** Which tokens make keys of a spec. */
+function tokensFor(spec: KeySpec): string {
+  const needs = needsOf(spec)
+  if (needs === undefined) return 'all'
+  if (needs.mechanisms.length === 0) return 'none: PKCS#11 has no mechanism'
+  const mechanisms = needs.mechanisms.map(code).join(' and ')
+  return needs.kind === undefined
+    ? `none yet: proven on no token; would need ${mechanisms}`
+    : `those with ${mechanisms}`
 }
 
 // --- metrics ---------------------------------------------------------------------------------------------------------

@@ -47,6 +47,15 @@ export interface PoolSettings {
   readonly onStaleDomain?: () => Promise<void>
 }
 
+export interface PoolToken {
+  readonly serial: string
+  readonly label: string
+  /** Whether it can be given a command now. */
+  readonly serving: boolean
+  /** Whether HBKs may reside in it. */
+  readonly keeps: boolean
+}
+
 const TICK_MS = 25
 /** A tick that comes later than this says that this process did not run, and could not see what its hosts did meanwhile. */
 const LATE_MS = 250
@@ -115,16 +124,18 @@ export class HsmPool {
     return this.#members.some(({ circuit }) => circuit.serving || circuit.takesTrials)
   }
 
-  /** Whether an HBK of this region stays in the token that made it. */
+  /** Whether every HBK of this region stays in the token that made it. */
   get resident(): boolean {
     return this.#settings.resident ?? false
   }
 
-  /** The tokens that have told their serial so far, and whether each can be given a command now. */
-  get tokens(): readonly { readonly serial: string; readonly label: string; readonly serving: boolean }[] {
-    return this.#members.flatMap(({ profile, label, circuit }) =>
-      profile === undefined ? [] : [{ serial: profile.serial, label, serving: circuit.serving || circuit.takesTrials }],
-    )
+  /** The tokens that have told their profile so far. */
+  get tokens(): readonly PoolToken[] {
+    return this.#members.flatMap(({ profile, label, circuit }) => {
+      if (profile === undefined) return []
+      const keeps = this.resident || Object.values(profile.privateKeys).includes('resident')
+      return [{ serial: profile.serial, label, serving: circuit.serving || circuit.takesTrials, keeps }]
+    })
   }
 
   get members(): readonly Pick<Member, 'label' | 'state' | 'pids' | 'inFlight' | 'profile' | 'restarts'>[] {
@@ -142,7 +153,7 @@ export class HsmPool {
   call<C extends CommandName>(
     name: C,
     args: Args<C>,
-    { serials }: { serials?: readonly string[] } = {},
+    { serials }: { serials?: readonly string[] | undefined } = {},
   ): Promise<Result<C>> {
     return new Promise((resolve, reject) => {
       if (this.#outstanding >= this.#settings.maxCommands) {
