@@ -233,6 +233,33 @@ describe('a command that ends its host', () => {
   })
 })
 
+describe('a service that does not run for a while', () => {
+  const PAUSE_MS = 2_500
+  const pause = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS)
+
+  it.each<[string, { hostRuns: boolean }]>([
+    ['answered meanwhile', { hostRuns: true }],
+    ['did not run either', { hostRuns: false }],
+  ])('loses no host that %s', async (_, { hostRuns }) => {
+    const watched = startPool([tokenOf('good', tokens.locations[0]!)])
+    started.push(watched)
+    await watched.pool.whenReady(30_000)
+    const ekt = await makeKey(watched)
+    const { restarts, pids } = watched.pool.members[0]!
+    const seal = () => watched.pool.call('encrypt', { ekt, plaintext: Buffer.from('x'), contextHash: NO_CONTEXT })
+    await seal()
+    if (!hostRuns) process.kill(pids[0]!, 'SIGSTOP')
+    const sealed = Array.from({ length: 20 }, seal)
+    // The frames leave at the end of this turn of the event loop.
+    await new Promise(resolve => setImmediate(() => setImmediate(resolve)))
+    pause()
+    if (!hostRuns) process.kill(pids[0]!, 'SIGCONT')
+    expect(await Promise.all(sealed)).toHaveLength(20)
+    expect(watched.pool.members[0]).toMatchObject({ restarts, pids })
+    expect(watched.changes).toEqual(['good healthy'])
+  })
+})
+
 describe('several hosts of a token', () => {
   it('serve together, and the loss of one degrades the token and fails nothing', async () => {
     const bad = faulty()
