@@ -2,10 +2,10 @@
 import { KmsError } from '../../model/errors.ts'
 import type { KmsKey } from '../../model/key.ts'
 import { specFacts } from '../../model/key-specs.ts'
+import { RESERVED_PREFIX } from '../service-keys.ts'
 import { invalid } from '../shapes.ts'
 
 const PREFIX = 'alias/'
-const RESERVED_PREFIX = 'alias/aws/'
 const NAME = /^alias\/[a-zA-Z0-9/_-]+$/
 
 export const ALIASES_PER_KEY = 50
