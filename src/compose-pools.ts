@@ -60,9 +60,8 @@ export async function composePool(
     configuration.hsm
   const limits = { maxCommands, maxWaitMs, healthIntervalMs, deadlineFloorMs, recycleAfterCommands, recycleAfterMb }
   const described = describeBoth(domain, await store.reader.findDomain(MULTI_REGION_DOMAIN))
-  const locations = region.tokens.filter(token => !isRetired(domain, token.uri))
-  if (locations.length === 0) throw new NotReady(`every configured token of region ${region.name} is retired`)
-  const tokens = locations.map((token, index) => tokenSettings(token, index, configuration.hsm, described))
+  const tokens = tokensOf(region, configuration, domain, described)
+  if (tokens.length === 0) throw new NotReady(`every configured token of region ${region.name} is retired`)
   const pool: HsmPool = new HsmPool(
     {
       ...{ region: region.name, tokens, resident: described.domain.domainKeys.length === 0, ...limits },
@@ -76,6 +75,31 @@ export async function composePool(
   const refused = (error: Error) =>
     logger.error('hosts keep an old domain', { region: region.name, reason: error.message })
   return pool
+}
+
+/** Has a pool work with what the rows of its domains say: the keys, and which of the configured tokens belong to it. */
+export async function followDomain(
+  pool: HsmPool,
+  region: Configuration['regions'][number],
+  configuration: Configuration,
+  domain: Domain,
+  shared: Domain | undefined,
+): Promise<void> {
+  const described = describeBoth(domain, shared)
+  pool.useTokens(tokensOf(region, configuration, domain, described))
+  await pool.useDomain(described.domain, described.multiRegionDomain)
+}
+
+/** The configured tokens that are not retired. */
+function tokensOf(
+  region: Configuration['regions'][number],
+  { hsm }: Configuration,
+  domain: Domain,
+  described: DescribedDomains,
+): TokenSettings[] {
+  return region.tokens
+    .map((token, index) => tokenSettings(token, index, hsm, described))
+    .filter(({ configuration }) => !isRetired(domain, configuration.token.uri))
 }
 
 /** Whether an operator has taken the token out of the domain, and left it in the configuration. */

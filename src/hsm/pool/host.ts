@@ -48,6 +48,8 @@ export class Host {
   residentMemoryMb = 0
   sessions = 0
   cachedHbks = 0
+  /** CPU time of the process when it was last asked. */
+  cpuMicroseconds = 0
   #phase: HostPhase = 'starting'
   #phaseSinceMs = performance.now()
   #retries = 0
@@ -107,6 +109,12 @@ export class Host {
   /** Whether this process may try once more to open its token. */
   get mayRetry(): boolean {
     return this.#phase === 'failed' && this.#retries < RETRIES_MAX
+  }
+
+  /** Does not count this time against the host. */
+  excuse(lateMs: number): void {
+    this.#phaseSinceMs += lateMs
+    for (const lane of this.#lanes) lane.excuse(lateMs)
   }
 
   /** Tells a host that failed to open its token to try again. */

@@ -50,7 +50,16 @@ export interface MemberEvents {
   /** A host is due to be replaced by a fresh one. */
   worn(member: Member, host: Host, reason: string): void
   probed(member: Member, passed: boolean): void
+  /** What a host has done since it was last asked. */
+  progressed(member: Member, progress: Progress): void
   output(member: Member, line: string): void
+}
+
+/** What a host has done between two known-answer commands. */
+export interface Progress {
+  readonly cpuSeconds: number
+  /** EKTs that were verified and taken into use. */
+  readonly hbkImports: number
 }
 
 /** What an operator sees of a token. */
@@ -77,6 +86,7 @@ interface Renewal {
 }
 
 const MICROSECONDS_PER_MS = 1_000
+const MICROSECONDS_PER_SECOND = 1_000_000
 /** A library may hang while it is loaded or logged in as well; SIGKILL at that moment may cost the token (see hardening.ts). */
 const START_DEADLINE_MS = 15_000
 /** What each thread adds to that, on a machine that has other things to do. */
@@ -103,7 +113,7 @@ export class Member {
   readonly #events: MemberEvents
   readonly #wanted: number
   #configuration: HostConfiguration
-  #generation = 0
+  #generation: number
   #describedAtMs = Number.NEGATIVE_INFINITY
   #profile: TokenProfile | undefined
   #hosts: Host[] = []
@@ -119,9 +129,17 @@ export class Member {
   #tokenMs = TOKEN_MS_FIRST
   #closing = false
 
-  constructor(settings: TokenSettings, limits: MemberLimits, events: MemberEvents, random: () => number) {
+  /** `generation` is that of the description of the domain in the settings. */
+  constructor(
+    settings: TokenSettings,
+    limits: MemberLimits,
+    events: MemberEvents,
+    random: () => number,
+    generation: number,
+  ) {
     this.label = settings.label
     this.#configuration = settings.configuration
+    this.#generation = generation
     this.#wanted = settings.hosts ?? 1
     this.#limits = limits
     this.#events = events
@@ -136,6 +154,11 @@ export class Member {
 
   get profile(): TokenProfile | undefined {
     return this.#profile
+  }
+
+  /** RFC 7512: which token it is, as it was configured. */
+  get uri(): string {
+    return this.#configuration.token.uri
   }
 
   get domains(): DescribedDomains {
@@ -229,7 +252,7 @@ export class Member {
 
   /** Starts another host, and drains this one when the other is ready. Rejects when the other cannot start. */
   replace(old: Host): Promise<void> {
-    if (old.phase !== 'ready' || this.#renewal !== undefined) return Promise.resolve()
+    if (old.phase !== 'ready' || this.#renewal !== undefined || this.#closing) return Promise.resolve()
     return new Promise((resolve, reject) => {
       this.#renewal = { old, fresh: undefined, resolve, reject }
       this.#startAtMs = 0
@@ -245,9 +268,15 @@ export class Member {
     this.#start(nowMs)
   }
 
+  /** This process did not run for so long: its hosts may have answered, or not have run either, and are given that time. */
+  excuse(lateMs: number): void {
+    for (const host of this.#hosts) host.excuse(lateMs)
+  }
+
   /** Lets the hosts finish what they have and ends them. */
   async close(): Promise<void> {
     this.#closing = true
+    this.#endRenewal()
     await Promise.all(this.#hosts.map(host => host.close()))
   }
 
@@ -296,7 +325,7 @@ export class Member {
     this.#canaryOut = true
     this.#ask(next.lane, 'status', {})
       .then(
-        status => this.#canarySang(next.host, status as Result<'status'>),
+        status => this.#canarySang(next.host, next.lane, status as Result<'status'>),
         (error: Error) => this.#canaryFellSilent(next.host, error),
       )
       .finally(() => {
@@ -304,10 +333,16 @@ export class Member {
       })
   }
 
-  #canarySang(host: Host, status: Result<'status'>): void {
+  #canarySang(host: Host, lane: Lane, status: Result<'status'>): void {
     host.cachedHbks = status.cachedHbks * host.lanes.length
     host.sessions = status.openSessions * host.lanes.length
     host.residentMemoryMb = status.residentMemoryMb
+    const cpuSeconds = (status.cpuMicroseconds - host.cpuMicroseconds) / MICROSECONDS_PER_SECOND
+    // A lane that opened its sessions anew counts from nought again.
+    const before = status.hbkImports < lane.hbkImports ? 0 : lane.hbkImports
+    this.#events.progressed(this, { cpuSeconds, hbkImports: status.hbkImports - before })
+    host.cpuMicroseconds = status.cpuMicroseconds
+    lane.hbkImports = status.hbkImports
     this.#events.probed(this, true)
     this.circuit.canarySucceeded(performance.now())
     this.#events.freed(this)

@@ -11,6 +11,7 @@ import { bypassFacts, requireKeyPolicy, requireNoLockout } from '../policies/key
 import { description, policy, tags } from '../shapes.ts'
 import { requireTags, tagFacts } from '../tags/tag-rules.ts'
 import { keyMetadata } from './key-metadata.ts'
+import { requireRoomForKey } from './key-quota.ts'
 import { keySpecOf } from './key-spec-input.ts'
 
 const input = structure({
@@ -45,25 +46,26 @@ export const CreateKey = defineOperation({
     return {}
   },
 
-  async run({ input, keyring, store, clock, access, ...asker }) {
+  async run({ input, keyring, store, quotas, clock, access, ...asker }) {
     const { region } = asker
     const { account } = asker.caller
     const { spec, usage } = keySpecOf(input)
     const { Origin: origin = 'AWS_KMS' } = input
+    keyring.requireSpec(region, spec)
     const unsupported =
       (origin !== 'AWS_KMS' && origin !== 'EXTERNAL' && `Origin ${origin}`) ||
       (origin === 'EXTERNAL' && !isImportable(spec) && `Origin EXTERNAL for KeySpec ${spec}`) ||
       (input.CustomKeyStoreId !== undefined && 'CustomKeyStoreId') ||
       (input.XksKeyId !== undefined && 'XksKeyId')
     if (unsupported) throw new KmsError('UnsupportedOperationException', `${unsupported} is not supported yet.`)
-    const tagList = requireTags(input.Tags ?? [])
+    const tagList = requireTags(input.Tags ?? [], quotas)
     const primaryRegion = input.MultiRegion === true ? region : undefined
-    if (primaryRegion !== undefined) keyring.requireMultiRegion(region)
+    if (primaryRegion !== undefined) keyring.requireMultiRegion(region, spec)
     const id = primaryRegion === undefined ? newKeyId() : newMultiRegionKeyId()
     const kid = kidOf(id)
     const arn = arnOf({ region, account, id })
     const facts: KeyFacts = { arn, region, account, id, spec, usage, origin, primaryRegion, tags: tagList, aliases: [] }
-    const checked = input.Policy === undefined ? undefined : await requireKeyPolicy(store.reader, input.Policy)
+    const checked = input.Policy === undefined ? undefined : await requireKeyPolicy(store.reader, input.Policy, quotas)
     if (checked) requireNoLockout(access, asker, facts, checked, input.BypassPolicyLockoutSafetyCheck)
     const now = clock()
     const makeKey = (current: KeyMaterial | undefined): KmsKey => ({
@@ -86,6 +88,7 @@ export const CreateKey = defineOperation({
       const key = makeKey(material)
       try {
         await store.transaction(async tx => {
+          requireRoomForKey(key, await tx.countKeys(key), quotas)
           await tx.insertKey(key)
           await tx.putTags(key, tagList)
         })

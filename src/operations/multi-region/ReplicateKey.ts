@@ -5,6 +5,7 @@ import { KmsError } from '../../model/errors.ts'
 import { arnOf, defaultKeyPolicy, isComplete, type KmsKey, requireState } from '../../model/key.ts'
 import { requirePrimary } from '../../model/multi-region.ts'
 import { keyMetadata } from '../keys/key-metadata.ts'
+import { requireRoomForKey } from '../keys/key-quota.ts'
 import { defineOperation } from '../operation.ts'
 import { bypassFacts, requireKeyPolicy, requireNoLockout } from '../policies/key-policy-rules.ts'
 import { description, keyId, keyNotFound, policy, regionName, tags } from '../shapes.ts'
@@ -43,15 +44,15 @@ export const ReplicateKey = defineOperation({
     return { key }
   },
 
-  async run({ key, input, keyring, store, clock, access, ...asker }) {
+  async run({ key, input, keyring, store, clock, access, quotas, ...asker }) {
     const { ReplicaRegion: region } = input
     requirePrimary(key)
-    keyring.requireMultiRegion(region)
     const { account, id, spec, usage, origin, primaryRegion } = key
-    const tagList = requireTags(input.Tags ?? [])
+    keyring.requireMultiRegion(region, spec)
+    const tagList = requireTags(input.Tags ?? [], quotas)
     const arn = arnOf({ region, account, id })
     const facts: KeyFacts = { arn, region, account, id, spec, usage, origin, primaryRegion, tags: tagList, aliases: [] }
-    const checked = input.Policy === undefined ? undefined : await requireKeyPolicy(store.reader, input.Policy)
+    const checked = input.Policy === undefined ? undefined : await requireKeyPolicy(store.reader, input.Policy, quotas)
     const there = { ...asker, region }
     if (checked) requireNoLockout(access, there, facts, checked, input.BypassPolicyLockoutSafetyCheck)
     const now = clock()
@@ -62,6 +63,7 @@ export const ReplicateKey = defineOperation({
       requireState(primary, ['Enabled'])
       const regions = await tx.listRegionsOfKey(account, id)
       if (regions.includes(region)) throw new KmsError('AlreadyExistsException', `${arn} already exists.`)
+      requireRoomForKey({ region, account }, await tx.countKeys({ region, account }), quotas)
       const materials = new Map(replicatedMaterials(primary).map(material => [material.id, material]))
       const current = primary.current && materials.get(primary.current.id)
       const replica: KmsKey = {

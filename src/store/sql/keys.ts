@@ -33,6 +33,7 @@ export async function findKey(db: Handle, { region, account }: Scope, keyId: str
     rotation: rotationOf(row.rotation_period_days, row.rotation_next_at_ms),
     primaryRegion: row.primary_region ?? undefined,
     deletionWindowDays: row.deletion_window_days ?? undefined,
+    ...(row.managed_by === null ? {} : { managedBy: row.managed_by }),
     materials: new Map(materials.map(material => [material.id, material])),
     current: currentOf(materials, row),
     tags: (JSON.parse(row.tags) as [string, string][]).map(([key, value]) => ({ key, value })),
@@ -131,6 +132,7 @@ export async function insertKey(db: Handle, key: KmsKey): Promise<void> {
       policy_principals: JSON.stringify([...key.policyPrincipals]),
       created_at_ms: key.createdAtMs,
       deletion_at_ms: key.deletionAtMs ?? null,
+      managed_by: key.managedBy ?? null,
       ...rotationColumns(key),
       ...multiRegionColumns(key),
     })
@@ -263,7 +265,7 @@ const selectKey = buildOnce((db, region: string, account: string, keyId: string)
     )
     .select(['keys.id', 'keys.spec', 'keys.usage', 'keys.origin', 'keys.state', 'keys.description', 'keys.policy'])
     .select(['keys.policy_principals', 'keys.created_at_ms', 'keys.deletion_at_ms', 'keys.generation'])
-    .select(['keys.rotation_period_days', 'keys.rotation_next_at_ms', 'materials.rotation_type'])
+    .select(['keys.rotation_period_days', 'keys.rotation_next_at_ms', 'keys.managed_by', 'materials.rotation_type'])
     .select(['keys.primary_region', 'keys.deletion_window_days'])
     .select([
       'materials.id as material_id',
