@@ -14,13 +14,17 @@ import { CONFIGURATION_DEFAULT } from '../src/cli/options.ts'
 import { configuration } from '../src/config/schema.ts'
 import { COMMAND_NAMES } from '../src/hsm/contract/commands.ts'
 import { FAULT_KINDS } from '../src/hsm/contract/fault.ts'
+import { needsOf } from '../src/hsm/contract/key-mechanisms.ts'
 import { TOKEN_STATES } from '../src/hsm/pool/circuit.ts'
+import { AES_GCM, ECDH, HMAC, HMAC_SHA_256, ML_KEM, NONE, RANDOM } from '../src/hsm/pool/computation.ts'
 import { catalogue, type ErrorCode, errorKind } from '../src/model/errors.ts'
-import { KEY_SPECS, specFacts } from '../src/model/key-specs.ts'
+import { KEY_SPECS, type KeySpec, specFacts } from '../src/model/key-specs.ts'
 import { OPERATION_NAMES, type OperationName } from '../src/model/operations.ts'
 import type { Operation } from '../src/operations/operation.ts'
 import { registry } from '../src/operations/registry.ts'
 import { stsCatalogue } from '../src/sts/errors.ts'
+import { TASKS } from '../src/tasks/schedule.ts'
+import { NO_ACCOUNT, OTHER_ACCOUNTS } from '../src/telemetry/account-labels.ts'
 import { Metrics } from '../src/telemetry/metrics.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -237,7 +241,7 @@ where. An operation may be narrower than these bounds, as AWS's are, and says so
 with \`UnsupportedOperationException\`: there is nothing here that attests. Blobs are base64 on the wire and measured in bytes. JSON null is an absent member, and unknown members are ignored.`,
     ...served.map(operation => operationSection(operation, sources.get(operation.name))),
     '## Key specs',
-    table(['KeySpec', 'KeyUsage', 'CreateKey makes it'], keySpecRows()),
+    table(['KeySpec', 'KeyUsage', 'Tokens that make it'], keySpecRows()),
   )
 }
 
@@ -350,56 +354,82 @@ function boundIn(words: string | undefined): number | undefined {
 
 function keySpecRows(): string[][] {
   return KEY_SPECS.map(spec => {
-    const { algorithms, offered } = specFacts(spec)
-    return [code(spec), Object.keys(algorithms).map(code).join(', '), offered ? 'yes' : 'not yet']
+    const { algorithms } = specFacts(spec)
+    return [code(spec), Object.keys(algorithms).map(code).join(', '), tokensFor(spec)]
   })
+}
+
+/** Which tokens make keys of a spec. */
+function tokensFor(spec: KeySpec): string {
+  const needs = needsOf(spec)
+  if (needs === undefined) return 'all'
+  if (needs.mechanisms.length === 0) return 'none: PKCS#11 has no mechanism'
+  const mechanisms = needs.mechanisms.map(code).join(' and ')
+  return needs.kind === undefined
+    ? `none yet: proven on no token; would need ${mechanisms}`
+    : `those with ${mechanisms}`
 }
 
 // --- metrics ---------------------------------------------------------------------------------------------------------
 
+/** Where the values of each label come from; every label of a metric is here. */
+const LABELS: Readonly<Record<string, string>> = {
+  operation: 'an operation of the KMS API, `sts:` and an action of STS, or `unknown` in place of either',
+  outcome: `\`ok\`, or an error code of [errors.md](errors.md); of \`strongroom_request_duration_seconds\` \`ok\`, \`refused\` (the caller's
+fault) or \`failed\` (ours); of \`strongroom_hsm_probes_total\` \`passed\` or \`failed\`; of transactions \`committed\` or
+\`rolled-back\`; of tasks \`done\` or \`failed\``,
+  account: `the caller's, if it is one of the first \`telemetry.accountLabels\` that proved who they are since the start, or else
+\`${OTHER_ACCOUNTS}\`; \`${NO_ACCOUNT}\` where the caller proved nothing`,
+  region: 'a configured region',
+  token: "a configured token: its URI's `token`, or else its `serial`, or else its place in the list",
+  command: COMMAND_NAMES.map(code).join(', '),
+  mechanism: `what the command has the token compute, by its standard: ${[AES_GCM, HMAC, HMAC_SHA_256, ECDH, ML_KEM, RANDOM, NONE].map(code).join(', ')}; or, where
+a request chooses it, a signing, encryption or wrapping algorithm, or the spec of the key that is made`,
+  quota: '`account` or `principal`',
+  rate: 'a rate of [quotas.md](quotas.md)',
+  reason: '`busy` (beyond `hsm.maxCommands`) or `unavailable` (no token answered)',
+  kind: FAULT_KINDS.map(code).join(', '),
+  state: TOKEN_STATES.map(code).join(', '),
+  table: 'a table of the key store whose rows carry MACs',
+  file: '`database` or `wal`',
+  task: TASKS.map(code).join(', '),
+}
+
+/** Metrics that prom-client names. */
+const OF_RUNTIME = /^strongroom_(?:process|nodejs)_/
+
 function metricsPage(): string {
   const metrics = new Metrics().registry.getMetricsAsArray().map(metric => {
     const { labelNames } = metric as unknown as { readonly labelNames: readonly string[] }
-    return {
-      name: metric.name,
-      cells: [code(metric.name), String(metric.type), labelNames.map(code).join(', '), metric.help],
-    }
+    const cells = [code(metric.name), String(metric.type), labelNames.map(code).join(', '), metric.help]
+    return { labelNames, cells, ofRuntime: OF_RUNTIME.test(metric.name) }
   })
-  const ofRuntime = ({ name }: { name: string }) => /^strongroom_(?:process|nodejs)_/.test(name)
+  const ours = metrics.filter(({ ofRuntime }) => !ofRuntime)
+  for (const name of ours.flatMap(({ labelNames }) => labelNames))
+    if (!(name in LABELS)) throw new Error(`nothing says where the values of the label ${name} come from`)
   const columns = ['Name', 'Type', 'Labels', 'Meaning']
   return page(
     'Metrics',
     'src/telemetry/metrics.ts',
-    '`GET /metrics` on the admin listener, in the text format of Prometheus.',
+    `\`GET /metrics\` on the admin listener, in the text format of Prometheus. How to scrape it, alerts and a dashboard:
+[monitoring.md](monitoring.md).`,
     '## Of Strongroom',
     table(
       columns,
-      metrics.filter(metric => !ofRuntime(metric)).map(({ cells }) => cells),
+      ours.map(({ cells }) => cells),
     ),
     'Labels have these values and no others, so no caller can add one:',
     table(
       ['Label', 'Values'],
-      [
-        [
-          code('operation'),
-          'an operation of the KMS API, `sts:` and an action of STS, or `unknown` in place of either',
-        ],
-        [
-          code('outcome'),
-          '`ok`, or an error code of [errors.md](errors.md); of `strongroom_request_duration_seconds` `ok`, `refused` or `failed`; of `strongroom_hsm_probes_total` `passed` or `failed`',
-        ],
-        [code('region'), 'a configured region'],
-        [code('token'), "a configured token: its URI's `token`, or else its `serial`, or else its place in the list"],
-        [code('command'), COMMAND_NAMES.map(code).join(', ')],
-        [code('kind'), FAULT_KINDS.map(code).join(', ')],
-        [code('state'), TOKEN_STATES.map(code).join(', ')],
-      ],
+      Object.entries(LABELS).map(([name, values]) => [code(name), values.replaceAll('\n', ' ')]),
     ),
+    `What tokens, hosts and the store do is told by event; hosts tell of sessions, memory, CPU and their caches with each
+known-answer command, every \`hsm.healthIntervalMs\`.`,
     '## Of the process and its runtime',
-    'From prom-client, for the daemon process; HSM hosts are processes of their own.',
+    'From prom-client, for the daemon process; HSM hosts are processes of their own, and have rows above.',
     table(
       columns,
-      metrics.filter(ofRuntime).map(({ cells }) => cells),
+      metrics.filter(({ ofRuntime }) => ofRuntime).map(({ cells }) => cells),
     ),
   )
 }

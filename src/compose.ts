@@ -33,6 +33,7 @@ import { Keyring } from './keyring/keyring.ts'
 import { Secrets } from './keyring/secrets.ts'
 import { Sessions } from './keyring/sessions.ts'
 import { Access } from './operations/access.ts'
+import { ServiceKeys } from './operations/service-keys.ts'
 import { openStore } from './store/open-store.ts'
 import { CHECK_TICK_MS, ResidentCheck } from './tasks/check-resident-keys.ts'
 import { DeletionJob } from './tasks/delete-due-keys.ts'
@@ -75,10 +76,12 @@ export async function compose(
   await using parts = new AsyncDisposableStack()
   const state = openStateFolder(configuration.stateDir)
   await requireNoOtherDaemon(state.adminSocket)
-  const metrics = new Metrics()
+  const metrics = new Metrics({ accountLabels: configuration.telemetry.accountLabels })
+  const telemetry = { logger, metrics }
   const pools = new Map<string, HsmPool>()
   const rows = protectRows({ home: homeOf(configuration), poolOf: region => pools.get(region) }, { metrics, logger })
-  const store = await openStore({ path: state.store, cachedKeys: configuration.store.cachedRecords, rows })
+  const cachedKeys = configuration.store.cachedRecords
+  const store = await openStore({ path: state.store, cachedKeys, rows, metrics })
   parts.defer(() => store.close())
 
   parts.defer(async () => void (await Promise.all([...pools.values()].map(pool => pool.close()))))
@@ -97,16 +100,21 @@ export async function compose(
   const identity = { store, clock }
   const accessKeyUses = new AccessKeyUses(store)
   const keyUses = new KeyUses(store)
-  for (const [name, uses] of Object.entries({ 'access keys': accessKeyUses, 'KMS keys': keyUses })) {
-    const writing = schedule(`write uses of ${name}`, USES_INTERVAL_MS, () => uses.write(), logger)
+  for (const [what, uses] of [
+    ['access keys', accessKeyUses],
+    ['KMS keys', keyUses],
+  ] as const) {
+    const writing = schedule(`write uses of ${what}`, USES_INTERVAL_MS, () => uses.write(), telemetry)
     parts.defer(async () => {
       await writing.stop()
       await uses.write()
     })
   }
-  const access = new Access({ targets: new Targets(store.hot), hot: store.hot, reader: store.reader, clock })
+  const serviceKeys = new ServiceKeys({ store, keyring, clock })
+  const targets = new Targets(store.hot)
+  const access = new Access({ targets, hot: store.hot, reader: store.reader, clock, serviceKeys })
   const deletion = new DeletionJob({ store, keyring, clock, logger, metrics })
-  const job = schedule('delete due keys', configuration.jobs.deletionIntervalMs, () => deletion.run(), logger)
+  const job = schedule('delete due keys', configuration.jobs.deletionIntervalMs, () => deletion.run(), telemetry)
   parts.defer(() => job.stop())
   const follower = new DomainFollower({
     reader: store.reader,
@@ -123,21 +131,21 @@ export async function compose(
     ]),
     logger,
   })
-  const following = schedule('follow domains', DOMAIN_LOOK_MS, () => follower.run(), logger)
+  const following = schedule('follow domains', DOMAIN_LOOK_MS, () => follower.run(), telemetry)
   parts.defer(() => following.stop())
   const rotate = () => rotateDueKeys({ store, keyring, clock, logger, metrics })
-  const rotation = schedule('rotate due keys', configuration.jobs.rotationIntervalMs, rotate, logger)
+  const rotation = schedule('rotate due keys', configuration.jobs.rotationIntervalMs, rotate, telemetry)
   parts.defer(() => rotation.stop())
   const imports = new Imports({ pools, store, clock, inHostAllowed: configuration.hsm.importInHost })
   const expire = () => expireMaterial({ store, imports, clock, logger, metrics })
-  const expiry = schedule('expire imported material', configuration.jobs.expiryIntervalMs, expire, logger)
+  const expiry = schedule('expire imported material', configuration.jobs.expiryIntervalMs, expire, telemetry)
   parts.defer(() => expiry.stop())
   const residents = new ResidentCheck({ store, pools, clock, logger, metrics })
-  const check = schedule('check resident keys', CHECK_TICK_MS, () => residents.run(), logger)
+  const check = schedule('check resident keys', CHECK_TICK_MS, () => residents.run(), telemetry)
   parts.defer(() => check.stop())
 
   const sweep = new RowSweep({ store, metrics, ready: () => [...pools.values()].every(pool => pool.ready) })
-  const verifying = schedule('verify stored records', ROW_LOOK_MS, () => sweep.run(), logger)
+  const verifying = schedule('verify stored records', ROW_LOOK_MS, () => sweep.run(), telemetry)
   parts.defer(() => verifying.stop())
 
   const served = new Set(pools.keys())
@@ -157,11 +165,13 @@ export async function compose(
   const adminSocket = await listenOn(createServer(administration), { path: state.adminSocket })
   parts.defer(() => drain(adminSocket))
   chmodSync(state.adminSocket, 0o600)
-  const adminListener = await listenOn(createServer(createAdminListener({ metrics, pools, store })), admin)
-  parts.defer(() => drain(adminListener))
   const callers = { secrets, sessions, accessKeyUses, throttle: new Throttle(requests, { metrics }) }
-  const certificate = listen.tls.keyFile === '' ? undefined : new Certificate(listen.tls, logger)
+  const certificate = listen.tls.keyFile === '' ? undefined : new Certificate(listen.tls, telemetry)
   const api = createApiServer({ services, ...callers, regions: served, metrics, logger }, certificate?.options)
+  const connections = () => countConnections(api)
+  const adminApp = createAdminListener({ metrics, pools, store, connections })
+  const adminListener = await listenOn(createServer(adminApp), admin)
+  parts.defer(() => drain(adminListener))
   const renew = (options: SecureContextOptions) => {
     if (api instanceof TlsServer) api.setSecureContext(options)
   }
@@ -203,6 +213,12 @@ function explain(error: NodeJS.ErrnoException, where: { host: string; port: numb
     return new NotReady(`port ${where.port} on ${where.host} is taken by another process`)
   if (error.code === 'EACCES') return new NotReady(`port ${where.port} on ${where.host} may not be used by this user`)
   return error
+}
+
+function countConnections(server: Server | TlsServer): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.getConnections((error, count) => (error === null ? resolve(count) : reject(error)))
+  })
 }
 
 async function drain(server: Server | TlsServer): Promise<void> {

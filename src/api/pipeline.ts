@@ -23,18 +23,18 @@ import type { Operation, Output, Services } from '../operations/operation.ts'
 import { registry } from '../operations/registry.ts'
 import { ChangedMeanwhile, StoreLocked } from '../store/faults.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import type { Metrics } from '../telemetry/metrics.ts'
 import type { Authenticated, Authenticator } from './authenticate.ts'
 import { readBody } from './body.ts'
 import { encodeError, encodeOutput, operationOf, parseBody, responseHeaders } from './protocol.ts'
 import { rateNameOf } from './rate-names.ts'
+import { OK, type RequestMetrics } from './request-metrics.ts'
 import type { Throttle } from './throttle.ts'
 
 export interface RoadParts {
   readonly authenticator: Authenticator
   readonly throttle: Throttle
   readonly services: Services
-  readonly metrics: Metrics
+  readonly metrics: RequestMetrics
   readonly logger: Logger
 }
 
@@ -48,16 +48,12 @@ interface Journey {
 }
 
 const UNKNOWN = 'unknown'
-const OK = 'ok'
-const REFUSED = 'refused'
-const FAILED = 'failed'
 const MS_PER_SECOND = 1_000
 /** Members that hold plaintext on their way to or from a caller. */
 const PLAINTEXT_MEMBERS = ['Plaintext', 'PrivateKeyPlaintext', 'SharedSecret'] as const
 
 export class Road {
   readonly #parts: RoadParts
-  readonly #observers = new Map<string, { succeeded: () => void; took: (seconds: number) => void }>()
 
   constructor(parts: RoadParts) {
     this.#parts = parts
@@ -116,16 +112,10 @@ export class Road {
     const { metrics, logger } = this.#parts
     const { operation, authenticated, requestId } = journey
     const seconds = (performance.now() - journey.startedAtMs) / MS_PER_SECOND
-    if (error === undefined) {
-      const observer = this.#observer(operation)
-      observer.succeeded()
-      observer.took(seconds)
-    } else {
-      metrics.requests.inc({ operation, outcome: error.code })
-      metrics.requestSeconds.observe(
-        { operation, outcome: errorKind(error.code).status < 500 ? REFUSED : FAILED },
-        seconds,
-      )
+    const account = authenticated?.caller.account
+    if (error === undefined && account !== undefined) metrics.succeeded(operation, account, seconds)
+    else if (error !== undefined) {
+      metrics.refused(operation, { account, code: error.code, failed: errorKind(error.code).status >= 500 }, seconds)
     }
     const level = severity(error, journey.readOnly)
     if (!logger.enabled(level)) return
@@ -136,23 +126,12 @@ export class Road {
       milliseconds: Math.round(seconds * MS_PER_SECOND * 1_000) / 1_000,
       principal: authenticated?.caller.arn,
       accessKeyId: authenticated?.accessKeyId,
+      viaService: authenticated?.caller.viaService,
       region: authenticated?.region,
       source: request.socket.remoteAddress,
       ...(error === undefined ? {} : { reason: error.message, detail: error.detail }),
       ...(level === 'error' ? { error: error?.cause ?? error } : {}),
     })
-  }
-
-  /** The metrics of an operation's successes, looked up once. */
-  #observer(operation: string): { succeeded: () => void; took: (seconds: number) => void } {
-    let observer = this.#observers.get(operation)
-    if (observer === undefined) {
-      const counter = this.#parts.metrics.requests.labels({ operation, outcome: OK })
-      const histogram = this.#parts.metrics.requestSeconds.labels({ operation, outcome: OK })
-      observer = { succeeded: () => counter.inc(), took: seconds => histogram.observe(seconds) }
-      this.#observers.set(operation, observer)
-    }
-    return observer
   }
 }
 

@@ -14,6 +14,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import { Authenticator } from './authenticate.ts'
 import { Road } from './pipeline.ts'
 import { encodeError, responseHeaders } from './protocol.ts'
+import { RequestMetrics } from './request-metrics.ts'
 import { isQuery } from './sts/query.ts'
 import { StsRoad } from './sts/road.ts'
 import type { Throttle } from './throttle.ts'
@@ -38,7 +39,8 @@ export interface ApiParts {
 
 /** The server of the KMS API and STS, not listening yet: plain HTTP, or TLS when it is given a certificate. */
 export function createApiServer(parts: ApiParts, tls?: SecureContextOptions): Server | TlsServer {
-  const { services, secrets, sessions, accessKeyUses, throttle, regions, metrics, logger } = parts
+  const { services, secrets, sessions, accessKeyUses, throttle, regions, logger } = parts
+  const metrics = new RequestMetrics(parts.metrics)
   const { store, clock } = services
   const authenticatorOf = (service: string) => {
     const served = { regions, services: new Set([service]) }

@@ -166,6 +166,12 @@ export const configuration = z
           .prefault({}),
       })
       .prefault({}),
+    telemetry: z
+      .strictObject({
+        /** Accounts with a label of their own in strongroom_requests_total: the first so many that call; the others are `other`. */
+        accountLabels: z.int().min(0).max(1_000).default(20),
+      })
+      .prefault({}),
     domain: z
       .strictObject({
         /** Days for which backups are kept: so long an old version of the domain keys can open them, and then be destroyed. */

@@ -162,6 +162,8 @@ export interface Reader {
   /** In any region. */
   accountHasKeys(id: string): Promise<boolean>
   findIdentity(account: string, kind: IdentityKind, name: string): Promise<Identity | undefined>
+  /** A service of whatever account: its name is nobody else's. */
+  findService(name: string): Promise<Identity | undefined>
   /** Of one kind, by name. */
   listIdentities(account: string, kind: IdentityKind): Promise<Identity[]>
   /** An identity with the documents that speak for or against it. */
@@ -342,6 +344,8 @@ export interface HotReader {
   managedPolicy(account: string, name: string): ManagedPolicy | undefined | Promise<ManagedPolicy | undefined>
   /** Database reads made so far, for the metric that shows the hot path makes none. */
   readonly databaseReads: number
+  /** Reads that memory answered so far. */
+  readonly hits: number
   readonly size: number
 }
 
@@ -372,6 +376,13 @@ export interface StoredRowMacs {
   renew(region: string, version: number, limit: number): Promise<number>
 }
 
+/** Bytes on disk, by what holds them. */
+export interface StoreSizes {
+  readonly database: number
+  /** What has been written and is not in the database's own file yet. */
+  readonly wal: number
+}
+
 export interface Store {
   readonly reader: Reader
   readonly hot: HotReader
@@ -383,5 +394,6 @@ export interface Store {
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
   /** After a deletion: overwrites what the file and the WAL still hold of removed rows (security.md 4.4). */
   scrub(): Promise<void>
+  sizes(): Promise<StoreSizes>
   close(): Promise<void>
 }

@@ -10,10 +10,10 @@ import type { StsOutput, StsServices } from '../../sts/action.ts'
 import { ACTIONS } from '../../sts/actions.ts'
 import { StsError, type StsErrorCode } from '../../sts/errors.ts'
 import type { Logger } from '../../telemetry/logger.ts'
-import type { Metrics } from '../../telemetry/metrics.ts'
 import type { Authenticated, Authenticator } from '../authenticate.ts'
 import { readBody } from '../body.ts'
 import { originOf } from '../pipeline.ts'
+import { OK, type RequestMetrics } from '../request-metrics.ts'
 import type { Throttle } from '../throttle.ts'
 import { echo, parseQuery } from './query.ts'
 import { encodeAnswer, encodeError, XML_CONTENT_TYPE } from './xml.ts'
@@ -22,7 +22,7 @@ export interface StsRoadParts {
   readonly authenticator: Authenticator
   readonly throttle: Throttle
   readonly services: StsServices
-  readonly metrics: Metrics
+  readonly metrics: RequestMetrics
   readonly logger: Logger
 }
 
@@ -34,11 +34,11 @@ interface Journey {
 }
 
 const UNKNOWN = 'unknown'
-const OK = 'ok'
 const MS_PER_SECOND = 1_000
 
 /** What the steps that STS shares with KMS throw, in the words of the Query protocol. */
 const CODES: Partial<Record<ErrorCode, StsErrorCode>> = {
+  AccessDeniedException: 'AccessDenied',
   DependencyTimeoutException: 'ServiceUnavailable',
   ExpiredTokenException: 'ExpiredToken',
   IncompleteSignatureException: 'IncompleteSignature',
@@ -95,9 +95,10 @@ export class StsRoad {
     const { action, authenticated, requestId, startedAtMs } = journey
     const seconds = (performance.now() - startedAtMs) / MS_PER_SECOND
     const operation = `sts:${action}`
-    metrics.requests.inc({ operation, outcome: error?.code ?? OK })
-    const outcome = error === undefined ? OK : error.status < 500 ? 'refused' : 'failed'
-    metrics.requestSeconds.observe({ operation, outcome }, seconds)
+    const account = authenticated?.caller.account
+    if (error === undefined && account !== undefined) metrics.succeeded(operation, account, seconds)
+    else if (error !== undefined)
+      metrics.refused(operation, { account, code: error.code, failed: error.status >= 500 }, seconds)
     logger[error?.code === 'InternalFailure' ? 'error' : 'info']('request', {
       requestId,
       operation,

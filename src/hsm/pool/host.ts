@@ -48,6 +48,8 @@ export class Host {
   residentMemoryMb = 0
   sessions = 0
   cachedHbks = 0
+  /** CPU time of the process when it was last asked. */
+  cpuMicroseconds = 0
   #phase: HostPhase = 'starting'
   #phaseSinceMs = performance.now()
   #retries = 0

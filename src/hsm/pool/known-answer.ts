@@ -15,7 +15,7 @@ interface KnownAnswerParts {
   /** A token that is tried out is asked as often as may be. */
   readonly probing: () => boolean
   readonly ask: (lane: Lane) => Promise<Result<'status'>>
-  readonly given: (host: Host, status: Result<'status'>) => void
+  readonly given: (host: Host, lane: Lane, status: Result<'status'>) => void
   readonly missed: (host: Host, error: Error) => Promise<void>
 }
 
@@ -43,7 +43,7 @@ export class KnownAnswer {
     this.#out = true
     ask(next.lane)
       .then(
-        status => given(next.host, status),
+        status => given(next.host, next.lane, status),
         (error: Error) => missed(next.host, error),
       )
       .finally(() => {

@@ -43,6 +43,8 @@ const WRITER_BYTES = 65_536
 const KEPT_BACK_FACTOR = 20
 
 export class Lane {
+  /** EKTs that the thread behind it had taken into use when it was last asked. */
+  hbkImports = 0
   readonly #channel: Socket
   readonly #events: LaneEvents
   readonly #writer = new ByteWriter(WRITER_BYTES)

@@ -51,7 +51,16 @@ export interface MemberEvents {
   /** A host is due to be replaced by a fresh one. */
   worn(member: Member, host: Host, reason: string): void
   probed(member: Member, passed: boolean): void
+  /** What a host has done since it was last asked. */
+  progressed(member: Member, progress: Progress): void
   output(member: Member, line: string): void
+}
+
+/** What a host has done between two known-answer commands. */
+export interface Progress {
+  readonly cpuSeconds: number
+  /** EKTs that were verified and taken into use. */
+  readonly hbkImports: number
 }
 
 /** What an operator sees of a token. */
@@ -71,6 +80,7 @@ export interface MemberStatus {
 }
 
 const MICROSECONDS_PER_MS = 1_000
+const MICROSECONDS_PER_SECOND = 1_000_000
 /** A library may hang while it is loaded or logged in as well; SIGKILL at that moment may cost the token (see hardening.ts). */
 const START_DEADLINE_MS = 15_000
 /** What each thread adds to that, on a machine that has other things to do. */
@@ -120,7 +130,7 @@ export class Member {
       hosts: () => this.#ready,
       probing: () => this.state === 'probing',
       ask: lane => this.#ask(lane, 'status', {}) as Promise<Result<'status'>>,
-      given: (host, status) => this.#answerGiven(host, status),
+      given: (host, lane, status) => this.#answerGiven(host, lane, status),
       missed: (host, error) => this.#answerMissed(host, error),
     })
     this.tick(nowMs)
@@ -280,10 +290,16 @@ export class Member {
     for (const errand of waiting) this.#lost(errand, fault, false)
   }
 
-  #answerGiven(host: Host, status: Result<'status'>): void {
+  #answerGiven(host: Host, lane: Lane, status: Result<'status'>): void {
     host.cachedHbks = status.cachedHbks * host.lanes.length
     host.sessions = status.openSessions * host.lanes.length
     host.residentMemoryMb = status.residentMemoryMb
+    const cpuSeconds = (status.cpuMicroseconds - host.cpuMicroseconds) / MICROSECONDS_PER_SECOND
+    // A lane that opened its sessions anew counts from nought again.
+    const before = status.hbkImports < lane.hbkImports ? 0 : lane.hbkImports
+    this.#events.progressed(this, { cpuSeconds, hbkImports: status.hbkImports - before })
+    host.cpuMicroseconds = status.cpuMicroseconds
+    lane.hbkImports = status.hbkImports
     this.#events.probed(this, true)
     this.circuit.canarySucceeded(performance.now())
     this.#events.freed(this)

@@ -47,6 +47,15 @@ export interface PoolSettings {
   readonly onStaleDomain?: () => Promise<void>
 }
 
+export interface PoolToken {
+  readonly serial: string
+  readonly label: string
+  /** Whether it can be given a command now. */
+  readonly serving: boolean
+  /** Whether HBKs may reside in it. */
+  readonly keeps: boolean
+}
+
 const TICK_MS = 25
 /** A tick that comes later than this says that this process did not run, and could not see what its hosts did meanwhile. */
 const LATE_MS = 250
@@ -101,7 +110,8 @@ export class HsmPool {
     this.region = settings.region
     this.#settings = settings
     this.#logger = logger
-    this.#metrics = new PoolMetrics(metrics, settings.region)
+    const labels = settings.tokens.map(({ label }) => label)
+    this.#metrics = new PoolMetrics(metrics, settings.region, labels)
     const { healthIntervalMs, deadlineFloorMs = 0, recycleAfterCommands = 0, recycleAfterMb = 0 } = settings
     this.#limits = { healthIntervalMs, deadlineFloorMs, recycleAfterCommands, recycleAfterMb }
     this.#memberEvents = this.#events()
@@ -114,16 +124,18 @@ export class HsmPool {
     return this.#members.some(({ circuit }) => circuit.serving || circuit.takesTrials)
   }
 
-  /** Whether an HBK of this region stays in the token that made it. */
+  /** Whether every HBK of this region stays in the token that made it. */
   get resident(): boolean {
     return this.#settings.resident ?? false
   }
 
-  /** The tokens that have told their serial so far, and whether each can be given a command now. */
-  get tokens(): readonly { readonly serial: string; readonly label: string; readonly serving: boolean }[] {
-    return this.#members.flatMap(({ profile, label, circuit }) =>
-      profile === undefined ? [] : [{ serial: profile.serial, label, serving: circuit.serving || circuit.takesTrials }],
-    )
+  /** The tokens that have told their profile so far. */
+  get tokens(): readonly PoolToken[] {
+    return this.#members.flatMap(({ profile, label, circuit }) => {
+      if (profile === undefined) return []
+      const keeps = this.resident || Object.values(profile.privateKeys).includes('resident')
+      return [{ serial: profile.serial, label, serving: circuit.serving || circuit.takesTrials, keeps }]
+    })
   }
 
   get members(): readonly Pick<Member, 'label' | 'state' | 'pids' | 'inFlight' | 'profile' | 'restarts'>[] {
@@ -141,10 +153,11 @@ export class HsmPool {
   call<C extends CommandName>(
     name: C,
     args: Args<C>,
-    { serials }: { serials?: readonly string[] } = {},
+    { serials }: { serials?: readonly string[] | undefined } = {},
   ): Promise<Result<C>> {
     return new Promise((resolve, reject) => {
       if (this.#outstanding >= this.#settings.maxCommands) {
+        this.#metrics.refused('busy')
         reject(new PoolBusy(`region ${this.region} has all it takes`))
         return
       }
@@ -156,6 +169,8 @@ export class HsmPool {
         },
         reject: error => {
           this.#outstanding -= 1
+          if (error instanceof PoolUnavailable) this.#metrics.refused('unavailable')
+          else if (error instanceof PoolBusy) this.#metrics.refused('busy')
           reject(error)
         },
       }
@@ -228,7 +243,8 @@ export class HsmPool {
 
   /** Brings the gauges up to date, for a scrape. */
   report(): void {
-    this.#metrics.report(this.#members, this.#waiting.size)
+    const figures = { waiting: this.#waiting.size, limit: this.#settings.maxCommands, ready: this.ready }
+    this.#metrics.report(this.#members, figures)
   }
 
   #newMember(token: TokenSettings): Member {
@@ -253,6 +269,7 @@ export class HsmPool {
       restarted: member => this.#metrics.restarted(member),
       worn: (member, host, reason) => this.#recycle(member, host, reason),
       probed: (member, passed) => this.#metrics.probed(member, passed),
+      progressed: (member, progress) => this.#metrics.progressed(member, progress),
       profiled: (member, profile) => this.#logProfile(member, profile),
       output: ({ label: hsm }, line) => this.#logger.warn('output of an HSM host', { region: this.region, hsm, line }),
     }
@@ -398,6 +415,7 @@ export class HsmPool {
 
   #stateChanged(member: Member): void {
     const { state, label: hsm, circuit } = member
+    this.#metrics.stateChanged(member)
     const fields = { region: this.region, hsm, state, reason: circuit.reason }
     if (state === 'open' || state === 'locked-out') this.#logger.error('HSM changed its state', fields)
     else if (state === 'degraded') this.#logger.warn('HSM changed its state', fields)

@@ -52,6 +52,7 @@ export const CreateKey = defineOperation({
     const { account } = asker.caller
     const { spec, usage } = keySpecOf(input)
     const { Origin: origin = 'AWS_KMS' } = input
+    keyring.requireSpec(region, spec)
     const unsupported =
       (origin !== 'AWS_KMS' && origin !== 'EXTERNAL' && `Origin ${origin}`) ||
       (origin === 'EXTERNAL' && !isImportable(spec) && `Origin EXTERNAL for KeySpec ${spec}`) ||

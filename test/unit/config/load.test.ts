@@ -58,6 +58,7 @@ describe('checkConfiguration', () => {
         keyPolicyBytes: 32_768,
         requests: { preset: 'none', account: {}, principal: {} },
       },
+      telemetry: { accountLabels: 20 },
       domain: { retentionDays: 35 },
       jobs: { deletionIntervalMs: 60_000, rotationIntervalMs: 60_000, expiryIntervalMs: 10_000 },
     })

@@ -17,9 +17,12 @@ export const status: Handler<'status'> = ({ token, sessions, domain, backingKeys
   })
   sessions.requireLogin()
   canary.prove()
+  const { user, system } = process.cpuUsage()
   return {
     cachedHbks: backingKeys.cached,
     openSessions: sessions.open,
     residentMemoryMb: Math.round(process.memoryUsage.rss() / BYTES_PER_MB),
+    cpuMicroseconds: user + system,
+    hbkImports: backingKeys.imports,
   }
 }

@@ -59,6 +59,7 @@ const samples: { readonly [C in CommandName]: readonly [fc.Arbitrary<Args<C>>, f
     fc.record({ ekt, publicKey, algorithm: name, bytes: upTo(4_096), signature: upTo(CIPHERTEXT_MAX_BYTES) }),
     fc.record({ valid: fc.boolean() }),
   ],
+  decapsulate: [fc.record({ ekt, ciphertext: upTo(CIPHERTEXT_MAX_BYTES) }), fc.record({ secret: upTo(66) })],
   checkPublicKey: [fc.record({ ekt, publicKey }), fc.record({ matches: fc.boolean() })],
   verifyMac: [
     fc.record({ ekt, message: upTo(4_096), mac: upTo(CIPHERTEXT_MAX_BYTES) }),
@@ -110,7 +111,7 @@ const samples: { readonly [C in CommandName]: readonly [fc.Arbitrary<Args<C>>, f
   ],
   createResidentKey: [
     fc.record({ account: name, kid: buffer(17), keySpec: name, keyUsage: name, ckaId: digest }),
-    fc.record({ full: fc.boolean(), record: upTo(RECORD_MAX_BYTES), mid: buffer(0, 32) }),
+    fc.record({ full: fc.boolean(), record: upTo(RECORD_MAX_BYTES), mid: buffer(0, 32), publicKey }),
   ],
   createImportKey: [
     fc.record({
@@ -140,7 +141,13 @@ const samples: { readonly [C in CommandName]: readonly [fc.Arbitrary<Args<C>>, f
   createAccessKeySecret: [fc.record({ ekt, ...owner }), fc.record({ secret: buffer(0, 64), sealed: upTo(256) })],
   openSigningKey: [fc.record({ ekt, sealed: upTo(256), ...owner, ...scope }), fc.record({ signingKey: digest })],
   evict: [fc.record({ digest }), nothing],
-  status: [nothing, fc.record({ cachedHbks: u32, openSessions: u32, residentMemoryMb: u32 })],
+  status: [
+    nothing,
+    fc.record({
+      ...{ cachedHbks: u32, openSessions: u32, residentMemoryMb: u32 },
+      ...{ cpuMicroseconds: u48, hbkImports: u48 },
+    }),
+  ],
   sealSession: [
     fc.record({ ekt, accessKeyId: name, terms: upTo(4_096) }),
     fc.record({ secret: upTo(64), sealed: upTo(4_096) }),
