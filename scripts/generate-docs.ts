@@ -16,7 +16,7 @@ import { COMMAND_NAMES } from '../src/hsm/contract/commands.ts'
 import { FAULT_KINDS } from '../src/hsm/contract/fault.ts'
 import { needsOf } from '../src/hsm/contract/key-mechanisms.ts'
 import { TOKEN_STATES } from '../src/hsm/pool/circuit.ts'
-import { AES_GCM, ECDH, HMAC, HMAC_SHA_256, NONE, RANDOM } from '../src/hsm/pool/computation.ts'
+import { AES_GCM, ECDH, HMAC, HMAC_SHA_256, ML_KEM, NONE, RANDOM } from '../src/hsm/pool/computation.ts'
 import { catalogue, type ErrorCode, errorKind } from '../src/model/errors.ts'
 import { KEY_SPECS, type KeySpec, specFacts } from '../src/model/key-specs.ts'
 import { OPERATION_NAMES, type OperationName } from '../src/model/operations.ts'
@@ -383,7 +383,7 @@ fault) or \`failed\` (ours); of \`strongroom_hsm_probes_total\` \`passed\` or \`
   region: 'a configured region',
   token: "a configured token: its URI's `token`, or else its `serial`, or else its place in the list",
   command: COMMAND_NAMES.map(code).join(', '),
-  mechanism: `what the command has the token compute, by its standard: ${[AES_GCM, HMAC, HMAC_SHA_256, ECDH, RANDOM, NONE].map(code).join(', ')}; or, where
+  mechanism: `what the command has the token compute, by its standard: ${[AES_GCM, HMAC, HMAC_SHA_256, ECDH, ML_KEM, RANDOM, NONE].map(code).join(', ')}; or, where
 a request chooses it, a signing, encryption or wrapping algorithm, or the spec of the key that is made`,
   quota: '`account` or `principal`',
   rate: 'a rate of [quotas.md](quotas.md)',

@@ -33,6 +33,7 @@ import { Keyring } from './keyring/keyring.ts'
 import { Secrets } from './keyring/secrets.ts'
 import { Sessions } from './keyring/sessions.ts'
 import { Access } from './operations/access.ts'
+import { ServiceKeys } from './operations/service-keys.ts'
 import { openStore } from './store/open-store.ts'
 import { CHECK_TICK_MS, ResidentCheck } from './tasks/check-resident-keys.ts'
 import { DeletionJob } from './tasks/delete-due-keys.ts'
@@ -109,7 +110,9 @@ export async function compose(
       await uses.write()
     })
   }
-  const access = new Access({ targets: new Targets(store.hot), hot: store.hot, reader: store.reader, clock })
+  const serviceKeys = new ServiceKeys({ store, keyring, clock })
+  const targets = new Targets(store.hot)
+  const access = new Access({ targets, hot: store.hot, reader: store.reader, clock, serviceKeys })
   const deletion = new DeletionJob({ store, keyring, clock, logger, metrics })
   const job = schedule('delete due keys', configuration.jobs.deletionIntervalMs, () => deletion.run(), telemetry)
   parts.defer(() => job.stop())

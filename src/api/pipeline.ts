@@ -126,6 +126,7 @@ export class Road {
       milliseconds: Math.round(seconds * MS_PER_SECOND * 1_000) / 1_000,
       principal: authenticated?.caller.arn,
       accessKeyId: authenticated?.accessKeyId,
+      viaService: authenticated?.caller.viaService,
       region: authenticated?.region,
       source: request.socket.remoteAddress,
       ...(error === undefined ? {} : { reason: error.message, detail: error.detail }),

@@ -162,6 +162,8 @@ export interface Reader {
   /** In any region. */
   accountHasKeys(id: string): Promise<boolean>
   findIdentity(account: string, kind: IdentityKind, name: string): Promise<Identity | undefined>
+  /** A service of whatever account: its name is nobody else's. */
+  findService(name: string): Promise<Identity | undefined>
   /** Of one kind, by name. */
   listIdentities(account: string, kind: IdentityKind): Promise<Identity[]>
   /** An identity with the documents that speak for or against it. */

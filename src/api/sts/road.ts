@@ -38,6 +38,7 @@ const MS_PER_SECOND = 1_000
 
 /** What the steps that STS shares with KMS throw, in the words of the Query protocol. */
 const CODES: Partial<Record<ErrorCode, StsErrorCode>> = {
+  AccessDeniedException: 'AccessDenied',
   DependencyTimeoutException: 'ServiceUnavailable',
   ExpiredTokenException: 'ExpiredToken',
   IncompleteSignatureException: 'IncompleteSignature',

@@ -3,10 +3,10 @@ import type { ResourceQuotas } from '../../config/schema.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { KmsKey } from '../../model/key.ts'
 import { specFacts } from '../../model/key-specs.ts'
+import { RESERVED_PREFIX } from '../service-keys.ts'
 import { invalid } from '../shapes.ts'
 
 const PREFIX = 'alias/'
-const RESERVED_PREFIX = 'alias/aws/'
 const NAME = /^alias\/[a-zA-Z0-9/_-]+$/
 
 /** Whether it is the name of an alias at all, existing or not. Throws KmsError ValidationException. */

@@ -139,6 +139,10 @@ export class SqlReader implements Reader {
     return principals.findIdentity(this.db, account, kind, name)
   }
 
+  findService(name: string): Promise<Identity | undefined> {
+    return principals.findService(this.db, name)
+  }
+
   listIdentities(account: string, kind: IdentityKind): Promise<Identity[]> {
     return principals.listIdentities(this.db, account, kind)
   }

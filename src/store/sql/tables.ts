@@ -28,6 +28,8 @@ export interface Tables {
     trust_principals: string | null
     session_seconds_max: number | null
     revoked_before_ms: number | null
+    /** Of a service: a JSON array of account ids. */
+    acts_for: string | null
   }
   identity_policies: { principal_id: string; name: string; document: string }
   attached_policies: { principal_id: string; policy_id: string }
@@ -118,6 +120,7 @@ export interface Tables {
     deletion_at_ms: number | null
     rotation_period_days: number | null
     rotation_next_at_ms: number | null
+    managed_by: string | null
     generation: number
   }
   materials: {
