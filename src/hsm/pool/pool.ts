@@ -25,7 +25,12 @@ export class PoolBusy extends Error {
 
 /** No token answered in time. */
 export class PoolUnavailable extends Error {
-  override readonly name = 'PoolUnavailable'
+  override readonly name: string = 'PoolUnavailable'
+}
+
+/** No token that holds an HBK could answer; those that could, for other keys, are no help. */
+export class HoldersUnavailable extends PoolUnavailable {
+  override readonly name = 'HoldersUnavailable'
 }
 
 export interface PoolSettings {
@@ -447,7 +452,8 @@ export class HsmPool {
       const { serials, lastFault } = errand
       const which = serials === undefined ? '' : ` that holds the HBK (${serials.join(', ')})`
       const reason = lastFault === undefined ? '' : `: ${lastFault.reason}`
-      errand.reject(new PoolUnavailable(`no token of region ${this.region}${which} can serve${reason}`))
+      const message = `no token of region ${this.region}${which} can serve${reason}`
+      errand.reject(serials === undefined ? new PoolUnavailable(message) : new HoldersUnavailable(message))
     }
     this.#drain()
   }
