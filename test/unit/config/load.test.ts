@@ -50,7 +50,7 @@ describe('checkConfiguration', () => {
         recycleAfterCommands: 10_000_000,
         recycleAfterMb: 768,
       },
-      telemetry: { accountLabels: 20 },
+      telemetry: { accountLabels: 20, otlp: { endpoint: '', sampledOneIn: 100 } },
       domain: { retentionDays: 35 },
       jobs: { deletionIntervalMs: 60_000, rotationIntervalMs: 60_000, expiryIntervalMs: 10_000 },
     })
