@@ -93,7 +93,7 @@ export async function composeAudit(parts: AuditParts): Promise<Audit> {
     if (log.failure === undefined) await recorder.chainLeftovers(store.audit).catch(() => {})
     await notary.run()
   }
-  const tending = schedule('tend the audit log', settings.checkpointIntervalMs, tend, logger)
+  const tending = schedule('tend the audit log', settings.checkpointIntervalMs, tend, { logger, metrics })
   const forwarders = sinksOf(settings.forward).map(
     sink =>
       new Forwarder({
@@ -108,10 +108,13 @@ export async function composeAudit(parts: AuditParts): Promise<Audit> {
       }),
   )
   const forwarding = forwarders.map(forwarder =>
-    schedule(`forward audit events by ${forwarder.sink}`, FORWARD_MS, () => forwarder.run(), logger),
+    schedule(`forward audit events by ${forwarder.sink}` as const, FORWARD_MS, () => forwarder.run(), {
+      logger,
+      metrics,
+    }),
   )
   const expire = () => store.audit.expire(clock() - settings.storeDays * DAY_MS, settings.storeMaxMb * BYTES_PER_MB)
-  const expiring = schedule('expire stored audit events', EXPIRE_MS, expire, logger)
+  const expiring = schedule('expire stored audit events', EXPIRE_MS, expire, { logger, metrics })
   return {
     ...{ log, recorder, notary },
     report() {

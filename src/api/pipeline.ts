@@ -6,6 +6,7 @@
  *   authenticate   SigV4 -> Caller and region                             MissingAuthenticationToken, InvalidSignature, …
  *   operation      X-Amz-Target -> operation                              UnknownOperation, UnsupportedOperation
  *   input          JSON -> typed values within the model's constraints    Serialization, Validation
+ *   throttle       the rates of account and principal                     Throttling
  *   perform        check -> resolve -> authorise -> state and usage -> run
  *   dry run        everything above was real; the result is dropped       DryRunOperation
  *   record         the event is in the audit log, allowed or refused      DependencyTimeout: then nothing is answered
@@ -20,16 +21,22 @@ import { type ErrorCode, errorKind, KmsError } from '../model/errors.ts'
 import { isOperationName } from '../model/operations.ts'
 import type { Operation, Output, Services } from '../operations/operation.ts'
 import { registry } from '../operations/registry.ts'
-import { ChangedMeanwhile, StoreLocked } from '../store/faults.ts'
+import { StoreLocked } from '../store/faults.ts'
+import type { RequestSpan, Tracing } from '../telemetry/tracing.ts'
 import type { Authenticator } from './authenticate.ts'
 import { readBody } from './body.ts'
 import { encodeError, encodeOutput, operationOf, parseBody, responseHeaders } from './protocol.ts'
-import { type Failure, type Journey, originOf, type RequestRecord, setOut } from './record.ts'
+import { rateNameOf } from './rate-names.ts'
+import { type Failure, type Journey, originOf, type RequestRecord, setOut, traceparentOf } from './record.ts'
+import type { Throttle } from './throttle.ts'
 
 export interface RoadParts {
   readonly authenticator: Authenticator
+  readonly throttle: Throttle
   readonly services: Services
   readonly record: RequestRecord
+  /** Absent when nobody wants traces. */
+  readonly tracing?: Tracing | undefined
 }
 
 /** Members that hold plaintext on their way to or from a caller. */
@@ -43,9 +50,15 @@ export class Road {
   }
 
   /** Takes one request from its first byte to its answer. Never rejects. */
-  async travel(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  travel(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { tracing } = this.#parts
+    if (tracing === undefined) return this.#travel(request, response)
+    return tracing.request(traceparentOf(request), span => this.#travel(request, response, span))
+  }
+
+  async #travel(request: IncomingMessage, response: ServerResponse, span?: RequestSpan): Promise<void> {
     const { record } = this.#parts
-    const journey = setOut()
+    const journey = setOut(span)
     let output: Output
     let recorded: Promise<void> | undefined
     try {
@@ -73,20 +86,23 @@ export class Road {
   }
 
   async #perform(request: IncomingMessage, journey: Journey): Promise<Output> {
-    const { authenticator, services, record } = this.#parts
+    const { authenticator, throttle, services, record } = this.#parts
+    const { requestId } = journey
     const body = await readBody(request)
     let input: Infer<Structure> | undefined
     try {
       record.requireWritable()
       const { method = '', url = '', rawHeaders } = request
-      journey.authenticated = await authenticator.authenticate({ method, url, rawHeaders, body })
+      const authenticated = await authenticator.authenticate({ method, url, rawHeaders, body })
+      journey.authenticated = authenticated
       const operation = lookUp(operationOf(request.headers), journey)
       const parsed = readInput(operation.input, body)
       input = parsed
       journey.input = parsed
+      throttle.count(authenticated.caller, authenticated.region, rateNameOf(operation.name, parsed))
       journey.origin = originOf(request)
       const { trail, origin } = journey
-      const asker = { ...journey.authenticated, origin, trail }
+      const asker = { ...authenticated, requestId, origin, trail }
       const output = await record.performing(request, journey, () => operation.perform(services, asker, parsed))
       if (parsed.DryRun !== true) return output
       wipePlaintext(output)
@@ -147,8 +163,5 @@ function kmsErrorOf(error: unknown): KmsError {
     const options = { cause: error, detail: error.message }
     return new KmsError('DependencyTimeoutException', 'The request cannot be recorded now. Try again.', options)
   }
-  const message = error instanceof ChangedMeanwhile ? 'The resource was changed meanwhile. Try again.' : ''
-  return new KmsError('KMSInternalException', message || 'The request failed because of an internal error.', {
-    cause: error,
-  })
+  return new KmsError('KMSInternalException', 'The request failed because of an internal error.', { cause: error })
 }

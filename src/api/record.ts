@@ -9,8 +9,9 @@ import type { CallFacts } from '../audit/events.ts'
 import { identityOf, unproven } from '../audit/identity.ts'
 import type { AuditRecorder } from '../audit/recorder.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import type { Metrics } from '../telemetry/metrics.ts'
+import type { RequestSpan } from '../telemetry/tracing.ts'
 import type { Authenticated } from './authenticate.ts'
+import { OK, type RequestMetrics } from './request-metrics.ts'
 
 /** What is known of a request when its end comes. */
 export interface Journey {
@@ -25,6 +26,8 @@ export interface Journey {
   authenticated: Authenticated | undefined
   origin: Origin | undefined
   input: Readonly<Record<string, unknown>> | undefined
+  /** Absent when nobody wants traces. */
+  readonly span: RequestSpan | undefined
 }
 
 /** How a request failed, in the words of its protocol. */
@@ -36,19 +39,13 @@ export interface Failure {
   readonly cause?: unknown
 }
 
-interface Observer {
-  readonly succeeded: () => void
-  readonly took: (seconds: number) => void
-}
-
 export const UNKNOWN = 'unknown'
-const OK = 'ok'
 const MS_PER_SECOND = 1_000
 /** Faults of our own, by protocol. */
 const INTERNAL: ReadonlySet<string> = new Set(['KMSInternalException', 'InternalFailure'])
 const OURS = 500
 
-export function setOut(): Journey {
+export function setOut(span?: RequestSpan): Journey {
   return {
     requestId: randomUUID(),
     startedAtMs: performance.now(),
@@ -59,6 +56,7 @@ export function setOut(): Journey {
     authenticated: undefined,
     origin: undefined,
     input: undefined,
+    span,
   }
 }
 
@@ -71,9 +69,14 @@ export function originOf({ socket, headers }: IncomingMessage): Origin {
   }
 }
 
+/** The header of W3C Trace Context; one that comes twice says nothing. */
+export function traceparentOf({ headers: { traceparent } }: IncomingMessage): string | undefined {
+  return typeof traceparent === 'string' ? traceparent : undefined
+}
+
 export interface RecordParts {
   readonly audit: AuditRecorder
-  readonly metrics: Metrics
+  readonly metrics: RequestMetrics
   readonly logger: Logger
 }
 
@@ -82,7 +85,6 @@ export class RequestRecord {
   readonly #service: string
   /** Before the operation in metrics and log; nothing for KMS. */
   readonly #prefix: string
-  readonly #observers = new Map<string, Observer>()
 
   /** `service` is that of the credential scope. */
   constructor(service: string, parts: RecordParts) {
@@ -119,14 +121,13 @@ export class RequestRecord {
     const { authenticated, requestId } = journey
     const operation = this.#prefix + journey.operation
     const seconds = (performance.now() - journey.startedAtMs) / MS_PER_SECOND
-    if (failure === undefined) {
-      const observer = this.#observer(operation)
-      observer.succeeded()
-      observer.took(seconds)
-    } else {
-      metrics.requests.inc({ operation, outcome: failure.code })
-      metrics.requestSeconds.observe({ operation, outcome: failure.status < OURS ? 'refused' : 'failed' }, seconds)
-    }
+    const account = authenticated?.caller.account
+    const failed = failure !== undefined && failure.status >= OURS
+    if (failure !== undefined) metrics.refused(operation, { account, code: failure.code, failed }, seconds)
+    else if (account !== undefined) metrics.succeeded(operation, account, seconds)
+    journey.span?.end({
+      ...{ operation, outcome: failure?.code ?? OK, requestId, region: authenticated?.region, account, failed },
+    })
     const level = this.#severity(failure, journey.readOnly)
     if (!logger.enabled(level)) return
     logger[level]('request', {
@@ -136,6 +137,7 @@ export class RequestRecord {
       milliseconds: Math.round(seconds * MS_PER_SECOND * 1_000) / 1_000,
       principal: authenticated?.caller.arn,
       accessKeyId: authenticated?.accessKeyId,
+      viaService: authenticated?.caller.viaService,
       region: authenticated?.region,
       source: request.socket.remoteAddress,
       ...(failure === undefined ? {} : { reason: failure.message, detail: failure.detail }),
@@ -168,18 +170,6 @@ export class RequestRecord {
   #severity(failure: Failure | undefined, readOnly: boolean): 'error' | 'info' | 'debug' {
     if (failure === undefined) return readOnly && this.#service === 'kms' ? 'debug' : 'info'
     return INTERNAL.has(failure.code) ? 'error' : 'info'
-  }
-
-  /** The metrics of an operation's successes, looked up once. */
-  #observer(operation: string): Observer {
-    let observer = this.#observers.get(operation)
-    if (observer === undefined) {
-      const counter = this.#parts.metrics.requests.labels({ operation, outcome: OK })
-      const histogram = this.#parts.metrics.requestSeconds.labels({ operation, outcome: OK })
-      observer = { succeeded: () => counter.inc(), took: seconds => histogram.observe(seconds) }
-      this.#observers.set(operation, observer)
-    }
-    return observer
   }
 }
 

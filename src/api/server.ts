@@ -13,13 +13,16 @@ import { KmsError } from '../model/errors.ts'
 import type { Services } from '../operations/operation.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { Tracing } from '../telemetry/tracing.ts'
 import { Authenticator } from './authenticate.ts'
 import { CloudTrailRoad, isCloudTrail } from './cloudtrail/road.ts'
 import { Road } from './pipeline.ts'
 import { encodeError, responseHeaders } from './protocol.ts'
 import { RequestRecord } from './record.ts'
+import { RequestMetrics } from './request-metrics.ts'
 import { isQuery } from './sts/query.ts'
 import { StsRoad } from './sts/road.ts'
+import type { Throttle } from './throttle.ts'
 
 /** Longer than usual clients and proxies wait, so that the client is the one to close an idle connection. */
 const KEEP_ALIVE_MS = 75_000
@@ -33,32 +36,36 @@ export interface ApiParts {
   readonly secrets: Secrets
   readonly sessions: Sessions
   readonly accessKeyUses: AccessKeyUses
+  readonly throttle: Throttle
   readonly regions: ReadonlySet<string>
   readonly audit: AuditRecorder
   readonly lookup: Lookup
   readonly metrics: Metrics
   readonly logger: Logger
+  /** Absent when nobody wants traces. */
+  readonly tracing?: Tracing | undefined
 }
 
 /** The server of the KMS API and STS, not listening yet: plain HTTP, or TLS when it is given a certificate. */
 export function createApiServer(parts: ApiParts, tls?: SecureContextOptions): Server | TlsServer {
-  const { services, secrets, sessions, accessKeyUses, regions, audit, lookup, metrics, logger } = parts
+  const { services, secrets, sessions, accessKeyUses, throttle, regions, audit, lookup, logger, tracing } = parts
+  const metrics = new RequestMetrics(parts.metrics)
   const { store, clock } = services
   const authenticatorOf = (service: string) => {
     const served = { regions, services: new Set([service]) }
     return new Authenticator({ hot: store.hot, secrets, sessions, accessKeyUses, served, clock })
   }
   const recordOf = (service: string) => new RequestRecord(service, { audit, metrics, logger })
-  const road = new Road({ authenticator: authenticatorOf('kms'), services, record: recordOf('kms') })
-  const sts = { reader: store.reader, sessions, clock }
-  const stsRoad = new StsRoad({ authenticator: authenticatorOf('sts'), services: sts, record: recordOf('sts') })
+  const road = new Road({
+    ...{ authenticator: authenticatorOf('kms'), throttle, services, record: recordOf('kms'), tracing },
+  })
+  const stsServices = { reader: store.reader, sessions, clock }
+  const stsRoad = new StsRoad({
+    ...{ authenticator: authenticatorOf('sts'), throttle, services: stsServices, record: recordOf('sts'), tracing },
+  })
   const cloudTrailRoad = new CloudTrailRoad({
-    ...{
-      authenticator: authenticatorOf('cloudtrail'),
-      access: services.access,
-      lookup,
-      record: recordOf('cloudtrail'),
-    },
+    ...{ authenticator: authenticatorOf('cloudtrail'), throttle, access: services.access },
+    ...{ lookup, record: recordOf('cloudtrail'), tracing },
   })
   const roadOf = (request: IncomingMessage) => {
     if (isQuery(request.headers)) return stsRoad

@@ -10,8 +10,7 @@ import { listLogFiles } from './log-files.ts'
 
 /** Where lines go. */
 export interface Sink {
-  /** `syslog` or `http`. */
-  readonly name: string
+  readonly name: 'syslog' | 'http'
   /** Resolves when the other side has the lines, as far as its protocol tells. Lines have no LF. */
   send(lines: readonly Buffer[]): Promise<void>
   close(): void
@@ -52,7 +51,7 @@ export class Forwarder {
     this.#parts = parts
   }
 
-  get sink(): string {
+  get sink(): Sink['name'] {
     return this.#parts.sink.name
   }
 

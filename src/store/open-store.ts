@@ -1,5 +1,6 @@
 /** Opens the key store and joins its parts: the database, its reads and writes, and what memory holds of it. */
 import { keyArn } from '../model/arn.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
 import { AuditRows } from './audit-rows.ts'
 import type { Database } from './dialects/database.ts'
 import { openSqlite } from './dialects/sqlite.ts'
@@ -13,6 +14,7 @@ import type { RowProtection } from './row-signer.ts'
 import { putPendingEvent } from './sql/audit.ts'
 import { SqlTransaction } from './sql/transaction.ts'
 import type { PendingEventSource, Store, Transaction } from './store.ts'
+import { StoreMetrics } from './store-metrics.ts'
 import { Touched } from './touched.ts'
 import { VerifiedReader } from './verified-reader.ts'
 
@@ -30,6 +32,8 @@ export interface StoreOptions {
   readonly rows?: RowProtection
   /** Events that transactions leave behind with their changes. */
   readonly events?: PendingEventSource
+  /** Where transactions are counted and timed. */
+  readonly metrics?: Metrics
 }
 
 const CACHED_KEYS_DEFAULT = 100_000
@@ -49,14 +53,16 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const guard = new RowGuard(options.rows)
   const reader = new VerifiedReader(database.reader, database.snapshots, guard)
   const hot = new CachedReader(reader, options.cachedKeys ?? CACHED_KEYS_DEFAULT)
+  const metrics = options.metrics && new StoreMetrics(options.metrics)
   const stopWatching = watchForeignCommits(database, () => hot.forgetAll())
   return {
     reader,
     hot,
-    transaction: work => runTransaction(database, { guard, hot, events: options.events }, work),
+    transaction: work => runTransaction({ database, guard, hot, metrics, events: options.events }, work),
     rowMacs: new RowMacs(database, guard),
     audit: new AuditRows(database),
     scrub: () => database.scrub(),
+    sizes: () => database.sizes(),
     async close() {
       stopWatching()
       await database.close()
@@ -64,14 +70,25 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
 }
 
+interface TransactionParts {
+  readonly database: Database
+  readonly guard: RowGuard
+  readonly hot: CachedReader
+  readonly metrics: StoreMetrics | undefined
+  readonly events: PendingEventSource | undefined
+}
+
 async function runTransaction<T>(
-  database: Database,
-  { guard, hot, events }: { guard: RowGuard; hot: CachedReader; events: PendingEventSource | undefined },
+  { database, guard, hot, metrics, events }: TransactionParts,
   work: (tx: Transaction) => Promise<T>,
 ): Promise<T> {
   const touched = new Touched()
+  const askedAtMs = performance.now()
+  let begunAtMs: number | undefined
+  let committed = false
   try {
     const { result, signed } = await database.writer.transaction().execute(async handle => {
+      begunAtMs = performance.now()
       const changes = new RowChanges(guard, handle)
       const result = await work(new SqlTransaction(handle, touched, changes))
       const event = events?.current()
@@ -84,6 +101,7 @@ async function runTransaction<T>(
       }
       return { result, signed: await changes.finish() }
     })
+    committed = true
     guard.committed(signed)
     return result
   } catch (error) {
@@ -91,6 +109,7 @@ async function runTransaction<T>(
     throw new ChangedMeanwhile('what the record belongs to is gone', { cause: error })
   } finally {
     hot.forget(touched)
+    metrics?.ended(committed, { askedAtMs, begunAtMs })
   }
 }
 

@@ -6,6 +6,7 @@
 import type { AuditRecorder } from '../audit/recorder.ts'
 import { type Clock, DAY_MS } from '../base/clock.ts'
 import { type Keyring, rotationRequest } from '../keyring/keyring.ts'
+import { rotateInStep } from '../keyring/related-keys.ts'
 import type { KmsKey } from '../model/key.ts'
 import { ChangedMeanwhile } from '../store/faults.ts'
 import type { Store } from '../store/store.ts'
@@ -59,7 +60,7 @@ async function rotate(parts: RotationParts, key: KmsKey): Promise<boolean> {
   const event = { name: 'RotateKey', account: key.account, region: key.region, resources: [key.arn] }
   const rotated = await audit.act({ ...event, details: { ...details, ...materials } }, async () => {
     try {
-      await store.transaction(tx => tx.rotateKey(changed, { ...made, rotationType: 'AUTOMATIC' }))
+      await store.transaction(tx => rotateInStep(tx, changed, { ...made, rotationType: 'AUTOMATIC' }))
       return true
     } catch (error) {
       if (error instanceof ChangedMeanwhile) return false

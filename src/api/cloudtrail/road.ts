@@ -6,10 +6,12 @@ import { CloudTrailError } from '../../cloudtrail/errors.ts'
 import { type Lookup, lookupEvents, lookupEventsInput } from '../../cloudtrail/lookup-events.ts'
 import { errorKind, KmsError } from '../../model/errors.ts'
 import type { Access } from '../../operations/access.ts'
+import type { RequestSpan, Tracing } from '../../telemetry/tracing.ts'
 import type { Authenticator } from '../authenticate.ts'
 import { readBody } from '../body.ts'
 import { CONTENT_TYPE, encodeError, encodeOutput, parseBody } from '../protocol.ts'
-import { type Failure, type Journey, originOf, type RequestRecord, setOut } from '../record.ts'
+import { type Failure, type Journey, originOf, type RequestRecord, setOut, traceparentOf } from '../record.ts'
+import type { Throttle } from '../throttle.ts'
 
 const TARGET_PREFIX = 'com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.'
 const OPERATION = 'LookupEvents'
@@ -23,9 +25,12 @@ export function isCloudTrail(headers: IncomingHttpHeaders): boolean {
 
 export interface CloudTrailRoadParts {
   readonly authenticator: Authenticator
+  readonly throttle: Throttle
   readonly access: Access
   readonly lookup: Lookup
   readonly record: RequestRecord
+  /** Absent when nobody wants traces. */
+  readonly tracing?: Tracing | undefined
 }
 
 export class CloudTrailRoad {
@@ -36,9 +41,15 @@ export class CloudTrailRoad {
   }
 
   /** Takes one request from its first byte to its answer. Never rejects. */
-  async travel(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  travel(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { tracing } = this.#parts
+    if (tracing === undefined) return this.#travel(request, response)
+    return tracing.request(traceparentOf(request), span => this.#travel(request, response, span))
+  }
+
+  async #travel(request: IncomingMessage, response: ServerResponse, span?: RequestSpan): Promise<void> {
     const { record } = this.#parts
-    const journey = setOut()
+    const journey = setOut(span)
     let recorded: Promise<void> | undefined
     try {
       const output = await this.#perform(request, journey)
@@ -64,7 +75,7 @@ export class CloudTrailRoad {
   }
 
   async #perform(request: IncomingMessage, journey: Journey): Promise<Readonly<Record<string, unknown>>> {
-    const { authenticator, access, lookup, record } = this.#parts
+    const { authenticator, throttle, access, lookup, record } = this.#parts
     const body = await readBody(request)
     record.requireWritable()
     const { method = '', url = '', rawHeaders, headers } = request
@@ -72,6 +83,7 @@ export class CloudTrailRoad {
     if (headers['x-amz-target'] !== TARGET_PREFIX + OPERATION)
       throw new CloudTrailError('UnsupportedOperationException')
     journey.operation = OPERATION
+    throttle.count(journey.authenticated.caller, journey.authenticated.region, 'lookupEvents')
     journey.origin = originOf(request)
     const parsed = parseInput(lookupEventsInput, parseBody(body))
     if (parsed.fault !== undefined) {

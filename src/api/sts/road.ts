@@ -9,20 +9,26 @@ import { type ErrorCode, KmsError } from '../../model/errors.ts'
 import type { StsOutput, StsServices } from '../../sts/action.ts'
 import { ACTIONS } from '../../sts/actions.ts'
 import { StsError, type StsErrorCode } from '../../sts/errors.ts'
+import type { RequestSpan, Tracing } from '../../telemetry/tracing.ts'
 import type { Authenticator } from '../authenticate.ts'
 import { readBody } from '../body.ts'
-import { type Failure, type Journey, originOf, type RequestRecord, setOut } from '../record.ts'
+import { type Failure, type Journey, originOf, type RequestRecord, setOut, traceparentOf } from '../record.ts'
+import type { Throttle } from '../throttle.ts'
 import { echo, parseQuery } from './query.ts'
 import { encodeAnswer, encodeError, XML_CONTENT_TYPE } from './xml.ts'
 
 export interface StsRoadParts {
   readonly authenticator: Authenticator
+  readonly throttle: Throttle
   readonly services: StsServices
   readonly record: RequestRecord
+  /** Absent when nobody wants traces. */
+  readonly tracing?: Tracing | undefined
 }
 
 /** What the steps that STS shares with KMS throw, in the words of the Query protocol. */
 const CODES: Partial<Record<ErrorCode, StsErrorCode>> = {
+  AccessDeniedException: 'AccessDenied',
   DependencyTimeoutException: 'ServiceUnavailable',
   ExpiredTokenException: 'ExpiredToken',
   IncompleteSignatureException: 'IncompleteSignature',
@@ -43,9 +49,15 @@ export class StsRoad {
   }
 
   /** Takes one request from its first byte to its answer. Never rejects. */
-  async travel(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  travel(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { tracing } = this.#parts
+    if (tracing === undefined) return this.#travel(request, response)
+    return tracing.request(traceparentOf(request), span => this.#travel(request, response, span))
+  }
+
+  async #travel(request: IncomingMessage, response: ServerResponse, span?: RequestSpan): Promise<void> {
     const { record } = this.#parts
-    const journey = setOut()
+    const journey = setOut(span)
     const { requestId } = journey
     let recorded: Promise<void> | undefined
     try {
@@ -68,19 +80,21 @@ export class StsRoad {
   }
 
   async #perform(request: IncomingMessage, journey: Journey): Promise<StsOutput> {
-    const { authenticator, services, record } = this.#parts
+    const { authenticator, throttle, services, record } = this.#parts
     const body = await readBody(request)
     record.requireWritable()
     const { method = '', url = '', rawHeaders } = request
-    journey.authenticated = await authenticator.authenticate({ method, url, rawHeaders, body })
+    const authenticated = await authenticator.authenticate({ method, url, rawHeaders, body })
+    journey.authenticated = authenticated
     const { action: name, parameters } = parseQuery(body)
     const action = ACTIONS.get(name)
     if (action === undefined) throw new StsError('InvalidAction', `Could not find operation ${echo(name)}`)
     journey.operation = name
+    throttle.count(authenticated.caller, authenticated.region, 'sts')
     journey.origin = originOf(request)
     const input = readInput(action.input, parameters)
     journey.input = input
-    return action.perform({ ...services, ...journey.authenticated, origin: journey.origin }, input)
+    return action.perform({ ...services, ...authenticated, origin: journey.origin }, input)
   }
 }
 

@@ -4,6 +4,7 @@ import type { AuditKey } from '../audit-key.ts'
 import type { BackingKeys } from '../backing-keys.ts'
 import type { Canary } from '../canary.ts'
 import type { DomainKeys } from '../domain-keys.ts'
+import type { Domains } from '../domains.ts'
 import type { Imports } from '../imports.ts'
 import type { ResidentKeys } from '../resident-keys.ts'
 import type { RsaDecryption } from '../rsa-decryption.ts'
@@ -14,7 +15,9 @@ import type { Token } from '../token.ts'
 export interface HostParts {
   readonly token: Token
   readonly sessions: Sessions
+  /** The region's, which signs stored records. */
   readonly domain: DomainKeys
+  readonly domains: Domains
   readonly backingKeys: BackingKeys
   readonly resident: ResidentKeys
   readonly sealing: Sealing
@@ -22,7 +25,7 @@ export interface HostParts {
   readonly imports: Imports
   readonly canary: Canary
   readonly auditKey: AuditKey
-  /** The check value of the MAC key that new records are signed with, as it was when the host started. */
+  /** The check values of the MAC keys that new records are signed with, as they were when the host started. */
   readonly macCheckValue: string
   /** Buffers that held plaintext: they are overwritten once the answer has been written. */
   readonly wipeLater: (bytes: Buffer) => void
