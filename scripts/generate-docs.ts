@@ -447,6 +447,7 @@ const WHAT_COUNTS: Readonly<Partial<Record<RateName, string>>> = {
   p384DataKeyPairs: 'data key pairs of ECC_NIST_P384',
   p521DataKeyPairs: 'data key pairs of ECC_NIST_P521',
   sts: 'GetCallerIdentity and AssumeRole',
+  lookupEvents: 'LookupEvents of CloudTrail',
 }
 
 function quotasPage(): string {

@@ -220,6 +220,7 @@ describe('the job that deletes keys', () => {
   const jobOn = (changes: Partial<Store>) => {
     const parts = {
       keyring: new Keyring({ pools: new Map(), store, clock: () => NOW_MS }),
+      audit: { act: <T>(_: unknown, work: () => Promise<T>) => work() },
       clock: () => NOW_MS,
       logger: silentLogger,
       metrics: new Metrics(),

@@ -19,6 +19,7 @@ import { addMultiRegionKeys } from './0012-multi-region-keys.ts'
 import { addServices } from './0013-services.ts'
 import { addImportKeyVersions } from './0014-import-key-versions.ts'
 import { createKeyUses } from './0014-key-uses.ts'
+import { createAuditLog } from './0015-audit-log.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
@@ -36,6 +37,7 @@ const MIGRATIONS = {
   '0013-services': addServices,
   '0014-import-key-versions': addImportKeyVersions,
   '0014-key-uses': createKeyUses,
+  '0015-audit-log': createAuditLog,
 } as const
 
 const MIGRATION_TABLE = 'migrations'
