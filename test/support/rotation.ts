@@ -92,7 +92,8 @@ export async function makeCeremonies(labels: readonly string[]): Promise<Ceremon
       })
       if (event.type === 'ready') return host
       await host[Symbol.asyncDispose]()
-      throw new Error(`the host of ${label} did not start: ${event.reason}`)
+      const reason = event.type === 'failed' ? event.reason : 'it told of something else first'
+      throw new Error(`the host of ${label} did not start: ${reason}`)
     },
     async rotateKilledAt(killAt, rotated = region()) {
       const order: RotationOrder = { storePath, region: rotated, officerPinFile, killAt }

@@ -11,10 +11,7 @@ export const DisableKeyRotation = defineOperation({
   input: structure({ KeyId: keyId }),
   readOnly: false,
   access: async (access, request, { KeyId }) => ({
-    key: await access.key(request, 'DisableKeyRotation', KeyId, {
-      action: 'kms:DisableKeyRotation',
-      states: ['Enabled'],
-    }),
+    key: await access.key(request, 'DisableKeyRotation', KeyId, { action: 'kms:DisableKeyRotation' }),
   }),
 
   async run({ key, store }) {

@@ -16,7 +16,6 @@ export const EnableKeyRotation = defineOperation({
   access: async (access, request, { KeyId, RotationPeriodInDays }) => ({
     key: await access.key(request, 'EnableKeyRotation', KeyId, {
       action: 'kms:EnableKeyRotation',
-      states: ['Enabled'],
       facts: { keys: { 'kms:RotationPeriodInDays': RotationPeriodInDays ?? ROTATION_PERIOD_DAYS.default } },
     }),
   }),
