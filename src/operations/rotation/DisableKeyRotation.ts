@@ -1,8 +1,9 @@
 import { structure } from '../../base/schema.ts'
-import { changeKey } from '../keys/change-key.ts'
+import { requireNoReplica } from '../../model/multi-region.ts'
 import { defineOperation } from '../operation.ts'
 import { keyId } from '../shapes.ts'
 import { requireScheduled } from './rotation-rules.ts'
+import { scheduleKey } from './schedule-key.ts'
 
 /** DisableKeyRotation ends the automatic rotation of a key; its materials stay. */
 export const DisableKeyRotation = defineOperation({
@@ -15,7 +16,8 @@ export const DisableKeyRotation = defineOperation({
 
   async run({ key, store }) {
     requireScheduled(key)
-    await changeKey(store, key, ['Enabled'], { rotation: undefined })
+    requireNoReplica(key)
+    await scheduleKey(store, key, undefined)
     return undefined
   },
 })
