@@ -6,11 +6,13 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { homeOf } from '../../src/compose-pools.ts'
-import { PoolsOnDemand } from '../../src/compose-rows.ts'
+import { PoolsOnDemand, protectRows } from '../../src/compose-rows.ts'
 import { loadConfiguration } from '../../src/config/load.ts'
 import { openStateFolder } from '../../src/config/state-folder.ts'
 import { openStore } from '../../src/store/open-store.ts'
+import type { Store } from '../../src/store/store.ts'
 import { createLogger } from '../../src/telemetry/logger.ts'
+import { Metrics } from '../../src/telemetry/metrics.ts'
 import { prepareInstance, type RunningDaemon, readCredentials, startDaemon } from '../instance.ts'
 import { answer } from './child.ts'
 import type { Credentials } from './sigv4.ts'
@@ -24,6 +26,8 @@ const BYTES_PER_KILOBYTE = 1_024
 const dir = mkdtempSync(join(tmpdir(), 'strongroom-growth-'))
 const never = new AbortController().signal
 let configurationPath = ''
+/** Of the keys in the store. */
+const ids = new Set<string>()
 let daemon: RunningDaemon | undefined
 
 /** Resident memory as the kernel counts it. */
@@ -72,18 +76,20 @@ const answers = {
     inUse: number
   }): Promise<string[]> {
     const configuration = loadConfiguration(configurationPath)
-    const { store: path } = openStateFolder(configuration.stateDir)
-    const store = await openStore({ path })
-    try {
-      await using pools = new PoolsOnDemand(homeOf(configuration), configuration, {
-        ...{ store: () => store, logger: createLogger('warn') },
-      })
-      using filler = new StoreFiller(path, (await pools.poolOf(REGION))!, templateKeyId)
-      await filler.fill(keys, made => process.stderr.write(`${made.toLocaleString('en')} keys\n`))
-      return filler.ids(inUse)
-    } finally {
-      await store.close()
-    }
+    const logger = createLogger('warn')
+    await using resources = new AsyncDisposableStack()
+    const pools = resources.use(new PoolsOnDemand(homeOf(configuration), configuration, { store: () => store, logger }))
+    const rows = protectRows(pools, { metrics: new Metrics(), logger })
+    const store: Store = await openStore({ path: openStateFolder(configuration.stateDir).store, rows })
+    resources.defer(() => store.close())
+    const template = await store.reader.findKey({ region: REGION, account: ACCOUNT }, templateKeyId)
+    const filler = new StoreFiller(store, (await pools.poolOf(REGION))!, template!)
+    ids.add(templateKeyId)
+    const added = await filler.add(keys - ids.size, count =>
+      process.stderr.write(`${count.toLocaleString('en')} more\n`),
+    )
+    for (const id of added) ids.add(id)
+    return [...ids].slice(0, inUse)
   },
 }
 export type GrowthKeeper = typeof answers
