@@ -44,6 +44,7 @@ import { schedule } from './tasks/schedule.ts'
 import { ROW_LOOK_MS, RowSweep } from './tasks/verify-rows.ts'
 import { createLogger, type Logger } from './telemetry/logger.ts'
 import { Metrics } from './telemetry/metrics.ts'
+import type { Tracing } from './telemetry/tracing.ts'
 
 export interface Daemon extends AsyncDisposable {
   /** `https://host:port` of the KMS API, or `http://…` without a certificate. */
@@ -78,6 +79,8 @@ export async function compose(
   await requireNoOtherDaemon(state.adminSocket)
   const metrics = new Metrics({ accountLabels: configuration.telemetry.accountLabels })
   const telemetry = { logger, metrics }
+  const tracing = await composeTracing(configuration.telemetry.otlp, logger)
+  if (tracing !== undefined) parts.use(tracing)
   const pools = new Map<string, HsmPool>()
   const rows = protectRows({ home: homeOf(configuration), poolOf: region => pools.get(region) }, { metrics, logger })
   const cachedKeys = configuration.store.cachedRecords
@@ -86,7 +89,7 @@ export async function compose(
 
   parts.defer(async () => void (await Promise.all([...pools.values()].map(pool => pool.close()))))
   for (const region of configuration.regions) {
-    pools.set(region.name, await composePool(region, configuration, { store, metrics, logger }))
+    pools.set(region.name, await composePool(region, configuration, { store, metrics, logger, tracing }))
   }
   if (!(await store.rowMacs.areComplete())) throw new NotReady(ROWS_WITHOUT_MACS)
   const daemonKeys = await findDaemonKeys(store)
@@ -167,7 +170,7 @@ export async function compose(
   chmodSync(state.adminSocket, 0o600)
   const callers = { secrets, sessions, accessKeyUses, throttle: new Throttle(requests, { metrics }) }
   const certificate = listen.tls.keyFile === '' ? undefined : new Certificate(listen.tls, telemetry)
-  const api = createApiServer({ services, ...callers, regions: served, metrics, logger }, certificate?.options)
+  const api = createApiServer({ services, ...callers, regions: served, metrics, logger, tracing }, certificate?.options)
   const connections = () => countConnections(api)
   const adminApp = createAdminListener({ metrics, pools, store, connections })
   const adminListener = await listenOn(createServer(adminApp), admin)
@@ -194,6 +197,13 @@ export async function compose(
     expireMaterial: expire,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
+}
+
+/** The packages of OpenTelemetry take memory and time to load: only who traces has them. */
+async function composeTracing(otlp: Configuration['telemetry']['otlp'], logger: Logger): Promise<Tracing | undefined> {
+  if (otlp.endpoint === '') return undefined
+  const { OtlpTracing } = await import('./telemetry/otlp.ts')
+  return new OtlpTracing(otlp, logger)
 }
 
 async function listenOn<S extends Server | TlsServer>(

@@ -23,6 +23,7 @@ import type { Operation, Output, Services } from '../operations/operation.ts'
 import { registry } from '../operations/registry.ts'
 import { StoreLocked } from '../store/faults.ts'
 import type { Logger } from '../telemetry/logger.ts'
+import type { RequestSpan, Tracing } from '../telemetry/tracing.ts'
 import type { Authenticated, Authenticator } from './authenticate.ts'
 import { readBody } from './body.ts'
 import { encodeError, encodeOutput, operationOf, parseBody, responseHeaders } from './protocol.ts'
@@ -36,6 +37,8 @@ export interface RoadParts {
   readonly services: Services
   readonly metrics: RequestMetrics
   readonly logger: Logger
+  /** Absent when nobody wants traces. */
+  readonly tracing?: Tracing | undefined
 }
 
 /** What is known of a request when its end is recorded. */
@@ -45,6 +48,8 @@ interface Journey {
   operation: string
   readOnly: boolean
   authenticated: Authenticated | undefined
+  /** Absent when nobody wants traces. */
+  readonly span: RequestSpan | undefined
 }
 
 const UNKNOWN = 'unknown'
@@ -60,13 +65,20 @@ export class Road {
   }
 
   /** Takes one request from its first byte to its answer. Never rejects. */
-  async travel(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  travel(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { tracing } = this.#parts
+    if (tracing === undefined) return this.#travel(request, response)
+    return tracing.request(traceparentOf(request), span => this.#travel(request, response, span))
+  }
+
+  async #travel(request: IncomingMessage, response: ServerResponse, span?: RequestSpan): Promise<void> {
     const journey: Journey = {
       requestId: randomUUID(),
       startedAtMs: performance.now(),
       operation: UNKNOWN,
       readOnly: true,
       authenticated: undefined,
+      span,
     }
     try {
       const output = await this.#perform(request, journey)
@@ -117,6 +129,10 @@ export class Road {
     else if (error !== undefined) {
       metrics.refused(operation, { account, code: error.code, failed: errorKind(error.code).status >= 500 }, seconds)
     }
+    journey.span?.end({
+      ...{ operation, outcome: error?.code ?? OK, requestId, region: authenticated?.region, account },
+      failed: error !== undefined && errorKind(error.code).status >= 500,
+    })
     const level = severity(error, journey.readOnly)
     if (!logger.enabled(level)) return
     logger[level]('request', {
@@ -142,6 +158,11 @@ export function originOf({ socket, headers }: IncomingMessage): Origin {
     userAgent: headers['user-agent'],
     secureTransport: 'encrypted' in socket,
   }
+}
+
+/** The header of W3C Trace Context; one that comes twice says nothing. */
+export function traceparentOf({ headers: { traceparent } }: IncomingMessage): string | undefined {
+  return typeof traceparent === 'string' ? traceparent : undefined
 }
 
 function lookUp(name: string, journey: Journey): Operation {

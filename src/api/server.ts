@@ -11,6 +11,7 @@ import { KmsError } from '../model/errors.ts'
 import type { Services } from '../operations/operation.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { Tracing } from '../telemetry/tracing.ts'
 import { Authenticator } from './authenticate.ts'
 import { Road } from './pipeline.ts'
 import { encodeError, responseHeaders } from './protocol.ts'
@@ -35,20 +36,23 @@ export interface ApiParts {
   readonly regions: ReadonlySet<string>
   readonly metrics: Metrics
   readonly logger: Logger
+  /** Absent when nobody wants traces. */
+  readonly tracing?: Tracing | undefined
 }
 
 /** The server of the KMS API and STS, not listening yet: plain HTTP, or TLS when it is given a certificate. */
 export function createApiServer(parts: ApiParts, tls?: SecureContextOptions): Server | TlsServer {
-  const { services, secrets, sessions, accessKeyUses, throttle, regions, logger } = parts
+  const { services, secrets, sessions, accessKeyUses, throttle, regions, logger, tracing } = parts
   const metrics = new RequestMetrics(parts.metrics)
   const { store, clock } = services
   const authenticatorOf = (service: string) => {
     const served = { regions, services: new Set([service]) }
     return new Authenticator({ hot: store.hot, secrets, sessions, accessKeyUses, served, clock })
   }
-  const road = new Road({ authenticator: authenticatorOf('kms'), throttle, services, metrics, logger })
+  const road = new Road({ authenticator: authenticatorOf('kms'), throttle, services, metrics, logger, tracing })
   const sts = { reader: store.reader, sessions, clock }
-  const stsRoad = new StsRoad({ authenticator: authenticatorOf('sts'), throttle, services: sts, metrics, logger })
+  const stsParts = { throttle, services: sts, metrics, logger, tracing }
+  const stsRoad = new StsRoad({ authenticator: authenticatorOf('sts'), ...stsParts })
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')

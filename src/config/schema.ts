@@ -170,6 +170,19 @@ export const configuration = z
       .strictObject({
         /** Accounts with a label of their own in strongroom_requests_total: the first so many that call; the others are `other`. */
         accountLabels: z.int().min(0).max(1_000).default(20),
+        /** Traces, by OTLP over HTTP. */
+        otlp: z
+          .strictObject({
+            /** Where a collector takes them; empty for none. */
+            endpoint: z
+              .string()
+              .max(2_048)
+              .regex(/^(?:https?:\/\/\S+)?$/, 'must be an http or https URL')
+              .default(''),
+            /** One request in so many is traced. */
+            sampledOneIn: z.int().min(1).max(1_000_000).default(100),
+          })
+          .prefault({}),
       })
       .prefault({}),
     domain: z

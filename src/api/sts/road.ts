@@ -10,9 +10,10 @@ import type { StsOutput, StsServices } from '../../sts/action.ts'
 import { ACTIONS } from '../../sts/actions.ts'
 import { StsError, type StsErrorCode } from '../../sts/errors.ts'
 import type { Logger } from '../../telemetry/logger.ts'
+import type { RequestSpan, Tracing } from '../../telemetry/tracing.ts'
 import type { Authenticated, Authenticator } from '../authenticate.ts'
 import { readBody } from '../body.ts'
-import { originOf } from '../pipeline.ts'
+import { originOf, traceparentOf } from '../pipeline.ts'
 import { OK, type RequestMetrics } from '../request-metrics.ts'
 import type { Throttle } from '../throttle.ts'
 import { echo, parseQuery } from './query.ts'
@@ -24,6 +25,8 @@ export interface StsRoadParts {
   readonly services: StsServices
   readonly metrics: RequestMetrics
   readonly logger: Logger
+  /** Absent when nobody wants traces. */
+  readonly tracing?: Tracing | undefined
 }
 
 interface Journey {
@@ -31,6 +34,8 @@ interface Journey {
   readonly startedAtMs: number
   action: string
   authenticated: Authenticated | undefined
+  /** Absent when nobody wants traces. */
+  readonly span: RequestSpan | undefined
 }
 
 const UNKNOWN = 'unknown'
@@ -59,10 +64,16 @@ export class StsRoad {
   }
 
   /** Takes one request from its first byte to its answer. Never rejects. */
-  async travel(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  travel(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { tracing } = this.#parts
+    if (tracing === undefined) return this.#travel(request, response)
+    return tracing.request(traceparentOf(request), span => this.#travel(request, response, span))
+  }
+
+  async #travel(request: IncomingMessage, response: ServerResponse, span?: RequestSpan): Promise<void> {
     const requestId = randomUUID()
     const startedAtMs = performance.now()
-    const journey: Journey = { requestId, startedAtMs, action: UNKNOWN, authenticated: undefined }
+    const journey: Journey = { requestId, startedAtMs, action: UNKNOWN, authenticated: undefined, span }
     try {
       const output = await this.#perform(request, journey)
       send(response, 200, encodeAnswer(journey.action, output, requestId), requestId)
@@ -99,6 +110,10 @@ export class StsRoad {
     if (error === undefined && account !== undefined) metrics.succeeded(operation, account, seconds)
     else if (error !== undefined)
       metrics.refused(operation, { account, code: error.code, failed: error.status >= 500 }, seconds)
+    journey.span?.end({
+      ...{ operation, outcome: error?.code ?? OK, requestId, region: authenticated?.region, account },
+      failed: error !== undefined && error.status >= 500,
+    })
     logger[error?.code === 'InternalFailure' ? 'error' : 'info']('request', {
       requestId,
       operation,

@@ -58,7 +58,7 @@ describe('checkConfiguration', () => {
         keyPolicyBytes: 32_768,
         requests: { preset: 'none', account: {}, principal: {} },
       },
-      telemetry: { accountLabels: 20 },
+      telemetry: { accountLabels: 20, otlp: { endpoint: '', sampledOneIn: 100 } },
       domain: { retentionDays: 35, multiRegion: 'auto' },
       jobs: { deletionIntervalMs: 60_000, rotationIntervalMs: 60_000, expiryIntervalMs: 10_000 },
     })
