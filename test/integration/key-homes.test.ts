@@ -148,7 +148,7 @@ describe('a rotation of the domain', () => {
     await restartDaemon()
     expect(await Promise.all(signers.map(sign))).toEqual(before)
     expect(await sign(await makeKey(SIGNER))).toHaveLength(64)
-    const destroyed = await instance.run(['domain', 'destroy-version', '1', '--force-before-retention'])
+    const destroyed = await instance.run(['domain', 'destroy-version', '--version', '1', '--force-before-retention'])
     expect(destroyed).toMatchObject({ code: 0 })
     await restartDaemon()
     expect(await Promise.all(signers.map(sign))).toEqual(before)
