@@ -147,8 +147,16 @@ export const commands = {
   openSigningKey: command(9, HOT_DEADLINE_MS, { ekt: anyEkt, sealed, ...owner, ...scope }, { signingKey: fixed(32) }),
   /** Lets go of an HBK whose key is gone: its handle is destroyed and its record must be sent and verified again. */
   evict: command(10, HOT_DEADLINE_MS, { digest: fixed(32) }, {}),
-  /** A known-answer command: proves that the session works and that the token holds this domain's keys. */
-  status: command(11, HOT_DEADLINE_MS, {}, { cachedHbks: u32, openSessions: u32, residentMemoryMb: u32 }),
+  /**
+   * A known-answer command: proves that the session works and that the token holds this domain's keys. CPU time is that of the
+   * process, `hbkImports` counts the EKTs that this lane has verified and taken into use since it opened its sessions.
+   */
+  status: command(
+    11,
+    HOT_DEADLINE_MS,
+    {},
+    { cachedHbks: u32, openSessions: u32, residentMemoryMb: u32, cpuMicroseconds: u64, hbkImports: u64 },
+  ),
   /** Signs a digest, or a message where the algorithm hashes it itself. ECDSA comes as DER. */
   sign: command(
     40,

@@ -13,6 +13,7 @@ export const Decapsulate = defineOperation({
   access: async (access, request, input) => ({
     key: await access.key(request, 'Decapsulate', input.KeyId, encapsulates('kms:Decapsulate', input)),
   }),
+  uses: ({ key }) => [key],
 
   async run({ key, input, keyring }) {
     return {

@@ -10,6 +10,7 @@ export const Encapsulate = defineOperation({
   access: async (access, request, input) => ({
     key: await access.key(request, 'Encapsulate', input.KeyId, encapsulates('kms:Encapsulate', input)),
   }),
+  uses: ({ key }) => [key],
 
   async run({ key, input, keyring }) {
     const { secret, ciphertext } = await keyring.pairs.encapsulate(key)
