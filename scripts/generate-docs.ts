@@ -392,6 +392,7 @@ a request chooses it, a signing, encryption or wrapping algorithm, or the spec o
   state: TOKEN_STATES.map(code).join(', '),
   table: 'a table of the key store whose rows carry MACs',
   file: '`database` or `wal`',
+  sink: '`syslog` or `http`: where the audit log is forwarded to',
   task: TASKS.map(code).join(', '),
 }
 
