@@ -18,6 +18,7 @@ import { createRowMacs } from './0011-row-macs.ts'
 import { addServices } from './0013-services.ts'
 import { addImportKeyVersions } from './0014-import-key-versions.ts'
 import { createKeyUses } from './0014-key-uses.ts'
+import { indexKeysOfServices } from './0014-keys-of-services.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
@@ -34,6 +35,7 @@ const MIGRATIONS = {
   '0013-services': addServices,
   '0014-import-key-versions': addImportKeyVersions,
   '0014-key-uses': createKeyUses,
+  '0014-keys-of-services': indexKeysOfServices,
 } as const
 
 const MIGRATION_TABLE = 'migrations'
