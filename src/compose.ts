@@ -121,7 +121,7 @@ export async function compose(
     regions: new Map(
       configuration.regions.map(region => {
         const pool = pools.get(region.name)!
-        return [region.name, domain => followDomain(pool, region, configuration, domain)]
+        return [region.name, (domain, shared) => followDomain(pool, region, configuration, domain, shared)]
       }),
     ),
     daemonKeys: new Map([

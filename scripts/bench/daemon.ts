@@ -11,6 +11,7 @@ import { Child } from './child.ts'
 import { cpuOfTree } from './cpu.ts'
 import type { Target } from './load.ts'
 import type { LoadGenerator } from './load-generator.ts'
+import type { OpenLoopPoint } from './open-loop.ts'
 import {
   factsOf,
   MESSAGE_BYTES,
@@ -63,6 +64,17 @@ export class Daemon implements Server {
       serviceCpuUs,
       hostsCpuUs,
       loadCpuUs: run.loadCpuUs / run.operations,
+    }
+  }
+
+  /** Latencies at a fixed rate, with the CPU of one operation. */
+  async pace(operation: Operation, perSecond: number, seconds: number): Promise<Omit<OpenLoopPoint, 'askedPerSec'>> {
+    const target = await this.target(operation)
+    const { before, after, ...latencies } = await this.#load.pace(target, perSecond, seconds, () => cpuOfTree(this.pid))
+    return {
+      ...latencies,
+      serviceCpuUs: (after.rootUs - before.rootUs) / latencies.operations,
+      hostsCpuUs: (after.belowUs - before.belowUs) / latencies.operations,
     }
   }
 

@@ -21,7 +21,7 @@ import { type ErrorCode, errorKind, KmsError } from '../model/errors.ts'
 import { isOperationName } from '../model/operations.ts'
 import type { Operation, Output, Services } from '../operations/operation.ts'
 import { registry } from '../operations/registry.ts'
-import { ChangedMeanwhile, StoreLocked } from '../store/faults.ts'
+import { StoreLocked } from '../store/faults.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Authenticated, Authenticator } from './authenticate.ts'
 import { readBody } from './body.ts'
@@ -191,8 +191,5 @@ function kmsErrorOf(error: unknown): KmsError {
   if (error instanceof StoreLocked) {
     return new KmsError('DependencyTimeoutException', 'The key store did not answer in time.', { cause: error })
   }
-  const message = error instanceof ChangedMeanwhile ? 'The resource was changed meanwhile. Try again.' : ''
-  return new KmsError('KMSInternalException', message || 'The request failed because of an internal error.', {
-    cause: error,
-  })
+  return new KmsError('KMSInternalException', 'The request failed because of an internal error.', { cause: error })
 }

@@ -176,6 +176,8 @@ export const configuration = z
       .strictObject({
         /** Days for which backups are kept: so long an old version of the domain keys can open them, and then be destroyed. */
         retentionDays: z.int().min(0).max(3_650).default(35),
+        /** Whether the regions share a domain for multi-Region keys, too; `auto`: when there is more than one and their tokens can. */
+        multiRegion: z.enum(['auto', 'always', 'never']).default('auto'),
       })
       .prefault({}),
     jobs: z

@@ -19,7 +19,7 @@ type Tokens = Pick<HsmPool, 'members' | 'resident' | 'region'>
 
 /**
  * Where a new key is to live. Throws KmsError UnsupportedOperationException that names what the tokens lack, and
- * {@link PoolUnavailable} when none has told yet what it can do.
+ * {@link PoolUnavailable} when a token that has not been reached yet may be able to.
  */
 export function homeFor(pool: Tokens, spec: KeySpec): KeyHome {
   const needs = needsOf(spec)
@@ -35,7 +35,8 @@ export function homeFor(pool: Tokens, spec: KeySpec): KeyHome {
   const keeping = serialsWith(pool, needs, 'resident')
   if (keeping.length > 0) return { resident: true, serials: keeping }
   const profiles = profilesOf(pool)
-  if (profiles.length === 0) throw new PoolUnavailable(`no token of region ${pool.region} has been reached yet`)
+  if (profiles.length < pool.members.length)
+    throw new PoolUnavailable(`a token of region ${pool.region} has not told yet whether it makes ${spec}`)
   return unsupported(reasonAgainst(profiles, spec, needs))
 }
 

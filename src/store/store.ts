@@ -76,6 +76,7 @@ export interface Rotation {
 export interface Domain {
   /** 32 hex digits. */
   readonly id: string
+  /** Whose it is; MULTI_REGION_DOMAIN of the one that regions share. */
   readonly region: string
   /** `creating` until the first token holds all of its keys. */
   readonly state: 'creating' | 'ready'
@@ -123,6 +124,8 @@ export interface KeyGrant extends Scope {
 
 export interface Reader {
   findKey(scope: Scope, keyId: string): Promise<KmsKey | undefined>
+  /** The regions that hold a multi-Region key, in ascending order. */
+  listRegionsOfKey(account: string, keyId: string): Promise<string[]>
   /** Key ids in ascending order. */
   listKeyIds(scope: Scope, page: Page): Promise<string[]>
   /** Enabled keys of every account and region whose rotation is due, the longest overdue first. */
@@ -186,11 +189,11 @@ export interface Reader {
   /** The EKT record of the daemon's own HBK of a purpose, such as `identity`. */
   findDaemonKey(purpose: string): Promise<DaemonKey | undefined>
   /**
-   * EKT records of a region under a version, of every table that holds any, in a fixed order; `after` is the last of the
+   * EKT records of a domain, by its region or MULTI_REGION_DOMAIN, under a version, of every table that holds any, in a fixed order; `after` is the last of the
    * batch before.
    */
-  listEkts(region: string, dkVersion: number, after: StoredEkt | undefined, limit: number): Promise<StoredEkt[]>
-  countEkts(region: string, dkVersion: number): Promise<number>
+  listEkts(domain: string, dkVersion: number, after: StoredEkt | undefined, limit: number): Promise<StoredEkt[]>
+  countEkts(domain: string, dkVersion: number): Promise<number>
   /** MACs of records that the domain of a region made under versions below this one. */
   countRowMacsBelow(region: string, macVersion: number): Promise<number>
   /** The newest last. */
@@ -271,7 +274,7 @@ export interface Transaction extends Reader {
   countImportAttempt(key: ImportKey, change: 1 | -1): Promise<void>
   deleteImportKey(key: ImportKey): Promise<void>
 
-  /** Writes state, description, policy, deletion date and rotation; `generation` must be one above the stored one, or it throws. */
+  /** Writes state, description, policy, deletion, rotation and the primary's region; `generation` must be one above the stored one, or it throws. */
   updateKey(key: KmsKey): Promise<void>
   /**
    * Removes the key, its EKT records, aliases, tags and grants, and leaves a tombstone; resident HBKs are then to be destroyed.

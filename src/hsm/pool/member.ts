@@ -5,7 +5,7 @@
 import type { CommandName, Result } from '../contract/commands.ts'
 import { HsmFault, STALE_DOMAIN } from '../contract/fault.ts'
 import { type Answer, readFault, readResult } from '../contract/frames.ts'
-import type { DomainDescription, HostConfiguration, HostEvent } from '../contract/host-configuration.ts'
+import type { DescribedDomains, HostConfiguration, HostEvent } from '../contract/host-configuration.ts'
 import type { TokenProfile } from '../contract/token-profile.ts'
 import { Circuit, type TokenState } from './circuit.ts'
 import { Errand } from './errand.ts'
@@ -149,8 +149,9 @@ export class Member {
     return this.#configuration.token.uri
   }
 
-  get domain(): DomainDescription {
-    return this.#configuration.domain
+  get domains(): DescribedDomains {
+    const { domain, multiRegionDomain } = this.#configuration
+    return { domain, multiRegionDomain }
   }
 
   /** Which description of the domain new hosts are given. */
@@ -223,9 +224,9 @@ export class Member {
     return true
   }
 
-  /** Gives new hosts another description of the domain. Those that serve go on with theirs until {@link renew}. */
-  describe(domain: DomainDescription, generation: number): void {
-    this.#configuration = { ...this.#configuration, domain }
+  /** Gives new hosts another description of the domains. Those that serve go on with theirs until {@link renew}. */
+  describe({ domain, multiRegionDomain }: DescribedDomains, generation: number): void {
+    this.#configuration = { ...this.#configuration, domain, multiRegionDomain }
     this.#generation = generation
     this.#describedAtMs = performance.now()
   }

@@ -59,7 +59,7 @@ describe('checkConfiguration', () => {
         requests: { preset: 'none', account: {}, principal: {} },
       },
       telemetry: { accountLabels: 20 },
-      domain: { retentionDays: 35 },
+      domain: { retentionDays: 35, multiRegion: 'auto' },
       jobs: { deletionIntervalMs: 60_000, rotationIntervalMs: 60_000, expiryIntervalMs: 10_000 },
     })
   })
