@@ -1,6 +1,7 @@
 /** The daemon, in a sandbox, as any client meets it: HTTP, Signature Version 4, one key, no encryption context. */
 import { randomBytes } from 'node:crypto'
 import { CreateKeyCommand, EncryptCommand, KMSClient } from '@aws-sdk/client-kms'
+import { makeRuled, type Ruled } from './authorisation.ts'
 import { Child } from './child.ts'
 import { cpuOfTree } from './cpu.ts'
 import type { Target } from './load.ts'
@@ -16,6 +17,7 @@ export class Daemon implements Server {
   #sandbox!: SandboxDescription
   #keyId = ''
   #ciphertexts: readonly string[] = []
+  #ruled!: Ruled
 
   constructor(load: LoadGenerator) {
     this.#load = load
@@ -34,11 +36,24 @@ export class Daemon implements Server {
       return Buffer.from(CiphertextBlob!).toString('base64')
     })
     this.#ciphertexts = await Promise.all(ciphertexts)
+    this.#ruled = await makeRuled(this.#sandbox, client)
     client.destroy()
   }
 
-  async measure(operation: Operation, seconds: number): Promise<Sample> {
-    const run = await this.#load.measure(this.#target(operation), seconds, () => cpuOfTree(this.#sandbox.pid))
+  measure(operation: Operation, seconds: number): Promise<Sample> {
+    return this.#sample(this.#target(operation), seconds)
+  }
+
+  /** GenerateDataKey where policies and grants have to be looked through (authorisation.ts). */
+  measureRuled(seconds: number): Promise<Sample> {
+    const { keyId, credentials } = this.#ruled
+    const target = this.#target('GenerateDataKey')
+    const bodies = requestBodies('GenerateDataKey', { KeyId: keyId })
+    return this.#sample({ ...target, bodies, kms: { operation: 'GenerateDataKey', credentials } }, seconds)
+  }
+
+  async #sample(target: Target, seconds: number): Promise<Sample> {
+    const run = await this.#load.measure(target, seconds, () => cpuOfTree(this.#sandbox.pid))
     const serviceCpuUs = (run.after.rootUs - run.before.rootUs) / run.operations
     const hostsCpuUs = (run.after.belowUs - run.before.belowUs) / run.operations
     return {

@@ -16,9 +16,19 @@ import { cpuOfMachine } from './cpu.ts'
 import { Daemon } from './daemon.ts'
 import { LoadGenerator } from './load-generator.ts'
 import { NaiveService } from './naive.ts'
-import { type Measurement, OPERATIONS, type Operation, type Server } from './operations.ts'
+import { type Measurement, OPERATIONS, type Operation, type Sample, type Server } from './operations.ts'
 import { RawTokens } from './raw.ts'
-import { DISTURBED_PERCENT, type Report, type Rounds, summariesOf, summarise, table } from './report.ts'
+import {
+  type Authorisation,
+  authorisationLine,
+  authorisationOf,
+  DISTURBED_PERCENT,
+  type Report,
+  type Rounds,
+  summariesOf,
+  summarise,
+  table,
+} from './report.ts'
 
 interface Options {
   readonly connections: number
@@ -67,7 +77,22 @@ async function bench(): Promise<Report> {
     )
   }
   const { connections, rounds, seconds } = options
-  return { connections, rounds, secondsPerRound: seconds, operations: results }
+  const daemon = servers.find(server => server instanceof Daemon)
+  const asked = daemon !== undefined && options.operations.includes('GenerateDataKey')
+  const authorisation = asked ? { authorisation: await benchAuthorisation(daemon) } : {}
+  return { connections, rounds, secondsPerRound: seconds, operations: results, ...authorisation }
+}
+
+async function benchAuthorisation(daemon: Daemon): Promise<Authorisation> {
+  progress('authorisation: warming up')
+  await daemon.measureRuled(WARM_UP_SECONDS)
+  const [simple, ruled]: [Measurement[], Measurement[]] = [[], []]
+  for (let round = 1; round <= options.rounds; round++) {
+    const name = `round ${round}/${options.rounds}`
+    simple.push(await measured(() => daemon.measure('GenerateDataKey', options.seconds), `default policy ${name}`))
+    ruled.push(await measured(() => daemon.measureRuled(options.seconds), `many policies ${name}`))
+  }
+  return authorisationOf(simple, ruled)
 }
 
 async function startServers(): Promise<Server[]> {
@@ -89,17 +114,21 @@ async function startServers(): Promise<Server[]> {
   return servers
 }
 
-async function measure(server: Server, operation: Operation, round: string): Promise<Measurement> {
+function measure(server: Server, operation: Operation, round: string): Promise<Measurement> {
+  return measured(() => server.measure(operation, options.seconds), `${operation} ${round} ${server.name.padEnd(6)}`)
+}
+
+async function measured(take: () => Promise<Sample>, what: string): Promise<Measurement> {
   const machineBefore = cpuOfMachine()
   const startedAt = performance.now()
-  const sample = await server.measure(operation, options.seconds)
+  const sample = await take()
   const capacityUs = (performance.now() - startedAt) * 1_000 * cpus().length
   const ownUs = (sample.cpuUs + (sample.loadCpuUs ?? 0)) * sample.operations
   const othersCpuPercent = Math.max(0, ((cpuOfMachine() - machineBefore - ownUs) / capacityUs) * 100)
   const numbers = `${Math.round(sample.opsPerSec).toLocaleString('en')} ops/s, ${sample.cpuUs.toFixed(1)} µs/op`
   const others =
     othersCpuPercent > DISTURBED_PERCENT ? `  (others used ${othersCpuPercent.toFixed(0)} % of the CPU)` : ''
-  progress(`${operation} ${round} ${server.name.padEnd(6)} ${numbers}${others}`)
+  progress(`${what} ${numbers}${others}`)
   return { ...sample, othersCpuPercent }
 }
 
@@ -114,6 +143,7 @@ function legend(report: Report): string {
     'service, HSM hosts: how that of the daemon is split. ± %: half of what the throughput of the rounds differed by.',
     'One symmetric key, 32-byte plaintexts, no encryption context.',
   ]
+  if (report.authorisation !== undefined) lines.unshift(authorisationLine(report.authorisation))
   const summaries = summariesOf(report)
   const leftOut = summaries.reduce((sum, { rounds }) => sum + report.rounds - rounds, 0)
   if (leftOut > 0)
