@@ -1,4 +1,6 @@
 /** Medians of the rounds, as a table for people and one line of JSON for programs. */
+import type { Authorisation } from './authorisation-cost.ts'
+import type { OpenLoopRun } from './open-loop.ts'
 import type { Measurement, Operation, ServerName } from './operations.ts'
 
 /** All measurements of one operation, round by round. */
@@ -23,32 +25,14 @@ export interface Report {
   readonly rounds: number
   readonly secondsPerRound: number
   readonly operations: Partial<Record<Operation, Partial<Record<ServerName, Summary>>>>
-  /** What authorisation costs (authorisation.ts); absent without the daemon, or without GenerateDataKey. */
+}
+
+/** What one run of the bench gives: that of the usual number of connections, and what else was asked for. */
+export interface Results extends Report {
+  readonly sweep?: readonly Report[]
+  /** Absent without the daemon, or without GenerateDataKey. */
   readonly authorisation?: Authorisation
-}
-
-/** GenerateDataKey with the default key policy and with many policies and grants, in turn. */
-export interface Authorisation {
-  readonly defaultPolicy: Summary
-  readonly manyPolicies: Summary
-  /** CPU of a request with many policies, in CPUs of one with the default policy: 1.05 at most. */
-  readonly cpuRatio: number
-}
-
-export function authorisationOf(
-  defaultPolicy: readonly Measurement[],
-  manyPolicies: readonly Measurement[],
-): Authorisation {
-  const [before, after] = [summarise(defaultPolicy), summarise(manyPolicies)]
-  // Neighbours in time are compared: a machine that slows down does so for both.
-  const ratios = manyPolicies.map((sample, at) => sample.cpuUs / defaultPolicy[at]!.cpuUs)
-  return { defaultPolicy: before, manyPolicies: after, cpuRatio: Math.round(median(ratios) * 1_000) / 1_000 }
-}
-
-/** A line below the table. */
-export function authorisationLine({ defaultPolicy, manyPolicies, cpuRatio }: Authorisation): string {
-  const of = ({ cpuUs }: Summary) => `${cpuUs.toFixed(1)} µs/op`
-  return `Authorisation: GenerateDataKey takes ${of(manyPolicies)} with 10 statements, 3 identity policies and 100 grants, ${of(defaultPolicy)} with the default policy: CPU × ${cpuRatio.toFixed(3)}.`
+  readonly openLoop?: readonly OpenLoopRun[]
 }
 
 /** Others' share of the machine above which a measurement is of them as much as of the server. */
@@ -101,18 +85,23 @@ export function table({ operations }: Report): string {
       ]
     }),
   )
-  const lines = [COLUMNS, ...rows]
-  const widths = COLUMNS.map((_, column) => Math.max(...lines.map(line => line[column]!.length)))
+  return drawTable(COLUMNS, rows, 2)
+}
+
+/** Columns of equal width; the first so many are text, the others numbers. */
+export function drawTable(columns: readonly string[], rows: readonly (readonly string[])[], texts: number): string {
+  const lines = [columns, ...rows]
+  const widths = columns.map((_, column) => Math.max(...lines.map(line => line[column]!.length)))
   const draw = (line: readonly string[]) =>
     line
-      .map((cell, column) => (column < 2 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
+      .map((cell, column) => (column < texts ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
       .join('  ')
       .trimEnd()
   const [head, ...body] = lines.map(draw)
   return [head, '─'.repeat(widths.reduce((sum, width) => sum + width + 2, -2)), ...body].join('\n')
 }
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = Math.floor(sorted.length / 2)
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2

@@ -17,6 +17,7 @@ import { type Alias, type KeyState, type KmsKey, requireState } from '../model/k
 import { type KeyUsage, specFacts } from '../model/key-specs.ts'
 import type { OperationName } from '../model/operations.ts'
 import type { HotReader, KeyGrant, Reader } from '../store/store.ts'
+import { requireAlgorithm } from './algorithm.ts'
 import type { ServiceKeys } from './service-keys.ts'
 
 export interface KeyRequirement {
@@ -26,6 +27,8 @@ export interface KeyRequirement {
   /** States in which the operation works; all of them when absent. */
   readonly states?: readonly KeyState[]
   readonly usage?: KeyUsage
+  /** An algorithm that the key must have, where the input names none. */
+  readonly algorithm?: string
   /** What conditions may ask of the input. */
   readonly facts?: RequestFacts
   readonly grantTokens?: readonly string[] | undefined
@@ -263,7 +266,7 @@ function invalidGrantToken(): KmsError {
   return new KmsError('InvalidGrantTokenException', 'The grant token is not valid.')
 }
 
-/** State and usage, for a caller who is let in already. */
+/** State, usage and algorithm, for a caller who is let in already. */
 function requireFit(operation: OperationName, key: KmsKey, need: KeyRequirement): KmsKey {
   if (need.states !== undefined) requireState(key, need.states)
   if (need.usage !== undefined && key.usage !== need.usage) {
@@ -272,5 +275,6 @@ function requireFit(operation: OperationName, key: KmsKey, need: KeyRequirement)
       `${key.arn} key usage is ${key.usage} which is not valid for ${operation}.`,
     )
   }
+  if (need.algorithm !== undefined) requireAlgorithm(key, need.algorithm)
   return key
 }

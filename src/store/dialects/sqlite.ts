@@ -4,6 +4,7 @@
  * means while the store is open: POSIX would drop SQLite's locks with the first close.
  */
 import { closeSync, openSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { DatabaseSync } from 'node:sqlite'
 import { CompiledQuery, Kysely } from 'kysely'
 import { StoreLocked, StoreUnusable } from '../faults.ts'
@@ -37,7 +38,7 @@ export async function openSqlite({ path, lockWaitMs }: SqliteOptions): Promise<D
   try {
     await prepareFile(writing, path, lockWaitMs)
     const [reading, looking] = [openReadOnly(path), openReadOnly(path)]
-    return databaseOf({ writing, reading, looking }, lockWaitMs)
+    return databaseOf({ path, writing, reading, looking }, lockWaitMs)
   } catch (error) {
     writing.close()
     throw error
@@ -51,6 +52,7 @@ function openReadOnly(path: string): DatabaseSync {
 }
 
 interface Connections {
+  readonly path: string
   readonly writing: DatabaseSync
   /** For single statements. */
   readonly reading: DatabaseSync
@@ -58,7 +60,7 @@ interface Connections {
   readonly looking: DatabaseSync
 }
 
-function databaseOf({ writing, reading, looking }: Connections, lockWaitMs: number): Database {
+function databaseOf({ path, writing, reading, looking }: Connections, lockWaitMs: number): Database {
   const handle = (database: DatabaseSync, exclusive: boolean, writes: boolean) =>
     new Kysely<Tables>({ dialect: new NodeSqliteDialect(database, { exclusive, writes, lockWaitMs }) })
   const writer = handle(writing, true, true)
@@ -72,6 +74,7 @@ function databaseOf({ writing, reading, looking }: Connections, lockWaitMs: numb
     bytesColumn: 'blob',
     foreignCommits: () => dataVersion.get()?.data_version as number,
     isMissingReference: error => errorNumber(error) === FOREIGN_KEY_VIOLATION,
+    sizes: async () => ({ database: await sizeOf(path), wal: await sizeOf(`${path}-wal`) }),
     scrub: () => truncateLog(writer, lockWaitMs),
     async close() {
       await writer.connection().execute(async () => {
@@ -84,6 +87,14 @@ function databaseOf({ writing, reading, looking }: Connections, lockWaitMs: numb
       })
     },
   }
+}
+
+/** 0 for a file that is not there. To look at it does not open it. */
+async function sizeOf(path: string): Promise<number> {
+  return stat(path).then(
+    ({ size }) => size,
+    () => 0,
+  )
 }
 
 /** SQLite gives the WAL and its index the mode of the file, so it is enough that the file is made with the right one. */

@@ -15,7 +15,10 @@ import { addPublicKeys } from './0008-public-keys.ts'
 import { addKeyRotation } from './0009-key-rotation.ts'
 import { addImportedMaterial } from './0010-imported-material.ts'
 import { createRowMacs } from './0011-row-macs.ts'
+import { addMultiRegionKeys } from './0012-multi-region-keys.ts'
 import { addServices } from './0013-services.ts'
+import { addImportKeyVersions } from './0014-import-key-versions.ts'
+import { createKeyUses } from './0014-key-uses.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
@@ -29,7 +32,10 @@ const MIGRATIONS = {
   '0009-key-rotation': addKeyRotation,
   '0010-imported-material': addImportedMaterial,
   '0011-row-macs': createRowMacs,
+  '0012-multi-region-keys': addMultiRegionKeys,
   '0013-services': addServices,
+  '0014-import-key-versions': addImportKeyVersions,
+  '0014-key-uses': createKeyUses,
 } as const
 
 const MIGRATION_TABLE = 'migrations'
