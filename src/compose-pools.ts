@@ -37,9 +37,8 @@ export async function composePool(
     configuration.hsm
   const limits = { maxCommands, maxWaitMs, healthIntervalMs, deadlineFloorMs, recycleAfterCommands, recycleAfterMb }
   const description = describeDomain(domain)
-  const locations = region.tokens.filter(token => !isRetired(domain, token.uri))
-  if (locations.length === 0) throw new NotReady(`every configured token of region ${region.name} is retired`)
-  const tokens = locations.map((token, index) => tokenSettings(token, index, configuration.hsm, description))
+  const tokens = tokensOf(region, configuration, domain)
+  if (tokens.length === 0) throw new NotReady(`every configured token of region ${region.name} is retired`)
   const pool: HsmPool = new HsmPool(
     {
       ...{ region: region.name, tokens, resident: description.domainKeys.length === 0, ...limits },
@@ -53,6 +52,25 @@ export async function composePool(
   const refused = (error: Error) =>
     logger.error('hosts keep an old domain', { region: region.name, reason: error.message })
   return pool
+}
+
+/** Has a pool work with what its domain's row says: the keys, and which of the configured tokens belong to it. */
+export async function followDomain(
+  pool: HsmPool,
+  region: Configuration['regions'][number],
+  configuration: Configuration,
+  domain: Domain,
+): Promise<void> {
+  pool.useTokens(tokensOf(region, configuration, domain))
+  await pool.useDomain(describeDomain(domain))
+}
+
+/** The configured tokens that are not retired. */
+function tokensOf(region: Configuration['regions'][number], { hsm }: Configuration, domain: Domain): TokenSettings[] {
+  const description = describeDomain(domain)
+  return region.tokens
+    .map((token, index) => tokenSettings(token, index, hsm, description))
+    .filter(({ configuration }) => !isRetired(domain, configuration.token.uri))
 }
 
 /** Whether an operator has taken the token out of the domain, and left it in the configuration. */

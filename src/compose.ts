@@ -13,8 +13,9 @@ import { createAdminSocket } from './admin/admin-socket.ts'
 import { Explanations } from './admin/explanations.ts'
 import { Certificate } from './api/certificate.ts'
 import { createApiServer } from './api/server.ts'
+import { Throttle } from './api/throttle.ts'
 import { type Clock, systemClock } from './base/clock.ts'
-import { composePool, describeDomain, homeOf, NotReady } from './compose-pools.ts'
+import { composePool, followDomain, homeOf, NotReady } from './compose-pools.ts'
 import { protectRows } from './compose-rows.ts'
 import { type Configuration, loopback } from './config/schema.ts'
 import { openStateFolder } from './config/state-folder.ts'
@@ -27,10 +28,12 @@ import { Identities } from './identities/identities.ts'
 import { ManagedPolicies } from './identities/managed-policies.ts'
 import { findDaemonKeys } from './keyring/daemon-keys.ts'
 import { Imports } from './keyring/imports.ts'
+import { KeyUses } from './keyring/key-uses.ts'
 import { Keyring } from './keyring/keyring.ts'
 import { Secrets } from './keyring/secrets.ts'
 import { Sessions } from './keyring/sessions.ts'
 import { Access } from './operations/access.ts'
+import { ServiceKeys } from './operations/service-keys.ts'
 import { openStore } from './store/open-store.ts'
 import { CHECK_TICK_MS, ResidentCheck } from './tasks/check-resident-keys.ts'
 import { DeletionJob } from './tasks/delete-due-keys.ts'
@@ -63,7 +66,7 @@ export interface Daemon extends AsyncDisposable {
 const ROWS_WITHOUT_MACS =
   'records of the key store carry no MACs: run "strongroom init", which signs them as they are, before the daemon starts'
 const DRAIN_MS = 10_000
-/** How old the last use of an access key may be in the store. */
+/** How old the last use of an access key or a KMS key may be in the store. */
 const USES_INTERVAL_MS = 60_000
 
 /** Builds and starts a daemon. Throws {@link NotReady} when an operator has to do something first. */
@@ -99,18 +102,31 @@ export async function compose(
   const sessions = new Sessions(home, daemonKeys)
   const identity = { store, clock }
   const accessKeyUses = new AccessKeyUses(store)
-  const noting = schedule('write uses of access keys', USES_INTERVAL_MS, () => accessKeyUses.write(), telemetry)
-  parts.defer(async () => {
-    await noting.stop()
-    await accessKeyUses.write()
-  })
-  const access = new Access({ targets: new Targets(store.hot), hot: store.hot, reader: store.reader, clock })
+  const keyUses = new KeyUses(store)
+  for (const [what, uses] of [
+    ['access keys', accessKeyUses],
+    ['KMS keys', keyUses],
+  ] as const) {
+    const writing = schedule(`write uses of ${what}`, USES_INTERVAL_MS, () => uses.write(), telemetry)
+    parts.defer(async () => {
+      await writing.stop()
+      await uses.write()
+    })
+  }
+  const serviceKeys = new ServiceKeys({ store, keyring, clock })
+  const targets = new Targets(store.hot)
+  const access = new Access({ targets, hot: store.hot, reader: store.reader, clock, serviceKeys })
   const deletion = new DeletionJob({ store, keyring, clock, logger, metrics })
   const job = schedule('delete due keys', configuration.jobs.deletionIntervalMs, () => deletion.run(), telemetry)
   parts.defer(() => job.stop())
   const follower = new DomainFollower({
     reader: store.reader,
-    regions: new Map([...pools].map(([region, pool]) => [region, domain => pool.useDomain(describeDomain(domain))])),
+    regions: new Map(
+      configuration.regions.map(region => {
+        const pool = pools.get(region.name)!
+        return [region.name, domain => followDomain(pool, region, configuration, domain)]
+      }),
+    ),
     daemonKeys: new Map([
       [daemonKeys.identity.purpose, renewed => secrets.useDaemonKey(renewed)],
       [daemonKeys.session.purpose, renewed => sessions.useSessionKey(renewed)],
@@ -136,7 +152,8 @@ export async function compose(
   parts.defer(() => verifying.stop())
 
   const served = new Set(pools.keys())
-  const services = { store, keyring, imports, access, clock }
+  const { requests, ...quotas } = configuration.quotas
+  const services = { store, keyring, imports, keyUses, access, quotas, clock }
   const { listen, admin } = configuration
   const administration = createAdminSocket({
     accounts: new Accounts(identity),
@@ -151,7 +168,7 @@ export async function compose(
   const adminSocket = await listenOn(createServer(administration), { path: state.adminSocket })
   parts.defer(() => drain(adminSocket))
   chmodSync(state.adminSocket, 0o600)
-  const callers = { secrets, sessions, accessKeyUses }
+  const callers = { secrets, sessions, accessKeyUses, throttle: new Throttle(requests, { metrics }) }
   const certificate = listen.tls.keyFile === '' ? undefined : new Certificate(listen.tls, telemetry)
   const api = createApiServer({ services, ...callers, regions: served, metrics, logger, tracing }, certificate?.options)
   const connections = () => countConnections(api)

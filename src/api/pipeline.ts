@@ -6,6 +6,7 @@
  *   authenticate   SigV4 -> Caller and region                             MissingAuthenticationToken, InvalidSignature, …
  *   operation      X-Amz-Target -> operation                              UnknownOperation, UnsupportedOperation
  *   input          JSON -> typed values within the model's constraints    Serialization, Validation
+ *   throttle       the rates of account and principal                     Throttling
  *   perform        check -> resolve -> authorise -> state and usage -> run
  *   dry run        everything above was real; the result is dropped       DryRunOperation
  *   answer         JSON, or the error's code and message; plaintext wiped
@@ -26,10 +27,13 @@ import type { RequestSpan, Tracing } from '../telemetry/tracing.ts'
 import type { Authenticated, Authenticator } from './authenticate.ts'
 import { readBody } from './body.ts'
 import { encodeError, encodeOutput, operationOf, parseBody, responseHeaders } from './protocol.ts'
+import { rateNameOf } from './rate-names.ts'
 import { OK, type RequestMetrics } from './request-metrics.ts'
+import type { Throttle } from './throttle.ts'
 
 export interface RoadParts {
   readonly authenticator: Authenticator
+  readonly throttle: Throttle
   readonly services: Services
   readonly metrics: RequestMetrics
   readonly logger: Logger
@@ -91,15 +95,22 @@ export class Road {
   }
 
   async #perform(request: IncomingMessage, journey: Journey): Promise<Output> {
-    const { authenticator, services } = this.#parts
+    const { authenticator, throttle, services } = this.#parts
+    const { requestId } = journey
     const body = await readBody(request)
     let input: Infer<Structure> | undefined
     try {
       const { method = '', url = '', rawHeaders } = request
-      journey.authenticated = await authenticator.authenticate({ method, url, rawHeaders, body })
+      const authenticated = await authenticator.authenticate({ method, url, rawHeaders, body })
+      journey.authenticated = authenticated
       const operation = lookUp(operationOf(request.headers), journey)
       input = readInput(operation.input, body)
-      const output = await operation.perform(services, { ...journey.authenticated, origin: originOf(request) }, input)
+      throttle.count(authenticated.caller, authenticated.region, rateNameOf(operation.name, input))
+      const output = await operation.perform(
+        services,
+        { ...authenticated, requestId, origin: originOf(request) },
+        input,
+      )
       if (input.DryRun !== true) return output
       wipePlaintext(output)
       throw new KmsError('DryRunOperationException', 'The request would have succeeded, but the DryRun option is set.')
@@ -131,6 +142,7 @@ export class Road {
       milliseconds: Math.round(seconds * MS_PER_SECOND * 1_000) / 1_000,
       principal: authenticated?.caller.arn,
       accessKeyId: authenticated?.accessKeyId,
+      viaService: authenticated?.caller.viaService,
       region: authenticated?.region,
       source: request.socket.remoteAddress,
       ...(error === undefined ? {} : { reason: error.message, detail: error.detail }),

@@ -11,6 +11,7 @@ import type { HsmPool } from '../hsm/pool/pool.ts'
 import { KmsError } from '../model/errors.ts'
 import { type WrappingAlgorithm, type WrappingKeySpec, wrappingFacts } from '../model/imports.ts'
 import { type Ekt, type KeyMaterial, type KmsKey, permanentMaterials } from '../model/key.ts'
+import { VersionSwept } from '../store/faults.ts'
 import type { ImportKey, Store } from '../store/store.ts'
 import { kmsErrorOf } from './faults.ts'
 
@@ -18,6 +19,7 @@ import { kmsErrorOf } from './faults.ts'
 export const IMPORT_FAILURES_MAX = 10
 /** Wrapping keys that one KMS key may have at a time; each costs the token a search for primes. */
 export const IMPORT_KEYS_MAX = 25
+const CREATIONS_MAX = 2
 const OAEP_NAMES = { sha1: 'SHA-1', sha256: 'SHA-256' } as const
 
 /** What a caller wraps its material under. */
@@ -60,18 +62,30 @@ export class Imports {
     const notAfterMs = this.#clock() + DAY_MS
     const { account, kid, region, id: keyId } = key
     const args = { account, kid, keySpec: spec, algorithm, importId, notAfterMs }
-    const made = await translated(pool.call('createImportKey', args, takers))
-    const record = Buffer.from(made.record)
-    const ekt = { digest: hash('sha256', record, 'buffer'), record }
-    const token = encodeImportToken({ importId, mac: made.mac })
-    const publicKey = Buffer.from(made.publicKey)
-    await this.#store.transaction(async tx => {
-      if ((await tx.countImportKeys(key, keyId)) >= IMPORT_KEYS_MAX) {
-        throw new KmsError('LimitExceededException', `${key.arn} has ${IMPORT_KEYS_MAX} wrapping keys that are valid.`)
+    for (let attempt = 1; ; attempt += 1) {
+      const made = await translated(pool.call('createImportKey', args, takers))
+      const record = Buffer.from(made.record)
+      const ekt = { digest: hash('sha256', record, 'buffer'), record }
+      const token = encodeImportToken({ importId, mac: made.mac })
+      const publicKey = Buffer.from(made.publicKey)
+      try {
+        await this.#insert(key, { region, account, keyId, importId, algorithm, spec, ekt, notAfterMs, attempts: 0 })
+        return { token, publicKey, validToMs: notAfterMs }
+      } catch (error) {
+        // The domain was rotated between the two: the next EKT is under its new version.
+        if (!(error instanceof VersionSwept) || attempt === CREATIONS_MAX) throw error
       }
-      await tx.insertImportKey({ region, account, keyId, importId, algorithm, spec, ekt, notAfterMs, attempts: 0 })
+    }
+  }
+
+  /** Throws KmsError LimitExceededException, and VersionSwept. */
+  async #insert({ arn }: KmsKey, importKey: ImportKey): Promise<void> {
+    await this.#store.transaction(async tx => {
+      if ((await tx.countImportKeys(importKey, importKey.keyId)) >= IMPORT_KEYS_MAX) {
+        throw new KmsError('LimitExceededException', `${arn} has ${IMPORT_KEYS_MAX} wrapping keys that are valid.`)
+      }
+      await tx.insertImportKey(importKey)
     })
-    return { token, publicKey, validToMs: notAfterMs }
   }
 
   /**

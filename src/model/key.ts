@@ -88,6 +88,8 @@ export interface KmsKey {
   /** Names, in ascending order. */
   readonly aliases: readonly string[]
   readonly grants: readonly Grant[]
+  /** The service whose key it is, by name (`alias/aws/<name>`); undefined for keys that customers manage. */
+  readonly managedBy?: string | undefined
 }
 
 export interface Alias {

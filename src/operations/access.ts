@@ -17,6 +17,7 @@ import { type Alias, type KeyState, type KmsKey, requireState } from '../model/k
 import { type KeyUsage, specFacts } from '../model/key-specs.ts'
 import type { OperationName } from '../model/operations.ts'
 import type { HotReader, KeyGrant, Reader } from '../store/store.ts'
+import type { ServiceKeys } from './service-keys.ts'
 
 export interface KeyRequirement {
   /** The permission, `kms:` included. */
@@ -35,12 +36,20 @@ export class Access {
   readonly #hot: HotReader
   readonly #reader: Reader
   readonly #clock: Clock
+  readonly #serviceKeys: ServiceKeys
 
-  constructor(parts: { targets: Targets; hot: HotReader; reader: Reader; clock: Clock }) {
+  constructor(parts: {
+    targets: Targets
+    hot: HotReader
+    reader: Reader
+    clock: Clock
+    serviceKeys: ServiceKeys
+  }) {
     this.#targets = parts.targets
     this.#hot = parts.hot
     this.#reader = parts.reader
     this.#clock = parts.clock
+    this.#serviceKeys = parts.serviceKeys
   }
 
   /** For operations on no key: the identity's own policies decide. */
@@ -56,7 +65,7 @@ export class Access {
     const named = await this.#targets.named(asker, keyId, need.names ?? 'ids')
     // Before the decision, and whatever it will be: a bad token gives one answer, of keys that are there and that are not.
     if (need.grantTokens !== undefined) await this.#checkGrantTokens(need.grantTokens, named.key)
-    const key = requireThere(asker, named, need.action)
+    const key = named.key ?? (await this.#firstUse(asker, named, need)) ?? requireThere(asker, named, need.action)
     requireAllowed(this.onKey(asker, key, need.action, factsOf(need, named.alias), sideOf(key)))
     return requireFit(operation, key, need)
   }
@@ -189,6 +198,15 @@ export class Access {
     const found = read && (await this.#reader.findGrant(read.grantId))
     if (read === undefined || found === undefined || !read.isOf(found.grant.tokenSeed)) throw invalidGrantToken()
     return found
+  }
+
+  /** The key of a service, made for the first caller who may use it; to others there is none. */
+  async #firstUse(asker: Asker, { alias, account }: Named, need: KeyRequirement): Promise<KmsKey | undefined> {
+    if (alias === undefined || account !== asker.caller.account) return undefined
+    const planned = await this.#serviceKeys.plan({ region: asker.region, account }, alias)
+    if (planned === undefined) return undefined
+    const { allowed } = authorize(this.onKey(asker, planned, need.action, factsOf(need, alias), sideOf(planned)))
+    return allowed ? this.#serviceKeys.make(planned, alias) : undefined
   }
 
   #request(

@@ -5,8 +5,12 @@
 import type { Asker } from '../access/request-context.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Infer, Structure } from '../base/schema.ts'
+import type { ResourceQuotas } from '../config/schema.ts'
 import type { Imports } from '../keyring/imports.ts'
+import type { KeyUses } from '../keyring/key-uses.ts'
 import type { Keyring } from '../keyring/keyring.ts'
+import type { KmsKey } from '../model/key.ts'
+import type { UsingOperation } from '../model/key-use.ts'
 import type { OperationName } from '../model/operations.ts'
 import type { Store } from '../store/store.ts'
 import type { Access } from './access.ts'
@@ -16,15 +20,21 @@ export interface Services {
   readonly store: Store
   readonly keyring: Keyring
   readonly imports: Imports
+  readonly keyUses: KeyUses
   readonly access: Access
+  readonly quotas: ResourceQuotas
   readonly clock: Clock
+}
+
+/** Who asks, in which request. */
+export interface Request extends Asker {
+  readonly requestId: string
 }
 
 /** The members of an answer; undefined for operations that AWS gives no output. */
 export type Output = Readonly<Record<string, unknown>> | undefined
 
-export interface OperationDefinition<S extends Structure, T extends object> {
-  readonly name: OperationName
+interface Definition<S extends Structure, T extends object> {
   readonly input: S
   /** Whether the operation changes nothing: decides the log level, and later the audit record's readOnly. */
   readonly readOnly: boolean
@@ -35,13 +45,20 @@ export interface OperationDefinition<S extends Structure, T extends object> {
   run(context: T & Asker & Services & { readonly input: Infer<S> }): Promise<Output>
 }
 
+/** Cryptographic operations say which keys they use, and no others do (GetKeyLastUsage). */
+export type OperationDefinition<S extends Structure, T extends object> = Definition<S, T> &
+  (
+    | { readonly name: UsingOperation; readonly uses: (targets: T) => readonly KmsKey[] }
+    | { readonly name: Exclude<OperationName, UsingOperation>; readonly uses?: never }
+  )
+
 /** An operation whose types the registry need not know. */
 export interface Operation {
   readonly name: OperationName
   readonly input: Structure
   readonly readOnly: boolean
-  /** Checks, authorises and runs. Throws KmsError. */
-  perform(services: Services, request: Asker, input: unknown): Promise<Output>
+  /** Checks, authorises and runs, and notes which keys were used. Throws KmsError. */
+  perform(services: Services, request: Request, input: unknown): Promise<Output>
 }
 
 export function defineOperation<S extends Structure, T extends object>(
@@ -55,7 +72,16 @@ export function defineOperation<S extends Structure, T extends object>(
       const input = parsed as Infer<S>
       definition.check?.(input)
       const targets = await definition.access(services.access, request, input)
-      return definition.run({ ...targets, ...request, ...services, input })
+      const output = await definition.run({ ...targets, ...request, ...services, input })
+      if (definition.uses !== undefined && !isDryRun(input)) {
+        const { keyUses, clock } = services
+        for (const key of definition.uses(targets)) keyUses.note(key, definition.name, clock(), request.requestId)
+      }
+      return output
     },
   }
+}
+
+function isDryRun(input: object): boolean {
+  return 'DryRun' in input && input.DryRun === true
 }

@@ -3,6 +3,7 @@ import type { OperationName } from '../model/operations.ts'
 import * as aliases from './aliases/index.ts'
 import * as asymmetric from './asymmetric/index.ts'
 import * as cryptographic from './cryptographic/index.ts'
+import * as encapsulation from './encapsulation/index.ts'
 import * as grants from './grants/index.ts'
 import * as imports from './import/index.ts'
 import * as keys from './keys/index.ts'
@@ -13,7 +14,7 @@ import * as rotation from './rotation/index.ts'
 import * as tags from './tags/index.ts'
 
 export const registry: ReadonlyMap<OperationName, Operation> = new Map(
-  [cryptographic, asymmetric, macs, keys, imports, rotation, aliases, tags, policies, grants]
+  [cryptographic, asymmetric, encapsulation, macs, keys, imports, rotation, aliases, tags, policies, grants]
     .flatMap(group => Object.values<Operation>(group))
     .map(operation => [operation.name, operation]),
 )

@@ -16,6 +16,7 @@ import type {
 } from '../model/identity.ts'
 import type { WrappingAlgorithm, WrappingKeySpec } from '../model/imports.ts'
 import type { Alias, Ekt, KeyMaterial, KmsKey, Tag } from '../model/key.ts'
+import type { KeyUse } from '../model/key-use.ts'
 
 /** Names a key or alias space: every record belongs to one account in one region. */
 export interface Scope {
@@ -109,7 +110,7 @@ export interface CeremonyRecord {
 /** An EKT record where it is stored: `name` is for people. */
 export interface StoredEkt {
   readonly table: string
-  readonly primaryKey: readonly (string | number)[]
+  readonly primaryKey: readonly (string | Buffer)[]
   readonly name: string
   readonly record: Buffer
 }
@@ -138,6 +139,11 @@ export interface Reader {
   /** The account that a key of this id belongs to. */
   findKeyOwner(region: string, keyId: string): Promise<string | undefined>
 
+  /** The newest use that was written down. */
+  findKeyUse(scope: Scope, keyId: string): Promise<KeyUse | undefined>
+  /** Since when uses of keys are written down, in milliseconds. */
+  findTrackingStart(): Promise<number>
+
   findAlias(scope: Scope, name: string): Promise<Alias | undefined>
   /** By name in ascending order; of one key when `keyId` is given. */
   listAliases(scope: Scope, keyId: string | undefined, page: Page): Promise<Alias[]>
@@ -156,6 +162,8 @@ export interface Reader {
   /** In any region. */
   accountHasKeys(id: string): Promise<boolean>
   findIdentity(account: string, kind: IdentityKind, name: string): Promise<Identity | undefined>
+  /** A service of whatever account: its name is nobody else's. */
+  findService(name: string): Promise<Identity | undefined>
   /** Of one kind, by name. */
   listIdentities(account: string, kind: IdentityKind): Promise<Identity[]>
   /** An identity with the documents that speak for or against it. */
@@ -256,6 +264,7 @@ export interface Transaction extends Reader {
   /** Writes the key as `updateKey` does, and removes one material. */
   deleteMaterial(key: KmsKey, materialId: string): Promise<void>
 
+  /** Throws {@link VersionSwept} as `insertKey` does. */
   insertImportKey(key: ImportKey): Promise<void>
   /** Counts an attempt, or takes one back. */
   countImportAttempt(key: ImportKey, change: 1 | -1): Promise<void>
@@ -267,6 +276,9 @@ export interface Transaction extends Reader {
    * Removes the key, its EKT records, aliases, tags and grants, and leaves a tombstone; resident HBKs are then to be destroyed.
    */
   deleteKey(key: KmsKey, nowMs: number): Promise<void>
+
+  /** Of each key the newest use stays, whichever is written last; keys that are gone are passed over. */
+  putKeyUses(uses: readonly KeyUse[]): Promise<void>
 
   insertAlias(alias: Alias): Promise<void>
   /** Writes target and date of change. */

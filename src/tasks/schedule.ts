@@ -8,6 +8,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 /** Every task by its name in logs and metrics. */
 export const TASKS = [
   'write uses of access keys',
+  'write uses of KMS keys',
   'delete due keys',
   'follow domains',
   'rotate due keys',

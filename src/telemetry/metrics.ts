@@ -31,6 +31,12 @@ export class Metrics {
     [],
   )
 
+  readonly requestsThrottled = this.#counter(
+    'requests_throttled_total',
+    'Requests refused because an account or a principal was faster than a configured rate allows.',
+    ['quota', 'rate'],
+  )
+
   readonly commandSeconds = this.#histogram(
     'hsm_command_duration_seconds',
     'Time in the HSM host, token calls included.',

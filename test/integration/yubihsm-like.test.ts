@@ -168,7 +168,7 @@ describe('a region of two tokens that keep their keys', () => {
     await takeAway('b')
     const startedAt = performance.now()
     await expect(encrypt(away)).rejects.toMatchObject({ name: 'DependencyTimeoutException' })
-    expect(performance.now() - startedAt).toBeLessThan(MAX_WAIT_MS + 1_000)
+    expect(performance.now() - startedAt).toBeLessThan(MAX_WAIT_MS + 5_000)
     await encrypt(here)
     expect(await tokenOf(await makeKey(client))).toBe('a')
     await bringBack('b')

@@ -15,11 +15,13 @@ import type { Authenticated, Authenticator } from '../authenticate.ts'
 import { readBody } from '../body.ts'
 import { originOf, traceparentOf } from '../pipeline.ts'
 import { OK, type RequestMetrics } from '../request-metrics.ts'
+import type { Throttle } from '../throttle.ts'
 import { echo, parseQuery } from './query.ts'
 import { encodeAnswer, encodeError, XML_CONTENT_TYPE } from './xml.ts'
 
 export interface StsRoadParts {
   readonly authenticator: Authenticator
+  readonly throttle: Throttle
   readonly services: StsServices
   readonly metrics: RequestMetrics
   readonly logger: Logger
@@ -41,6 +43,7 @@ const MS_PER_SECOND = 1_000
 
 /** What the steps that STS shares with KMS throw, in the words of the Query protocol. */
 const CODES: Partial<Record<ErrorCode, StsErrorCode>> = {
+  AccessDeniedException: 'AccessDenied',
   DependencyTimeoutException: 'ServiceUnavailable',
   ExpiredTokenException: 'ExpiredToken',
   IncompleteSignatureException: 'IncompleteSignature',
@@ -84,15 +87,17 @@ export class StsRoad {
   }
 
   async #perform(request: IncomingMessage, journey: Journey): Promise<StsOutput> {
-    const { authenticator, services } = this.#parts
+    const { authenticator, throttle, services } = this.#parts
     const body = await readBody(request)
     const { method = '', url = '', rawHeaders } = request
-    journey.authenticated = await authenticator.authenticate({ method, url, rawHeaders, body })
+    const authenticated = await authenticator.authenticate({ method, url, rawHeaders, body })
+    journey.authenticated = authenticated
     const { action: name, parameters } = parseQuery(body)
     const action = ACTIONS.get(name)
     if (action === undefined) throw new StsError('InvalidAction', `Could not find operation ${echo(name)}`)
     journey.action = name
-    const asked = { ...services, ...journey.authenticated, origin: originOf(request) }
+    throttle.count(authenticated.caller, authenticated.region, 'sts')
+    const asked = { ...services, ...authenticated, origin: originOf(request) }
     return action.perform(asked, readInput(action.input, parameters))
   }
 

@@ -24,8 +24,8 @@ export const PLAINTEXT_MAX_BYTES = 4_096
 export const CIPHERTEXT_MAX_BYTES = 6_144
 export const DATA_KEY_MAX_BYTES = 1_024
 export const MAC_MESSAGE_MAX_BYTES = 4_096
-/** SubjectPublicKeyInfo of RSA-4096 takes 550 bytes. */
-export const PUBLIC_KEY_MAX_BYTES = 1_024
+/** SubjectPublicKeyInfo of ML-KEM-1024 takes 1,590 bytes. */
+export const PUBLIC_KEY_MAX_BYTES = 2_048
 export const SIGNATURE_MAX_BYTES = 512
 /** A coordinate on P-521. */
 export const SHARED_SECRET_MAX_BYTES = 66
@@ -232,6 +232,13 @@ export const commands = {
     },
     { blob: bytes(CIPHERTEXT_MAX_BYTES) },
   ),
+  /** ML-KEM (FIPS 203): the secret of a ciphertext, in the token. */
+  decapsulate: command(
+    48,
+    ASYMMETRIC_DEADLINE_MS,
+    { ekt: anyEkt, ciphertext: bytes(CIPHERTEXT_MAX_BYTES) },
+    { secret: bytes(SHARED_SECRET_MAX_BYTES) },
+  ),
   /**
    * Makes the RSA key that an import comes under (`keySpec`), and the MAC of its import token (formats/import-token.ts), until
    * `notAfterMs`.
@@ -280,7 +287,11 @@ export const commands = {
       20,
       KEY_GENERATION_DEADLINE_MS,
       { ...newKey, ckaId: fixed(CKA_ID_BYTES) },
-      { full: flag, record: bytes(EKT_RECORD_MAX_BYTES), mid: bytes(MID_BYTES) },
+      {
+        ...{ full: flag, record: bytes(EKT_RECORD_MAX_BYTES), mid: bytes(MID_BYTES) },
+        /** SubjectPublicKeyInfo of a key pair. */
+        publicKey: bytes(PUBLIC_KEY_MAX_BYTES),
+      },
     ),
     once: true,
   },

@@ -29,6 +29,7 @@ import type { DomainKeys } from './domain-keys.ts'
 import { generateHbk, type HbkKind, type HbkObject, hbkTemplate, kindOf } from './hbk-kinds.ts'
 import {
   generatePair,
+  generateResidentPair,
   IMPORT_USAGE,
   type PairKind,
   type PrivateRight,
@@ -40,6 +41,7 @@ import {
   spkiOf,
 } from './key-pairs.ts'
 import type { WrappingKey } from './material-import.ts'
+import { pairForm, type ResidentForm, secretForm } from './resident-forms.ts'
 import { isResident, type ResidentKeys } from './resident-keys.ts'
 import type { Sessions } from './sessions.ts'
 
@@ -86,8 +88,6 @@ const NO_SPKI_DIGEST = Buffer.alloc(SPKI_DIGEST_BYTES)
 const WRAPPED_PAIR_MAX_BYTES = 4_096
 /** Of keys that make no ciphertext. */
 const NO_SUITE = 0
-/** The domain key version of records that none has wrapped. */
-const NO_DOMAIN_KEY = 0
 
 export class BackingKeys {
   readonly #cryptoki: Cryptoki
@@ -181,9 +181,16 @@ export class BackingKeys {
    */
   createResident(request: HbkRequest, ckaId: Buffer): NewHbk {
     const { kid, keySpec } = request
-    return this.#make(request, 'resident', (session, mid, object) =>
-      this.#resident.create(session, { kid, mid, keySpec }, ckaId, object),
-    )
+    const cryptoki = this.#cryptoki
+    const pair = pairKindOf(keySpec, request.keyUsage)
+    if (pair !== undefined) return this.#createResidentPair(request, pair, ckaId)
+    return this.#make(request, 'resident', (session, mid, object) => {
+      const generate = (last: Attributes) => {
+        const place = { inToken: true, extractable: false }
+        return { mid, handle: generateHbk(cryptoki, session, object, place, last) }
+      }
+      return this.#resident.create(session, { kid, ckaId }, secretForm(cryptoki, keySpec), generate).body
+    })
   }
 
   /** Destroys the resident HBK of a record that verifies, for good. Throws HsmFault `key` for any other record. */
@@ -191,7 +198,7 @@ export class BackingKeys {
     const fields = this.#verified(record)
     if (!isResident(fields)) throw new HsmFault('key', 'the HBK of the EKT does not reside in a token')
     this.#cache.delete(digestOf(record))
-    this.#sessions.withSession(session => this.#resident.destroy(session, fields))
+    this.#sessions.withSession(session => this.#resident.destroy(session, fields, this.#formOf(fields)))
   }
 
   /** An HBK that DEKs of this purpose may be derived from. Throws HsmFault `key` for an EKT of any other kind. */
@@ -320,7 +327,7 @@ export class BackingKeys {
     const resident = isResident(fields)
     return {
       handle: resident
-        ? this.#sessions.withSession(session => this.#resident.find(session, fields))
+        ? this.#sessions.withSession(session => this.#resident.find(session, fields, this.#formOf(fields)))
         : this.#unwrap(fields, hbkTemplate(object, { inToken: false, extractable: false })),
       kid: Buffer.from(fields.kid),
       mid: Buffer.from(fields.mid),
@@ -338,8 +345,11 @@ export class BackingKeys {
     if (fields.tokenKeyType !== pair.tokenKeyType || fields.trueLength !== pair.lengthBytes) {
       throw new HsmFault('key', 'the EKT does not describe a key of its spec')
     }
+    const resident = isResident(fields)
     return {
-      handle: this.#unwrap(fields, privateTemplate(pair, { extractable: false })),
+      handle: resident
+        ? this.#sessions.withSession(session => this.#resident.find(session, fields, this.#formOf(fields)))
+        : this.#unwrap(fields, privateTemplate(pair, { extractable: false })),
       kid: Buffer.from(fields.kid),
       mid: Buffer.from(fields.mid),
       suite: NO_SUITE,
@@ -347,7 +357,7 @@ export class BackingKeys {
       purpose: undefined,
       pair,
       spkiDigest: Buffer.from(fields.spkiDigest),
-      resident: false,
+      resident,
       importedAt: performance.now(),
     }
   }
@@ -396,19 +406,55 @@ export class BackingKeys {
         const mid = pairMid(request.kid, publicKey)
         const room = Buffer.alloc(WRAPPED_PAIR_MAX_BYTES)
         const bytes = cryptoki.C_WrapKey(session, wrap.mechanism, this.#domain.wrapKey, privateKey, room)
-        const record = this.#record(session, request, {
-          ...{ mid, wrapScheme: wrap.scheme, kdf: '' },
-          tokenKeyType: pair.tokenKeyType,
-          trueLength: pair.lengthBytes,
-          spkiDigest: spkiDigestOf(publicKey),
+        return this.#recordPair(session, request, pair, {
+          ...{ mid, publicKey, wrapScheme: wrap.scheme },
           body: { kind: 'wrapped', bytes },
         })
-        return { record, mid, publicKey }
       } finally {
         cryptoki.C_DestroyObject(session, privateKey)
         cryptoki.C_DestroyObject(session, handle)
       }
     })
+  }
+
+  #createResidentPair(request: HbkRequest, pair: PairKind, ckaId: Buffer): NewHbk {
+    const cryptoki = this.#cryptoki
+    return this.#sessions.withSession(session => {
+      const generate = (last: Attributes) => {
+        const { publicKey: handle, privateKey } = generateResidentPair(cryptoki, session, pair, last)
+        try {
+          const publicKey = spkiOf(publicJwk(cryptoki, session, pair, handle))
+          return { handle: privateKey, publicKey, mid: pairMid(request.kid, publicKey) }
+        } catch (error) {
+          cryptoki.C_DestroyObject(session, privateKey)
+          throw error
+        } finally {
+          cryptoki.C_DestroyObject(session, handle)
+        }
+      }
+      const form = pairForm(cryptoki, pair)
+      const { made, body } = this.#resident.create(session, { kid: request.kid, ckaId }, form, generate)
+      return this.#recordPair(session, request, pair, { ...made, wrapScheme: 'resident', body })
+    })
+  }
+
+  #recordPair(
+    session: SessionHandle,
+    request: HbkRequest,
+    { tokenKeyType, lengthBytes }: PairKind,
+    made: Pick<EktFields, 'wrapScheme' | 'body'> & Pick<NewHbk, 'mid' | 'publicKey'>,
+  ): NewHbk {
+    const { mid, publicKey, wrapScheme, body } = made
+    const record = this.#record(session, request, {
+      ...{ mid, wrapScheme, kdf: '', tokenKeyType, trueLength: lengthBytes },
+      ...{ spkiDigest: spkiDigestOf(publicKey), body },
+    })
+    return { record, mid, publicKey }
+  }
+
+  #formOf({ keySpec, keyUsage }: EktFields): ResidentForm {
+    const pair = pairKindOf(keySpec, keyUsage)
+    return pair === undefined ? secretForm(this.#cryptoki, keySpec) : pairForm(this.#cryptoki, pair)
   }
 
   /** Everything that the request and this domain say of a new HBK, and the MAC over it. */
@@ -420,7 +466,7 @@ export class BackingKeys {
   ): Buffer {
     const fields: EktFields = {
       domainId: this.#domain.id,
-      dkVersion: made.body.kind === 'resident' ? NO_DOMAIN_KEY : this.#domain.dkVersion,
+      dkVersion: this.#domain.dkVersion,
       macVersion: this.#domain.macVersion,
       region: this.#domain.region,
       ...{ account, kid, keySpec, keyUsage },

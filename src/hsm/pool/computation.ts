@@ -9,6 +9,7 @@ export const AES_GCM = 'AES-256-GCM'
 export const HMAC = 'HMAC'
 export const HMAC_SHA_256 = 'HMAC-SHA-256'
 export const ECDH = 'ECDH'
+export const ML_KEM = 'ML-KEM'
 export const RANDOM = 'random'
 /** Commands that look after objects, or after several things at once. */
 export const NONE = 'none'
@@ -31,6 +32,7 @@ const COMPUTATIONS: { readonly [C in CommandName]: string | Chosen<C> } = {
   reEncryptRsa: ({ sourceAlgorithm, destinationAlgorithm }) =>
     sourceAlgorithm === 'SYMMETRIC_DEFAULT' ? destinationAlgorithm : sourceAlgorithm,
   deriveSharedSecret: ECDH,
+  decapsulate: ML_KEM,
   generateMac: HMAC,
   verifyMac: HMAC,
   checkPublicKey: HMAC_SHA_256,

@@ -113,6 +113,12 @@ export class Host {
     return this.#phase === 'failed' && this.#retries < RETRIES_MAX
   }
 
+  /** Does not count this time against the host. */
+  excuse(lateMs: number): void {
+    this.#phaseSinceMs += lateMs
+    for (const lane of this.#lanes) lane.excuse(lateMs)
+  }
+
   /** Tells a host that failed to open its token to try again. */
   retry({ configuration, generation }: HostPlan): void {
     this.#retries += 1

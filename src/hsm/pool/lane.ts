@@ -134,6 +134,11 @@ export class Lane {
     return nowMs - this.#headSinceMs > Math.max(floorMs, head.deadlineMs) ? head : undefined
   }
 
+  /** Does not count this time against the command that is being worked on. */
+  excuse(lateMs: number): void {
+    this.#headSinceMs += lateMs
+  }
+
   /** Looks whether the lane still moves; true when it does not and commands wait behind the one it is at. */
   checkStall(nowMs: number): boolean {
     const limitMs = Math.max(STALL_LEAST_MS, STALL_FACTOR * this.#tokenMs)

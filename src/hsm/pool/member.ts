@@ -115,7 +115,7 @@ export class Member {
   readonly #events: MemberEvents
   readonly #wanted: number
   #configuration: HostConfiguration
-  #generation = 0
+  #generation: number
   #describedAtMs = Number.NEGATIVE_INFINITY
   #profile: TokenProfile | undefined
   #hosts: Host[] = []
@@ -131,9 +131,17 @@ export class Member {
   #tokenMs = TOKEN_MS_FIRST
   #closing = false
 
-  constructor(settings: TokenSettings, limits: MemberLimits, events: MemberEvents, random: () => number) {
+  /** `generation` is that of the description of the domain in the settings. */
+  constructor(
+    settings: TokenSettings,
+    limits: MemberLimits,
+    events: MemberEvents,
+    random: () => number,
+    generation: number,
+  ) {
     this.label = settings.label
     this.#configuration = settings.configuration
+    this.#generation = generation
     this.#wanted = settings.hosts ?? 1
     this.#limits = limits
     this.#events = events
@@ -148,6 +156,11 @@ export class Member {
 
   get profile(): TokenProfile | undefined {
     return this.#profile
+  }
+
+  /** RFC 7512: which token it is, as it was configured. */
+  get uri(): string {
+    return this.#configuration.token.uri
   }
 
   get domain(): DomainDescription {
@@ -240,7 +253,7 @@ export class Member {
 
   /** Starts another host, and drains this one when the other is ready. Rejects when the other cannot start. */
   replace(old: Host): Promise<void> {
-    if (old.phase !== 'ready' || this.#renewal !== undefined) return Promise.resolve()
+    if (old.phase !== 'ready' || this.#renewal !== undefined || this.#closing) return Promise.resolve()
     return new Promise((resolve, reject) => {
       this.#renewal = { old, fresh: undefined, resolve, reject }
       this.#startAtMs = 0
@@ -256,9 +269,15 @@ export class Member {
     this.#start(nowMs)
   }
 
+  /** This process did not run for so long: its hosts may have answered, or not have run either, and are given that time. */
+  excuse(lateMs: number): void {
+    for (const host of this.#hosts) host.excuse(lateMs)
+  }
+
   /** Lets the hosts finish what they have and ends them. */
   async close(): Promise<void> {
     this.#closing = true
+    this.#endRenewal()
     await Promise.all(this.#hosts.map(host => host.close()))
   }
 

@@ -10,11 +10,12 @@ import type { Tracing } from '../../telemetry/tracing.ts'
 import type { Args, CommandName, Result } from '../contract/commands.ts'
 import { HsmFault } from '../contract/fault.ts'
 import type { DomainDescription } from '../contract/host-configuration.ts'
+import type { TokenProfile } from '../contract/token-profile.ts'
 import { chooseLane, isServed } from './choice.ts'
 import { type Asker, Errand } from './errand.ts'
 import type { Host } from './host.ts'
 import type { Lane } from './lane.ts'
-import { Member, type MemberEvents, type MemberStatus, type TokenSettings } from './member.ts'
+import { Member, type MemberEvents, type MemberLimits, type MemberStatus, type TokenSettings } from './member.ts'
 import { PoolMetrics } from './pool-metrics.ts'
 import { type Sent, Waiting } from './waiting.ts'
 
@@ -54,7 +55,18 @@ export interface PoolTelemetry {
   readonly tracing?: Tracing | undefined
 }
 
+export interface PoolToken {
+  readonly serial: string
+  readonly label: string
+  /** Whether it can be given a command now. */
+  readonly serving: boolean
+  /** Whether HBKs may reside in it. */
+  readonly keeps: boolean
+}
+
 const TICK_MS = 25
+/** A tick that comes later than this says that this process did not run, and could not see what its hosts did meanwhile. */
+const LATE_MS = 250
 /** In hand at two host deaths, a command may be their cause, and is not repeated. */
 const DEATHS_MAX = 2
 /** Faults of tokens that a command may meet. Faults come and go; a command that always meets one is not served. */
@@ -76,7 +88,11 @@ interface Parked {
 export class HsmPool {
   readonly region: string
   readonly #settings: PoolSettings
-  readonly #members: readonly Member[]
+  #members: readonly Member[]
+  /** Members that finish what they have and end. */
+  readonly #leaving = new Set<Promise<void>>()
+  readonly #limits: MemberLimits
+  readonly #memberEvents: MemberEvents
   readonly #metrics: PoolMetrics
   readonly #logger: Logger
   readonly #tracing: Tracing | undefined
@@ -94,6 +110,7 @@ export class HsmPool {
    */
   #suspect: Errand | undefined
   #domainReadAtMs = Number.NEGATIVE_INFINITY
+  #tickedAtMs = performance.now()
   #outstanding = 0
   #turn = 0
   #closed = false
@@ -106,9 +123,9 @@ export class HsmPool {
     const labels = settings.tokens.map(({ label }) => label)
     this.#metrics = new PoolMetrics(metrics, settings.region, labels)
     const { healthIntervalMs, deadlineFloorMs = 0, recycleAfterCommands = 0, recycleAfterMb = 0 } = settings
-    const limits = { healthIntervalMs, deadlineFloorMs, recycleAfterCommands, recycleAfterMb }
-    const events = this.#events()
-    this.#members = settings.tokens.map(token => new Member(token, limits, events, Math.random))
+    this.#limits = { healthIntervalMs, deadlineFloorMs, recycleAfterCommands, recycleAfterMb }
+    this.#memberEvents = this.#events()
+    this.#members = settings.tokens.map(token => this.#newMember(token))
     this.#timer = setInterval(() => this.#tick(), TICK_MS).unref()
   }
 
@@ -117,16 +134,18 @@ export class HsmPool {
     return this.#members.some(({ circuit }) => circuit.serving || circuit.takesTrials)
   }
 
-  /** Whether an HBK of this region stays in the token that made it. */
+  /** Whether every HBK of this region stays in the token that made it. */
   get resident(): boolean {
     return this.#settings.resident ?? false
   }
 
-  /** The tokens that have told their serial so far, and whether each can be given a command now. */
-  get tokens(): readonly { readonly serial: string; readonly label: string; readonly serving: boolean }[] {
-    return this.#members.flatMap(({ profile, label, circuit }) =>
-      profile === undefined ? [] : [{ serial: profile.serial, label, serving: circuit.serving || circuit.takesTrials }],
-    )
+  /** The tokens that have told their profile so far. */
+  get tokens(): readonly PoolToken[] {
+    return this.#members.flatMap(({ profile, label, circuit }) => {
+      if (profile === undefined) return []
+      const keeps = this.resident || Object.values(profile.privateKeys).includes('resident')
+      return [{ serial: profile.serial, label, serving: circuit.serving || circuit.takesTrials, keeps }]
+    })
   }
 
   get members(): readonly Pick<Member, 'label' | 'state' | 'pids' | 'inFlight' | 'profile' | 'restarts'>[] {
@@ -144,7 +163,7 @@ export class HsmPool {
   call<C extends CommandName>(
     name: C,
     args: Args<C>,
-    { serials }: { serials?: readonly string[] } = {},
+    { serials }: { serials?: readonly string[] | undefined } = {},
   ): Promise<Result<C>> {
     return new Promise((resolve, reject) => {
       if (this.#outstanding >= this.#settings.maxCommands) {
@@ -189,6 +208,26 @@ export class HsmPool {
     return this.#inTurn(() => this.#renewAll())
   }
 
+  /**
+   * Has the pool consist of these tokens and no others. One that is not among them is given nothing any more, finishes what
+   * it has, and its hosts end; one that was not there before is started.
+   */
+  useTokens(tokens: readonly TokenSettings[]): void {
+    const wanted = new Set(tokens.map(uriOf))
+    const leaving = this.#members.filter(({ uri }) => !wanted.has(uri))
+    const held = new Set(this.#members.map(({ uri }) => uri))
+    const joining = tokens.filter(token => !held.has(uriOf(token)))
+    if (this.#closed || leaving.length + joining.length === 0) return
+    this.#members = [
+      ...this.#members.filter(member => !leaving.includes(member)),
+      ...joining.map(token => this.#newMember(token)),
+    ]
+    for (const member of leaving) {
+      const gone = this.#leave(member).finally(() => this.#leaving.delete(gone))
+      this.#leaving.add(gone)
+    }
+  }
+
   /** An operator says that a token's PIN may be tried again. False when no token of that label is locked out. */
   unlock(label: string): boolean {
     return this.#members.filter(member => member.label === label && member.unlock()).length > 0
@@ -209,13 +248,23 @@ export class HsmPool {
     this.#closed = true
     clearInterval(this.#timer)
     for (const errand of this.#waiting.take(() => true)) errand.reject(new PoolUnavailable('the pool is closing'))
-    await Promise.all(this.#members.map(member => member.close()))
+    await Promise.all([...this.#members.map(member => member.close()), ...this.#leaving])
   }
 
   /** Brings the gauges up to date, for a scrape. */
   report(): void {
     const figures = { waiting: this.#waiting.size, limit: this.#settings.maxCommands, ready: this.ready }
     this.#metrics.report(this.#members, figures)
+  }
+
+  #newMember(token: TokenSettings): Member {
+    return new Member(token, this.#limits, this.#memberEvents, Math.random, this.#generation)
+  }
+
+  async #leave(member: Member): Promise<void> {
+    await member.close()
+    this.#metrics.left(member)
+    this.#logger.info('HSM has left the pool', { region: this.region, hsm: member.label })
   }
 
   #events(): MemberEvents {
@@ -231,11 +280,16 @@ export class HsmPool {
       worn: (member, host, reason) => this.#recycle(member, host, reason),
       probed: (member, passed) => this.#metrics.probed(member, passed),
       progressed: (member, progress) => this.#metrics.progressed(member, progress),
-      profiled: ({ label: hsm }, profile) => this.#logger.info('HSM profile', { region: this.region, hsm, profile }),
+      profiled: (member, profile) => this.#logProfile(member, profile),
       traced: ({ label: token }, { pid }, { context, ...span }) =>
         this.#tracing?.host({ ...span, context: Buffer.from(context, 'hex'), region: this.region, token, pid }),
       output: ({ label: hsm }, line) => this.#logger.warn('output of an HSM host', { region: this.region, hsm, line }),
     }
+  }
+
+  /** By a name of its own for what a log leaves out when it is called private. */
+  #logProfile({ label: hsm }: Member, { privateKeys: keyPairs, ...profile }: TokenProfile): void {
+    this.#logger.info('HSM profile', { region: this.region, hsm, profile: { ...profile, keyPairs } })
   }
 
   /** Sends a command, or has it wait. */
@@ -383,7 +437,12 @@ export class HsmPool {
   /** What is due: mute hosts, lanes that do not move, commands that have waited for too long. */
   #tick(): void {
     const nowMs = performance.now()
-    for (const member of this.#members) member.tick(nowMs)
+    const lateMs = nowMs - this.#tickedAtMs - TICK_MS
+    this.#tickedAtMs = nowMs
+    for (const member of this.#members) {
+      if (lateMs > LATE_MS) member.excuse(lateMs)
+      member.tick(nowMs)
+    }
     for (const member of this.#members) for (const lane of member.stalledLanes(nowMs)) this.#recall(member, lane)
     const { maxWaitMs } = this.#settings
     const expired = this.#waiting.take(errand => {
@@ -414,4 +473,8 @@ export class HsmPool {
       this.#dispatch(errand)
     }
   }
+}
+
+function uriOf({ configuration }: TokenSettings): string {
+  return configuration.token.uri
 }

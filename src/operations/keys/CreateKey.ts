@@ -1,11 +1,13 @@
 import type { KeyFacts, RequestFacts } from '../../access/request-context.ts'
 import { boolean, type Infer, oneOf, optional, structure, text } from '../../base/schema.ts'
+import type { ResourceQuotas } from '../../config/schema.ts'
 import { KmsError } from '../../model/errors.ts'
 import { isImportable } from '../../model/imports.ts'
 import { arnOf, defaultKeyPolicy, KEY_ORIGINS, type KeyMaterial, type KmsKey } from '../../model/key.ts'
 import { kidOf, newKeyId } from '../../model/key-id.ts'
 import { KEY_SPECS, KEY_USAGES, LEGACY_KEY_SPECS } from '../../model/key-specs.ts'
 import { VersionSwept } from '../../store/faults.ts'
+import type { Scope } from '../../store/store.ts'
 import { defineOperation } from '../operation.ts'
 import { bypassFacts, requireKeyPolicy, requireNoLockout } from '../policies/key-policy-rules.ts'
 import { description, policy, tags } from '../shapes.ts'
@@ -45,11 +47,12 @@ export const CreateKey = defineOperation({
     return {}
   },
 
-  async run({ input, keyring, store, clock, access, ...asker }) {
+  async run({ input, keyring, store, quotas, clock, access, ...asker }) {
     const { region } = asker
     const { account } = asker.caller
     const { spec, usage } = keySpecOf(input)
     const { Origin: origin = 'AWS_KMS' } = input
+    keyring.requireSpec(region, spec)
     const unsupported =
       (origin !== 'AWS_KMS' && origin !== 'EXTERNAL' && `Origin ${origin}`) ||
       (origin === 'EXTERNAL' && !isImportable(spec) && `Origin EXTERNAL for KeySpec ${spec}`) ||
@@ -57,12 +60,12 @@ export const CreateKey = defineOperation({
       (input.XksKeyId !== undefined && 'XksKeyId') ||
       (input.MultiRegion === true && 'MultiRegion')
     if (unsupported) throw new KmsError('UnsupportedOperationException', `${unsupported} is not supported yet.`)
-    const tagList = requireTags(input.Tags ?? [])
+    const tagList = requireTags(input.Tags ?? [], quotas)
     const id = newKeyId()
     const kid = kidOf(id)
     const arn = arnOf({ region, account, id })
     const facts: KeyFacts = { arn, account, id, spec, usage, origin, tags: tagList, aliases: [] }
-    const checked = input.Policy === undefined ? undefined : await requireKeyPolicy(store.reader, input.Policy)
+    const checked = input.Policy === undefined ? undefined : await requireKeyPolicy(store.reader, input.Policy, quotas)
     if (checked) requireNoLockout(access, asker, facts, checked, input.BypassPolicyLockoutSafetyCheck)
     const now = clock()
     const makeKey = (current: KeyMaterial | undefined): KmsKey => ({
@@ -86,6 +89,7 @@ export const CreateKey = defineOperation({
       const key = makeKey(material)
       try {
         await store.transaction(async tx => {
+          requireRoomForKey(key, await tx.countKeys(key), quotas)
           await tx.insertKey(key)
           await tx.putTags(key, tagList)
         })
@@ -97,6 +101,13 @@ export const CreateKey = defineOperation({
     }
   },
 })
+
+/** Throws KmsError LimitExceededException. */
+function requireRoomForKey({ region, account }: Scope, keys: number, { keysPerAccount }: ResourceQuotas): void {
+  if (keys < keysPerAccount) return
+  const message = `Account ${account} has ${keys} keys in ${region}; an account can have ${keysPerAccount} in a region.`
+  throw new KmsError('LimitExceededException', message)
+}
 
 /** What conditions may ask of a key that is to be made. */
 function factsOf({ KeySpec, CustomerMasterKeySpec, KeyUsage, ...more }: Infer<typeof input>): RequestFacts {

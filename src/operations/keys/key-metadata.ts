@@ -14,7 +14,7 @@ export function keyMetadata(key: KmsKey): Record<string, unknown> {
     KeyState: key.state,
     DeletionDate: key.deletionAtMs === undefined ? undefined : epochSeconds(key.deletionAtMs),
     Origin: key.origin,
-    KeyManager: 'CUSTOMER',
+    KeyManager: key.managedBy === undefined ? 'CUSTOMER' : 'AWS',
     CustomerMasterKeySpec: specFacts(key.spec).legacyName ? key.spec : undefined,
     KeySpec: key.spec,
     [ALGORITHM_MEMBER[key.usage]]: algorithmsOf(key.spec, key.usage),

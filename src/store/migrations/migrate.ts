@@ -15,6 +15,9 @@ import { addPublicKeys } from './0008-public-keys.ts'
 import { addKeyRotation } from './0009-key-rotation.ts'
 import { addImportedMaterial } from './0010-imported-material.ts'
 import { createRowMacs } from './0011-row-macs.ts'
+import { addServices } from './0013-services.ts'
+import { addImportKeyVersions } from './0014-import-key-versions.ts'
+import { createKeyUses } from './0014-key-uses.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
@@ -28,6 +31,9 @@ const MIGRATIONS = {
   '0009-key-rotation': addKeyRotation,
   '0010-imported-material': addImportedMaterial,
   '0011-row-macs': createRowMacs,
+  '0013-services': addServices,
+  '0014-import-key-versions': addImportKeyVersions,
+  '0014-key-uses': createKeyUses,
 } as const
 
 const MIGRATION_TABLE = 'migrations'

@@ -44,6 +44,13 @@ export abstract class DecidingReader extends SqlReader {
     )
   }
 
+  override findService(name: string): Promise<Identity | undefined> {
+    return this.checked(
+      reader => reader.findService(name),
+      ({ principalId }) => [rowName('identities', principalId)],
+    )
+  }
+
   /** With its groups and with the policies that it and they refer to. */
   override findPrincipal(principalId: string): Promise<Principal | undefined> {
     return this.checked(

@@ -18,9 +18,10 @@ interface EktTable {
 const TABLES: readonly EktTable[] = [
   { name: 'materials', primaryKey: ['region', 'account', 'key_id', 'id'] },
   { name: 'daemon_keys', primaryKey: ['purpose'] },
+  { name: 'import_keys', primaryKey: ['region', 'account', 'key_id', 'import_id'] },
 ]
 
-type Row = Readonly<Record<string, string | number>> & { readonly ekt: Uint8Array }
+type Row = Readonly<Record<string, string | Uint8Array>> & { readonly ekt: Uint8Array }
 
 /** By table and primary key, `after` excluded. */
 export async function listEkts(
@@ -73,11 +74,14 @@ export async function replaceEkt(db: Handle, old: StoredEkt, record: Buffer): Pr
   return numAffectedRows === 1n
 }
 
-/** The KMS key whose record in memory a changed EKT makes stale. */
-export function keyTouchedBy({ table, primaryKey }: StoredEkt): (Scope & { keyId: string }) | undefined {
-  if (table !== 'materials') return undefined
-  const [region, account, keyId] = primaryKey.map(String)
-  return { region: region ?? '', account: account ?? '', keyId: keyId ?? '' }
+/** Whose record an EKT is part of: a KMS key's, which is then stale in memory, a key's of the daemon itself, or none. */
+export function ownerOf({
+  table,
+  primaryKey,
+}: StoredEkt): (Scope & { keyId: string }) | { purpose: string } | undefined {
+  const [first = '', account = '', keyId = ''] = primaryKey.map(String)
+  if (table === 'materials') return { region: first, account, keyId }
+  return table === 'daemon_keys' ? { purpose: first } : undefined
 }
 
 /**
@@ -97,6 +101,10 @@ export async function requireWritableVersion(db: Handle, region: string, dkVersi
 }
 
 function storedEkt({ name, primaryKey }: EktTable, row: Row): StoredEkt {
-  const values = primaryKey.map(column => row[column] ?? '')
-  return { table: name, primaryKey: values, name: `${name} ${values.join('/')}`, record: bufferOf(row.ekt) }
+  const values = primaryKey.map(column => {
+    const value = row[column] ?? ''
+    return typeof value === 'string' ? value : bufferOf(value)
+  })
+  const shown = values.map(value => (typeof value === 'string' ? value : value.toString('hex')))
+  return { table: name, primaryKey: values, name: `${name} ${shown.join('/')}`, record: bufferOf(row.ekt) }
 }

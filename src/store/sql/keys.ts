@@ -30,6 +30,7 @@ export async function findKey(db: Handle, { region, account }: Scope, keyId: str
     createdAtMs: row.created_at_ms,
     deletionAtMs: row.deletion_at_ms ?? undefined,
     rotation: rotationOf(row.rotation_period_days, row.rotation_next_at_ms),
+    ...(row.managed_by === null ? {} : { managedBy: row.managed_by }),
     materials: new Map(materials.map(material => [material.id, material])),
     current: currentOf(materials, row),
     tags: (JSON.parse(row.tags) as [string, string][]).map(([key, value]) => ({ key, value })),
@@ -113,6 +114,7 @@ export async function insertKey(db: Handle, key: KmsKey): Promise<void> {
       policy_principals: JSON.stringify([...key.policyPrincipals]),
       created_at_ms: key.createdAtMs,
       deletion_at_ms: key.deletionAtMs ?? null,
+      managed_by: key.managedBy ?? null,
       ...rotationColumns(key),
     })
     .onConflict(conflict => conflict.doNothing())
@@ -241,7 +243,7 @@ const selectKey = buildOnce((db, region: string, account: string, keyId: string)
     )
     .select(['keys.id', 'keys.spec', 'keys.usage', 'keys.origin', 'keys.state', 'keys.description', 'keys.policy'])
     .select(['keys.policy_principals', 'keys.created_at_ms', 'keys.deletion_at_ms', 'keys.generation'])
-    .select(['keys.rotation_period_days', 'keys.rotation_next_at_ms', 'materials.rotation_type'])
+    .select(['keys.rotation_period_days', 'keys.rotation_next_at_ms', 'keys.managed_by', 'materials.rotation_type'])
     .select([
       'materials.id as material_id',
       'materials.state as material_state',

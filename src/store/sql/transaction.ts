@@ -3,6 +3,7 @@ import type { Approval, ApprovalRequest, DualControl } from '../../model/dual-co
 import type { Grant } from '../../model/grant.ts'
 import type { AccessKey, AccessKeyUse, Account, Identity, ManagedPolicy } from '../../model/identity.ts'
 import type { Alias, KeyMaterial, KmsKey, Tag } from '../../model/key.ts'
+import type { KeyUse } from '../../model/key-use.ts'
 import type { RowChanges } from '../row-changes.ts'
 import type {
   CeremonyRecord,
@@ -28,6 +29,7 @@ import * as ekts from './ekts.ts'
 import * as grants from './grants.ts'
 import * as identities from './identities.ts'
 import * as importKeys from './import-keys.ts'
+import * as keyUses from './key-uses.ts'
 import * as keys from './keys.ts'
 import * as policies from './managed-policies.ts'
 import * as officers from './officers.ts'
@@ -93,6 +95,10 @@ export class SqlTransaction extends DecidingReader implements Transaction {
     }
     await keys.deleteKey(this.db, key, nowMs)
     for (const { ekt } of key.materials.values()) if (ekt) await residents.doomResident(this.db, key.region, ekt, nowMs)
+  }
+
+  putKeyUses(uses: readonly KeyUse[]): Promise<void> {
+    return keyUses.putKeyUses(this.db, uses)
   }
 
   async insertAlias(alias: Alias): Promise<void> {
@@ -216,9 +222,9 @@ export class SqlTransaction extends DecidingReader implements Transaction {
   }
 
   async replaceEkt(old: StoredEkt, record: Buffer): Promise<boolean> {
-    const key = ekts.keyTouchedBy(old)
-    if (key !== undefined) await this.#willChangeKey(key, key.keyId)
-    else await this.#changes.willWrite(rowName('daemon_keys', ...old.primaryKey.map(String)))
+    const owner = ekts.ownerOf(old)
+    if (owner !== undefined && 'keyId' in owner) await this.#willChangeKey(owner, owner.keyId)
+    else if (owner !== undefined) await this.#changes.willWrite(rowName('daemon_keys', owner.purpose))
     return ekts.replaceEkt(this.db, old, record)
   }
 

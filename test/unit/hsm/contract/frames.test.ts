@@ -60,6 +60,7 @@ const samples: { readonly [C in CommandName]: readonly [fc.Arbitrary<Args<C>>, f
     fc.record({ ekt, publicKey, algorithm: name, bytes: upTo(4_096), signature: upTo(CIPHERTEXT_MAX_BYTES) }),
     fc.record({ valid: fc.boolean() }),
   ],
+  decapsulate: [fc.record({ ekt, ciphertext: upTo(CIPHERTEXT_MAX_BYTES) }), fc.record({ secret: upTo(66) })],
   checkPublicKey: [fc.record({ ekt, publicKey }), fc.record({ matches: fc.boolean() })],
   verifyMac: [
     fc.record({ ekt, message: upTo(4_096), mac: upTo(CIPHERTEXT_MAX_BYTES) }),
@@ -111,7 +112,7 @@ const samples: { readonly [C in CommandName]: readonly [fc.Arbitrary<Args<C>>, f
   ],
   createResidentKey: [
     fc.record({ account: name, kid: buffer(17), keySpec: name, keyUsage: name, ckaId: digest }),
-    fc.record({ full: fc.boolean(), record: upTo(RECORD_MAX_BYTES), mid: buffer(0, 32) }),
+    fc.record({ full: fc.boolean(), record: upTo(RECORD_MAX_BYTES), mid: buffer(0, 32), publicKey }),
   ],
   createImportKey: [
     fc.record({
