@@ -374,7 +374,8 @@ function tokensFor(spec: KeySpec): string {
 
 /** Where the values of each label come from; every label of a metric is here. */
 const LABELS: Readonly<Record<string, string>> = {
-  operation: 'an operation of the KMS API, `sts:` and an action of STS, or `unknown` in place of either',
+  operation:
+    'an operation of the KMS API, `sts:` and an action of STS, `cloudtrail:LookupEvents`, or `unknown` in place of either',
   outcome: `\`ok\`, or an error code of [errors.md](errors.md); of \`strongroom_request_duration_seconds\` \`ok\`, \`refused\` (the caller's
 fault) or \`failed\` (ours); of \`strongroom_hsm_probes_total\` \`passed\` or \`failed\`; of transactions \`committed\` or
 \`rolled-back\`; of tasks \`done\` or \`failed\``,
@@ -385,6 +386,8 @@ fault) or \`failed\` (ours); of \`strongroom_hsm_probes_total\` \`passed\` or \`
   command: COMMAND_NAMES.map(code).join(', '),
   mechanism: `what the command has the token compute, by its standard: ${[AES_GCM, HMAC, HMAC_SHA_256, ECDH, ML_KEM, RANDOM, NONE].map(code).join(', ')}; or, where
 a request chooses it, a signing, encryption or wrapping algorithm, or the spec of the key that is made`,
+  sink: '`syslog` or `http`',
+  part: '`write`, `checkpoint`, `store`, `syslog` or `http`',
   quota: '`account` or `principal`',
   rate: 'a rate of [quotas.md](quotas.md)',
   reason: '`busy` (beyond `hsm.maxCommands`) or `unavailable` (no token answered)',
