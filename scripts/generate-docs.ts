@@ -386,8 +386,6 @@ fault) or \`failed\` (ours); of \`strongroom_hsm_probes_total\` \`passed\` or \`
   command: COMMAND_NAMES.map(code).join(', '),
   mechanism: `what the command has the token compute, by its standard: ${[AES_GCM, HMAC, HMAC_SHA_256, ECDH, ML_KEM, RANDOM, NONE].map(code).join(', ')}; or, where
 a request chooses it, a signing, encryption or wrapping algorithm, or the spec of the key that is made`,
-  sink: '`syslog` or `http`',
-  part: '`write`, `checkpoint`, `store`, `syslog` or `http`',
   quota: '`account` or `principal`',
   rate: 'a rate of [quotas.md](quotas.md)',
   reason: '`busy` (beyond `hsm.maxCommands`) or `unavailable` (no token answered)',
@@ -395,6 +393,8 @@ a request chooses it, a signing, encryption or wrapping algorithm, or the spec o
   state: TOKEN_STATES.map(code).join(', '),
   table: 'a table of the key store whose rows carry MACs',
   file: '`database` or `wal`',
+  part: '`write`, `checkpoint`, `store`, or a sink that lines are forwarded to',
+  sink: '`syslog` or `http`: where the audit log is forwarded to',
   task: TASKS.map(code).join(', '),
 }
 
@@ -464,9 +464,9 @@ function quotasPage(): string {
     `## How much there may be
 
 \`quotas\` in the [configuration](configuration.md#quotas) bounds the keys of an account in a region, the aliases, grants and tags
-of a key, and the size of a key policy. The defaults are AWS's. What would go beyond one is refused with
-\`LimitExceededException\` (tags with \`TagException\`); a quota that is lowered takes nothing away that is there. A key has 25
-rotations on demand and 25 valid wrapping keys of imports, whatever is configured.`,
+of a key, and the size of a key policy. Keys of services do not count. The defaults are AWS's. What would go beyond one is
+refused with \`LimitExceededException\` (tags with \`TagException\`); a quota that is lowered takes nothing away that is there. A
+key has 25 rotations on demand and 25 valid wrapping keys of imports, whatever is configured.`,
     `## How fast callers may ask
 
 \`quotas.requests\` bounds the requests a second of an account (all of its principals together) and of each principal: a user, a

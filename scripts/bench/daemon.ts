@@ -7,6 +7,7 @@ import {
   SignCommand,
   type SigningAlgorithmSpec,
 } from '@aws-sdk/client-kms'
+import { makeRuled, type Ruled } from './authorisation.ts'
 import { Child } from './child.ts'
 import { cpuOfTree } from './cpu.ts'
 import type { Target } from './load.ts'
@@ -23,6 +24,7 @@ import {
   VARIANTS,
 } from './operations.ts'
 import { type Made, requestBodies } from './requests.ts'
+import { sampleOf } from './sample.ts'
 import type { SandboxDescription, SandboxKeeper } from './sandbox-keeper.ts'
 
 export class Daemon implements Server {
@@ -33,6 +35,7 @@ export class Daemon implements Server {
   readonly #targets = new Map<Operation, Target>()
   #sandbox!: SandboxDescription
   #client!: KMSClient
+  #ruled: Ruled | undefined
 
   constructor(load: LoadGenerator) {
     this.#load = load
@@ -54,17 +57,17 @@ export class Daemon implements Server {
   }
 
   async measure(operation: Operation, seconds: number): Promise<Sample> {
-    const run = await this.#load.measure(await this.target(operation), seconds, () => cpuOfTree(this.pid))
-    const serviceCpuUs = (run.after.rootUs - run.before.rootUs) / run.operations
-    const hostsCpuUs = (run.after.belowUs - run.before.belowUs) / run.operations
-    return {
-      operations: run.operations,
-      opsPerSec: run.operations / run.seconds,
-      cpuUs: serviceCpuUs + hostsCpuUs,
-      serviceCpuUs,
-      hostsCpuUs,
-      loadCpuUs: run.loadCpuUs / run.operations,
-    }
+    return sampleOf(this.#load, await this.target(operation), this.pid, seconds)
+  }
+
+  /** GenerateDataKey where many policies and grants have to be looked through; they are made at the first call. */
+  async measureRuled(seconds: number): Promise<Sample> {
+    this.#ruled ??= await makeRuled(this.#sandbox, this.#client)
+    const { keyId, credentials } = this.#ruled
+    const target = await this.target('GenerateDataKey')
+    const bodies = requestBodies('GenerateDataKey', { KeyId: keyId })
+    const ruled = { ...target, bodies, kms: { operation: 'GenerateDataKey', credentials } }
+    return sampleOf(this.#load, ruled, this.pid, seconds)
   }
 
   /** Latencies at a fixed rate, with the CPU of one operation. */

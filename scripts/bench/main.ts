@@ -7,17 +7,20 @@
  * | daemon | the sandbox's daemon, two tokens, over HTTP with signed requests         | daemon.ts        |
  * | naive  | Express and graphene-pk11 in one process, a session for each request     | naive-service.ts |
  *
- * The three take turns in every round, so that a machine that slows down does so for all of them. The last line of
- * stdout is the report in JSON.
+ * The three take turns in every round, so that a machine that slows down does so for all of them. What else can be
+ * measured: several numbers of connections (`--connections 1,8,64`), latencies at fixed rates (`--rates 50%`), and the daemon
+ * with up to a million keys in its store (`--growth`). The last line of stdout is everything in JSON.
  */
 import { availableParallelism, cpus } from 'node:os'
+import { authorisationLine, measureAuthorisation } from './authorisation-cost.ts'
 import { closedLoop } from './closed-loop.ts'
 import { Daemon } from './daemon.ts'
+import { growth, growthTable } from './growth.ts'
 import { LoadGenerator } from './load-generator.ts'
 import { NaiveService } from './naive.ts'
 import { openLoop, openLoopTable } from './open-loop.ts'
 import type { Server } from './operations.ts'
-import { PAGE_FOLDER, parseOptions } from './options.ts'
+import { GROWTH_SIZES, PAGE_FOLDER, parseOptions } from './options.ts'
 import { writePage } from './page.ts'
 import { RawTokens } from './raw.ts'
 import { DISTURBED_PERCENT, type Report, type Results, summariesOf, table } from './report.ts'
@@ -53,12 +56,21 @@ async function bench(): Promise<Results> {
   }
   // What is compared from run to run is of the usual number of connections, wherever that stands in the list.
   const usual = sweep.find(({ connections }) => connections === USUAL_CONNECTIONS) ?? sweep.at(-1)!
+  load.connections = usual.connections
+  const authorisation =
+    daemon === undefined || !options.operations.includes('GenerateDataKey')
+      ? {}
+      : { authorisation: await measureAuthorisation(daemon, options, progress) }
   load.connections = OPEN_LOOP_CONNECTIONS
   const openLoopRuns =
     daemon === undefined || options.rates === undefined
       ? {}
       : { openLoop: await openLoop(daemon, usual, { ...options, rates: options.rates }, progress) }
-  return { ...usual, ...(sweep.length > 1 ? { sweep } : {}), ...openLoopRuns }
+  const results = { ...usual, ...(sweep.length > 1 ? { sweep } : {}), ...authorisation, ...openLoopRuns }
+  if (options.growth === undefined) return results
+  load.connections = usual.connections
+  const sizes = options.growth === true ? GROWTH_SIZES : options.growth
+  return { ...results, growth: await growth(load, { ...options, sizes }, progress) }
 }
 
 async function startServers(load: LoadGenerator): Promise<{ servers: Server[]; daemon: Daemon | undefined }> {
@@ -81,9 +93,14 @@ async function startServers(load: LoadGenerator): Promise<{ servers: Server[]; d
 }
 
 function textOf(results: Results): string {
-  const { sweep = [results], openLoop: paced } = results
+  const { sweep = [results], authorisation, openLoop: paced } = results
   const closed = sweep.map(report => `${heading(report)}\n\n${table(report)}\n\n${legend(report)}\n\n`)
-  return [...closed, ...(paced === undefined ? [] : [`${openLoopTable(paced)}\n\n`])].join('')
+  const below = [
+    authorisation && authorisationLine(authorisation),
+    paced && openLoopTable(paced),
+    results.growth && growthTable(results.growth),
+  ]
+  return [...closed, ...below.flatMap(text => (text === undefined ? [] : [`${text}\n\n`]))].join('')
 }
 
 function heading({ connections, rounds, secondsPerRound }: Report): string {
