@@ -25,6 +25,7 @@ import { Accounts } from './identities/accounts.ts'
 import { Applying } from './identities/apply.ts'
 import { Identities } from './identities/identities.ts'
 import { ManagedPolicies } from './identities/managed-policies.ts'
+import { PoolAnchors } from './keyring/anchors.ts'
 import { findDaemonKeys } from './keyring/daemon-keys.ts'
 import { Imports } from './keyring/imports.ts'
 import { Keyring } from './keyring/keyring.ts'
@@ -32,6 +33,7 @@ import { Secrets } from './keyring/secrets.ts'
 import { Sessions } from './keyring/sessions.ts'
 import { Access } from './operations/access.ts'
 import { openStore } from './store/open-store.ts'
+import { ANCHOR_LOOK_MS, StoreAnchors } from './tasks/anchor-store.ts'
 import { CHECK_TICK_MS, ResidentCheck } from './tasks/check-resident-keys.ts'
 import { DeletionJob } from './tasks/delete-due-keys.ts'
 import { expireMaterial } from './tasks/expire-material.ts'
@@ -47,7 +49,7 @@ export interface Daemon extends AsyncDisposable {
   readonly endpoint: string
   readonly adminEndpoint: string
   readonly pools: ReadonlyMap<string, HsmPool>
-  /** Resolves when every region has a token that can serve. */
+  /** Resolves when every region has a token that can serve, and the key store is known to be no older one. */
   whenReady(timeoutMs: number): Promise<void>
   /** Reads the files of the certificate again; absent where plain HTTP is served. */
   readonly reloadCertificate?: () => void
@@ -130,6 +132,16 @@ export async function compose(
   const verifying = schedule('verify stored records', ROW_LOOK_MS, () => sweep.run(), logger)
   parts.defer(() => verifying.stop())
 
+  const storeAnchors = new StoreAnchors({
+    ...{ store, metrics, logger, anchors: new PoolAnchors({ poolOf: region => pools.get(region) }) },
+    ...{ regions: [...pools.values()], intervalMs: configuration.store.anchorIntervalMs },
+  })
+  const anchoring = schedule('anchor the key store', ANCHOR_LOOK_MS, () => storeAnchors.run(), logger)
+  parts.defer(async () => {
+    await anchoring.stop()
+    await storeAnchors.end().catch((error: Error) => logger.warn('tokens were not told of the end', { error }))
+  })
+
   const served = new Set(pools.keys())
   const services = { store, keyring, imports, access, clock }
   const { listen, admin } = configuration
@@ -146,7 +158,10 @@ export async function compose(
   const adminSocket = await listenOn(createServer(administration), { path: state.adminSocket })
   parts.defer(() => drain(adminSocket))
   chmodSync(state.adminSocket, 0o600)
-  const adminListener = await listenOn(createServer(createAdminListener({ metrics, pools, store })), admin)
+  const adminListener = await listenOn(
+    createServer(createAdminListener({ metrics, pools, store, obstacles: () => storeAnchors.obstacles })),
+    admin,
+  )
   parts.defer(() => drain(adminListener))
   const callers = { secrets, sessions, accessKeyUses }
   const certificate = listen.tls.keyFile === '' ? undefined : new Certificate(listen.tls, logger)
@@ -166,6 +181,7 @@ export async function compose(
     pools,
     async whenReady(timeoutMs) {
       await Promise.all([...pools.values()].map(pool => pool.whenReady(timeoutMs)))
+      await storeAnchors.compare()
     },
     deleteDueKeys: () => deletion.run(),
     ...(certificate === undefined ? {} : { reloadCertificate: () => certificate.reload(renew) }),

@@ -9,10 +9,13 @@ export function createAdminListener({
   metrics,
   pools,
   store,
+  obstacles,
 }: {
   metrics: Metrics
   pools: ReadonlyMap<string, HsmPool>
   store: Store
+  /** What is in the way of serving, besides tokens. */
+  obstacles: () => readonly string[]
 }): Express {
   const app = express()
   let reportedReads = 0
@@ -21,7 +24,7 @@ export function createAdminListener({
     response.json({ status: 'ok' })
   })
   app.get('/readyz', (_request, response) => {
-    const readiness = readinessOf(pools.values())
+    const readiness = readinessOf(pools.values(), obstacles())
     response.status(readiness.ready ? 200 : 503).json(readiness)
   })
   app.get('/metrics', async (_request, response) => {

@@ -1,4 +1,4 @@
-/** Whether the daemon lives, and whether it can serve: every region has a token that can. */
+/** Whether the daemon lives, and whether it can serve: every region has a token that can, and nothing else is in the way. */
 import type { MemberStatus } from '../hsm/pool/member.ts'
 import type { HsmPool } from '../hsm/pool/pool.ts'
 
@@ -10,6 +10,8 @@ interface Region<Hsm> {
 
 export interface Readiness {
   readonly ready: boolean
+  /** What else than tokens is in the way; absent when nothing is. */
+  readonly obstacles?: readonly string[]
   readonly regions: readonly Region<{ readonly hsm: string; readonly state: string }>[]
 }
 
@@ -24,10 +26,11 @@ export function statusOf(pools: Iterable<HsmPool>): HsmStatus {
   return { ready: regions.every(({ ready }) => ready), regions }
 }
 
-export function readinessOf(pools: Iterable<HsmPool>): Readiness {
+export function readinessOf(pools: Iterable<HsmPool>, obstacles: readonly string[] = []): Readiness {
   const { ready, regions } = statusOf(pools)
   return {
-    ready,
+    ready: ready && obstacles.length === 0,
+    ...(obstacles.length === 0 ? {} : { obstacles }),
     regions: regions.map(({ hsms, ...region }) => ({
       ...region,
       hsms: hsms.map(({ hsm, state }) => ({ hsm, state })),

@@ -11,9 +11,10 @@ import { HsmFault } from '../hsm/contract/fault.ts'
 import { PoolUnavailable } from '../hsm/pool/pool.ts'
 import { IdentityRefused } from '../identities/refused.ts'
 import { KmsError } from '../model/errors.ts'
-import { StoreUnusable } from '../store/faults.ts'
+import { RowRefused, StoreRolledBack, StoreUnusable } from '../store/faults.ts'
 import { CommandFailed } from './admin-client.ts'
 import { addAuthz } from './commands/authz.ts'
+import { addBackup } from './commands/backup.ts'
 import { addCeremony } from './commands/ceremony.ts'
 import { addDomain } from './commands/domain.ts'
 import { addHsm } from './commands/hsm.ts'
@@ -22,6 +23,7 @@ import { addImportMaterial } from './commands/import-material.ts'
 import { addInit } from './commands/init.ts'
 import { addOfficer } from './commands/officer.ts'
 import { addServe } from './commands/serve.ts'
+import { addStore } from './commands/store.ts'
 
 /** Errors whose message is meant for the operator; any other is a bug and shows its stack. */
 const EXPECTED = [
@@ -32,6 +34,8 @@ const EXPECTED = [
   KmsError,
   NotReady,
   PoolUnavailable,
+  RowRefused,
+  StoreRolledBack,
   StoreUnusable,
 ]
 
@@ -62,6 +66,8 @@ addAuthz(program)
 addDomain(program)
 addOfficer(program)
 addCeremony(program)
+addStore(program)
+addBackup(program)
 
 try {
   await program.parseAsync()

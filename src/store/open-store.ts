@@ -10,6 +10,7 @@ import { RowMacs } from './row-macs.ts'
 import type { RowProtection } from './row-signer.ts'
 import { SqlTransaction } from './sql/transaction.ts'
 import type { Store, Transaction } from './store.ts'
+import { checkStore } from './store-check.ts'
 import { Touched } from './touched.ts'
 import { VerifiedReader } from './verified-reader.ts'
 
@@ -41,7 +42,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     await database.close()
     throw error
   }
-  const guard = new RowGuard(options.rows)
+  const guard = new RowGuard(options.rows, database.reader)
   const reader = new VerifiedReader(database.reader, database.snapshots, guard)
   const hot = new CachedReader(reader, options.cachedKeys ?? CACHED_KEYS_DEFAULT)
   const stopWatching = watchForeignCommits(database, () => hot.forgetAll())
@@ -51,6 +52,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     transaction: work => runTransaction(database, guard, hot, work),
     rowMacs: new RowMacs(database, guard),
     scrub: () => database.scrub(),
+    check: () => checkStore(database, guard),
+    copyTo: (path, onProgress = () => {}) => database.copyTo(path, onProgress),
     async close() {
       stopWatching()
       await database.close()
@@ -66,12 +69,12 @@ async function runTransaction<T>(
 ): Promise<T> {
   const touched = new Touched()
   try {
-    const { result, signed } = await database.writer.transaction().execute(async handle => {
+    const { result, heads } = await database.writer.transaction().execute(async handle => {
       const changes = new RowChanges(guard, handle)
       const result = await work(new SqlTransaction(handle, touched, changes))
-      return { result, signed: await changes.finish() }
+      return { result, heads: await changes.finish() }
     })
-    guard.committed(signed)
+    guard.committed(heads)
     return result
   } catch (error) {
     if (!database.isMissingReference(error)) throw error

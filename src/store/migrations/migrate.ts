@@ -15,6 +15,7 @@ import { addPublicKeys } from './0008-public-keys.ts'
 import { addKeyRotation } from './0009-key-rotation.ts'
 import { addImportedMaterial } from './0010-imported-material.ts'
 import { createRowMacs } from './0011-row-macs.ts'
+import { createRowLedger } from './0016-row-ledger.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
@@ -28,6 +29,7 @@ const MIGRATIONS = {
   '0009-key-rotation': addKeyRotation,
   '0010-imported-material': addImportedMaterial,
   '0011-row-macs': createRowMacs,
+  '0016-row-ledger': createRowLedger,
 } as const
 
 const MIGRATION_TABLE = 'migrations'

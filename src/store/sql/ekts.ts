@@ -2,7 +2,7 @@
  * EKT records of every table that holds any, by the domain key version that they are under: what a rotation sweeps. A table
  * has the columns `region`, `ekt` and `dk_version`, and joins the list below.
  */
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import { dkVersionOf } from '../../formats/ekt.ts'
 import { VersionSwept } from '../faults.ts'
 import type { Scope, StoredEkt } from '../store.ts'
@@ -23,10 +23,35 @@ const TABLES: readonly EktTable[] = [
 type Row = Readonly<Record<string, string | number>> & { readonly ekt: Uint8Array }
 
 /** By table and primary key, `after` excluded. */
-export async function listEkts(
+export function listEkts(
   db: Handle,
   region: string,
   dkVersion: number,
+  after: StoredEkt | undefined,
+  limit: number,
+): Promise<StoredEkt[]> {
+  return listWhere(db, sql`region = ${region} and dk_version = ${dkVersion}`, after, limit)
+}
+
+/** All of them; imported material that is away has none. */
+export function listAllEkts(db: Handle, after: StoredEkt | undefined, limit: number): Promise<StoredEkt[]> {
+  return listWhere(db, sql`length(ekt) > 0`, after, limit)
+}
+
+export async function countAllEkts(db: Handle): Promise<number> {
+  let sum = 0
+  for (const { name } of TABLES) {
+    const { rows } = await sql<{ count: number }>`
+      select count(*) as count from ${sql.table(name)} where length(ekt) > 0
+    `.execute(db)
+    sum += Number(rows[0]?.count)
+  }
+  return sum
+}
+
+async function listWhere(
+  db: Handle,
+  condition: RawBuilder<unknown>,
   after: StoredEkt | undefined,
   limit: number,
 ): Promise<StoredEkt[]> {
@@ -41,7 +66,7 @@ export async function listEkts(
         : sql``
     const { rows } = await sql<Row>`
       select ${columns}, ekt from ${sql.table(name)}
-      where region = ${region} and dk_version = ${dkVersion} ${beyond}
+      where ${condition} ${beyond}
       order by ${columns} limit ${limit - found.length}
     `.execute(db)
     found.push(...rows.map(row => storedEkt(table, row)))

@@ -203,6 +203,9 @@ export interface Tables {
     mac_version: number
     mac: Bytes
   }
+  ledger_heads: { region: string; epoch: number; branches: Bytes; mac_version: number; mac: Bytes }
+  ledger_branches: { region: string; branch: number; buckets: Bytes }
+  ledger_buckets: { region: string; bucket: number; leaves: Bytes }
   tombstones: { table_name: string; primary_key: string; deleted_at_ms: number }
 }
 
