@@ -233,6 +233,37 @@ describe('100 records that are changed at random', () => {
   })
 })
 
+describe('a backup from before a rotation of the domain', () => {
+  const rotate = (...args: string[]) =>
+    instance.run(['domain', 'rotate', '--so-pin-file', instance.officerPinFile, ...args])
+
+  it('opens everything again, by a rotation of its own', async () => {
+    await stop()
+    moveTo('fourth')
+    // The store of the second folder was changed by hand, and is given up.
+    expect(await instance.run(['restore', underLoad, '--accept-older'])).toMatchObject({ code: 0 })
+    expect(await rotate()).toMatchObject({ code: 0 })
+    const unable = await instance.run(['restore', underLoad, '--replace', '--accept-older'])
+    expect(unable.code).toBe(1)
+    expect(await instance.run(['restore', underLoad, '--replace', '--before-rotation'])).toMatchObject({ code: 0 })
+    expect(await rotate('--accept-older')).toMatchObject({ code: 0 })
+    const kms = await serve()
+    for (const key of early.slice(0, 10)) await opens(kms, key)
+    await stop()
+    expect(await instance.run(['store', 'verify'])).toMatchObject({ code: 0 })
+  })
+
+  it('opens nothing once the version that it is under was destroyed', async () => {
+    const destroyed = await instance.run(['domain', 'destroy-version', '--version', '1', '--force-before-retention'])
+    expect(destroyed).toMatchObject({ code: 0 })
+    const stateDir = moveTo('fifth')
+    expect(await instance.run(['restore', underLoad, '--accept-older'])).toMatchObject({ code: 1 })
+    expect(readdirSync(stateDir)).not.toContain('strongroom.db')
+    expect(await instance.run(['restore', underLoad, '--before-rotation'])).toMatchObject({ code: 0 })
+    expect(await rotate('--accept-older')).toMatchObject({ code: 1, stderr: expect.stringMatching(/does not hold/) })
+  })
+})
+
 /** One value of one row of the key, or of its MAC, is another, or the row is gone. Says what it did. */
 function changeAtRandom(database: DatabaseSync, keyId: string): string {
   const row = pick([

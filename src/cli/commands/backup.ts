@@ -6,13 +6,13 @@ import { loadConfiguration } from '../../config/load.ts'
 import { openStateFolder } from '../../config/state-folder.ts'
 import { createLogger } from '../../telemetry/logger.ts'
 import { CommandFailed } from '../admin-client.ts'
-import { acceptOlderStore } from '../backup/accept-older.ts'
-import { requireSameLedgers, requireSigned, requireUnchanged } from '../backup/check-backup.ts'
-import { makeBackup } from '../backup/make-backup.ts'
-import { type BackupManifest, readManifest } from '../backup/manifest.ts'
-import { restoreBackup } from '../backup/restore-backup.ts'
+import { acceptOlderStore } from '../ceremonies/accept-older.ts'
+import { type BackupManifest, readManifest } from '../ceremonies/backup-manifest.ts'
+import { requireSameLedgers, requireSigned, requireUnchanged } from '../ceremonies/check-backup.ts'
+import { makeBackup } from '../ceremonies/make-backup.ts'
 import { takeTheFloor } from '../ceremonies/one-at-a-time.ts'
 import { recordOf } from '../ceremonies/parts.ts'
+import { restoreBackup } from '../ceremonies/restore-backup.ts'
 import { openKeyStore } from '../open-key-store.ts'
 import { configurationOption, outputOption } from '../options.ts'
 import { printRecords } from '../print.ts'
@@ -29,6 +29,7 @@ interface BackupOptions {
 interface RestoreOptions extends CeremonyOptions {
   readonly replace?: boolean
   readonly acceptOlder?: boolean
+  readonly beforeRotation?: boolean
 }
 
 export function addBackup(program: Command): void {
@@ -51,6 +52,10 @@ export function addBackup(program: Command): void {
     .option(
       '--accept-older',
       'although the tokens remember a later one: what was changed since is given up, and that is recorded',
+    )
+    .option(
+      '--before-rotation',
+      'of a copy from before a rotation: "domain rotate --accept-older" must follow, and looks at it',
     )
     .action(restore)
 }
@@ -97,9 +102,9 @@ async function restore(from: string, options: RestoreOptions): Promise<void> {
   const progress = new Progress('records')
   const floor = await takeTheFloor(state.ceremonySocket)
   const request = { from, folder: state.path, to: state.store, nowMs: systemClock() }
-  const allowed = { replace: options.replace === true, acceptOlder: options.acceptOlder === true }
+  const { replace = false, acceptOlder = false, beforeRotation = false } = options
   const restored = await restoreBackup(
-    { ...request, ...allowed },
+    { ...request, replace, acceptOlder, beforeRotation },
     async (path, use) => {
       await using resources = new AsyncDisposableStack()
       const opened = await openKeyStore(configuration, { path, logger, older: true }, resources)
@@ -119,6 +124,7 @@ async function restore(from: string, options: RestoreOptions): Promise<void> {
   const { madeAtMs, older, replaced } = restored
   say(`restored the key store as it was at ${new Date(madeAtMs).toISOString()}`)
   if (replaced !== undefined) say(`the key store that was there is ${replaced}: remove it when it is needed no more`)
+  if (beforeRotation) say('no token has looked at it yet: run "strongroom domain rotate --accept-older" in each region')
   if (older.length > 0)
     await runCeremony({ command: 'store accept-older', everyRegion: true, olderStore: true }, options, acceptOlderStore)
 }

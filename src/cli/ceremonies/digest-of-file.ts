@@ -1,3 +1,4 @@
+/** What a file holds, in short. */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 

@@ -3,8 +3,8 @@ import { statSync } from 'node:fs'
 import { readCopy } from '../../store/dialects/sqlite-copy.ts'
 import type { RowSigner } from '../../store/row-signer.ts'
 import { CommandFailed } from '../admin-client.ts'
+import { type BackupManifest, isGenuine } from './backup-manifest.ts'
 import { digestOfFile } from './digest-of-file.ts'
-import { type BackupManifest, isGenuine } from './manifest.ts'
 
 /** Byte for byte. Throws {@link CommandFailed}. */
 export async function requireUnchanged(path: string, { bytes, sha256 }: BackupManifest): Promise<void> {

@@ -5,8 +5,8 @@
  */
 
 import { PoolAnchors } from '../../keyring/anchors.ts'
-import { commit } from '../ceremonies/parts.ts'
 import type { CeremonyRun } from '../run-ceremony.ts'
+import { commit } from './parts.ts'
 import { ledgersBehind } from './restore-backup.ts'
 
 export async function acceptOlderStore({ parts, configuration, pools }: CeremonyRun): Promise<void> {

@@ -6,11 +6,11 @@ import { constants, copyFileSync, existsSync, renameSync, rmSync } from 'node:fs
 import type { Anchor } from '../../formats/row-ledger.ts'
 import type { CheckFinding, RegionAnchor, Store } from '../../store/store.ts'
 import { CommandFailed } from '../admin-client.ts'
-import type { SweepProgress } from '../ceremonies/sweep.ts'
 import type { KeyStore } from '../open-key-store.ts'
+import { readManifest } from './backup-manifest.ts'
 import { requireSameLedgers, requireSigned, requireUnchanged } from './check-backup.ts'
 import { syncFolder } from './make-backup.ts'
-import { readManifest } from './manifest.ts'
+import type { SweepProgress } from './sweep.ts'
 
 /** Files that SQLite keeps beside a database; the log first: without it the database is an older one, and not a broken one. */
 const COMPANIONS = ['-wal', '-shm'] as const
@@ -26,6 +26,11 @@ export interface RestoreRequest {
   readonly replace: boolean
   /** Whether the copy may be older than what the tokens remember. */
   readonly acceptOlder: boolean
+  /**
+   * Whether the copy is from before a rotation: no token can sign as it says, and none is asked. The rotation that must follow
+   * verifies every record.
+   */
+  readonly beforeRotation: boolean
   readonly nowMs: number
 }
 
@@ -39,7 +44,7 @@ export interface Restored {
 
 /** `open` opens the copy that was taken in. Throws {@link CommandFailed}; nothing has changed then. */
 export async function restoreBackup(
-  { from, folder, to, replace, acceptOlder, nowMs }: RestoreRequest,
+  { from, folder, to, replace, acceptOlder, beforeRotation, nowMs }: RestoreRequest,
   open: (path: string, use: (opened: KeyStore) => Promise<RegionAnchor[]>) => Promise<RegionAnchor[]>,
   onProgress: (progress: SweepProgress) => void,
 ): Promise<Restored> {
@@ -54,6 +59,7 @@ export async function restoreBackup(
     await requireUnchanged(taken, manifest)
     requireSameLedgers(taken, manifest)
     const older = await open(taken, async ({ store, rows, anchors }) => {
+      if (beforeRotation) return []
       await requireSigned(rows.signer, from, manifest)
       const behind = await ledgersBehind(store, manifest.ledgers, region => anchors.read(region))
       if (behind.length > 0 && !acceptOlder) throw new CommandFailed(refusalOf(from, manifest.ledgers, behind))

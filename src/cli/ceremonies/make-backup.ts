@@ -6,9 +6,9 @@ import { readCopy } from '../../store/dialects/sqlite-copy.ts'
 import type { RowSigner } from '../../store/row-signer.ts'
 import type { CopiedHead, Store } from '../../store/store.ts'
 import { CommandFailed } from '../admin-client.ts'
-import type { SweepProgress } from '../ceremonies/sweep.ts'
+import { type BackupManifest, manifestPathOf, signManifest, writeManifest } from './backup-manifest.ts'
 import { digestOfFile } from './digest-of-file.ts'
-import { type BackupManifest, manifestPathOf, signManifest, writeManifest } from './manifest.ts'
+import type { SweepProgress } from './sweep.ts'
 
 export interface BackupParts {
   readonly store: Pick<Store, 'copyTo' | 'rowMacs'>
