@@ -16,18 +16,20 @@ import {
   bucketHash,
   EMPTY_BRANCH,
   FAN_OUT,
-  LEAF_BYTES,
   LEDGER_DIGEST_BYTES,
   leafOf,
   ledgerDigest,
+  type NamedRow,
   placeOf,
 } from '../src/formats/row-ledger.ts'
 import { type RowValues, rowContent } from '../src/formats/row-mac.ts'
 import { kidOf, newKeyId } from '../src/model/key-id.ts'
+import type { RowMac, RowSigner } from '../src/store/row-signer.ts'
 import { createLogger } from '../src/telemetry/logger.ts'
 
 /** Keys of one transaction, whose MACs are made beside each other. */
 const BATCH = 4_096
+const ATTEMPTS_MAX = 20
 
 const { config, keys } = new Command('fill-store')
   .requiredOption('-c, --config <FILE>', 'configuration of the instance')
@@ -50,15 +52,11 @@ const database = new DatabaseSync(path)
 database.exec('PRAGMA synchronous = OFF; PRAGMA cache_size = -200000')
 const head = database.prepare('SELECT * FROM ledger_heads WHERE region = ?').get(region)
 if (head === undefined) throw new Error('the key store has no ledger: run "strongroom init" first')
+/** From the MACs, so that a run that was cut off is taken up by the next. */
 const buckets = new Map<number, Buffer[]>()
-for (const row of database.prepare('SELECT bucket, leaves FROM ledger_buckets WHERE region = ?').all(region)) {
-  const bytes = Buffer.from(row.leaves as Uint8Array)
-  const leaves = Array.from({ length: bytes.length / LEAF_BYTES }, (_, at) => bytes.subarray(at * LEAF_BYTES))
-  buckets.set(
-    Number(row.bucket),
-    leaves.map(leaf => leaf.subarray(0, LEAF_BYTES)),
-  )
-}
+const standing = database.prepare('SELECT table_name, primary_key, mac FROM row_macs WHERE region = ?')
+for (const { table_name: table, primary_key: primaryKey, mac } of standing.iterate(region))
+  enter({ table: String(table), primaryKey: String(primaryKey) }, Buffer.from(mac as Uint8Array))
 
 const insertKey = insertion('keys', [
   ...['region', 'account', 'id', 'spec', 'usage', 'origin', 'state', 'description', 'policy', 'policy_principals'],
@@ -102,15 +100,30 @@ async function fillBatch(count: number): Promise<void> {
     ]
     return { table: 'keys', primaryKey: named.join('/'), generation: now, content: rowContent(found), region }
   })
-  const macs = await rows.signer.sign(unsigned)
+  const macs = await signed(unsigned)
   for (const [at, { table, primaryKey, generation }] of unsigned.entries()) {
     const { macVersion, mac } = macs[at]!
     insertMac.run(table, primaryKey, generation, region, macVersion, mac)
-    const place = placeOf({ table, primaryKey })
-    const leaves = buckets.get(place) ?? []
-    leaves.push(Buffer.from(leafOf({ table, primaryKey }, mac)))
-    buckets.set(place, leaves)
+    enter({ table, primaryKey }, mac)
   }
+}
+
+/** Tries again: hosts are given up quickly on a machine that has other things to do. */
+async function signed(unsigned: Parameters<RowSigner['sign']>[0]): Promise<RowMac[]> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await rows.signer.sign(unsigned)
+    } catch (error) {
+      if (attempt === ATTEMPTS_MAX) throw error
+    }
+  }
+}
+
+function enter(row: NamedRow, mac: Buffer): void {
+  const place = placeOf(row)
+  const leaves = buckets.get(place) ?? []
+  leaves.push(Buffer.from(leafOf(row, mac)))
+  buckets.set(place, leaves)
 }
 
 async function writeLedger(): Promise<void> {
@@ -139,7 +152,7 @@ async function writeLedger(): Promise<void> {
     content: ledgerDigest(branches),
     region,
   }
-  const [made] = await rows.signer.sign([signed])
+  const [made] = await signed([next])
   insertion('ledger_heads', ['region', 'epoch', 'branches', 'mac_version', 'mac']).run(
     ...[region, epoch, branches, made!.macVersion, made!.mac],
   )
