@@ -145,7 +145,7 @@ async function writeLedger(): Promise<void> {
     putBranch.run(region, number, node)
   }
   const epoch = Number(head!.epoch) + 1
-  const signed = {
+  const next = {
     table: 'ledger_heads',
     primaryKey: region,
     generation: epoch,

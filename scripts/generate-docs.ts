@@ -8,18 +8,23 @@ import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import { z } from 'zod'
+import { ALL_REQUESTS, AWS_REQUEST_RATES, RATE_NAMES, type RateName } from '../src/base/request-rates.ts'
 import type { Refusal } from '../src/base/schema.ts'
 import { CONFIGURATION_DEFAULT } from '../src/cli/options.ts'
 import { configuration } from '../src/config/schema.ts'
 import { COMMAND_NAMES } from '../src/hsm/contract/commands.ts'
 import { FAULT_KINDS } from '../src/hsm/contract/fault.ts'
+import { needsOf } from '../src/hsm/contract/key-mechanisms.ts'
 import { TOKEN_STATES } from '../src/hsm/pool/circuit.ts'
+import { AES_GCM, ECDH, HMAC, HMAC_SHA_256, ML_KEM, NONE, RANDOM } from '../src/hsm/pool/computation.ts'
 import { catalogue, type ErrorCode, errorKind } from '../src/model/errors.ts'
-import { KEY_SPECS, specFacts } from '../src/model/key-specs.ts'
+import { KEY_SPECS, type KeySpec, specFacts } from '../src/model/key-specs.ts'
 import { OPERATION_NAMES, type OperationName } from '../src/model/operations.ts'
 import type { Operation } from '../src/operations/operation.ts'
 import { registry } from '../src/operations/registry.ts'
 import { stsCatalogue } from '../src/sts/errors.ts'
+import { TASKS } from '../src/tasks/schedule.ts'
+import { NO_ACCOUNT, OTHER_ACCOUNTS } from '../src/telemetry/account-labels.ts'
 import { Metrics } from '../src/telemetry/metrics.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -31,6 +36,7 @@ export function generateDocs(): ReadonlyMap<string, string> {
     ['docs/errors.md', errorsPage()],
     ['docs/operations.md', operationsPage()],
     ['docs/metrics.md', metricsPage()],
+    ['docs/quotas.md', quotasPage()],
   ])
 }
 
@@ -56,6 +62,7 @@ interface JsonSchema {
   readonly properties?: Readonly<Record<string, JsonSchema>>
   readonly required?: readonly string[]
   readonly propertyNames?: JsonSchema
+  readonly additionalProperties?: JsonSchema | boolean
 }
 
 export interface ConfigurationField {
@@ -96,12 +103,18 @@ function typeOf(schema: JsonSchema): string {
     case 'array':
       return `list of ${schema.minItems} to ${schema.maxItems}`
     case 'object':
-      return `map of text to text, names with pattern ${schema.propertyNames?.pattern}`
+      return mapOf(schema)
     case 'string':
       return `text${range(schema.minLength, schema.maxLength, ' characters')}${pattern(schema.pattern)}`
     default:
       throw new Error(`a configuration field of type ${schema.type} has no words yet`)
   }
+}
+
+function mapOf({ propertyNames, additionalProperties }: JsonSchema): string {
+  if (typeof additionalProperties !== 'object' || additionalProperties.type !== 'number')
+    return `map of text to text, names with pattern ${propertyNames?.pattern}`
+  return `map of request rates to numbers${range(additionalProperties.minimum, additionalProperties.maximum, '')}`
 }
 
 function defaultOf(schema: JsonSchema, section: boolean): string[] {
@@ -228,7 +241,7 @@ where. An operation may be narrower than these bounds, as AWS's are, and says so
 with \`UnsupportedOperationException\`: there is nothing here that attests. Blobs are base64 on the wire and measured in bytes. JSON null is an absent member, and unknown members are ignored.`,
     ...served.map(operation => operationSection(operation, sources.get(operation.name))),
     '## Key specs',
-    table(['KeySpec', 'KeyUsage', 'CreateKey makes it'], keySpecRows()),
+    table(['KeySpec', 'KeyUsage', 'Tokens that make it'], keySpecRows()),
   )
 }
 
@@ -341,57 +354,138 @@ function boundIn(words: string | undefined): number | undefined {
 
 function keySpecRows(): string[][] {
   return KEY_SPECS.map(spec => {
-    const { algorithms, offered } = specFacts(spec)
-    return [code(spec), Object.keys(algorithms).map(code).join(', '), offered ? 'yes' : 'not yet']
+    const { algorithms } = specFacts(spec)
+    return [code(spec), Object.keys(algorithms).map(code).join(', '), tokensFor(spec)]
   })
+}
+
+/** Which tokens make keys of a spec. */
+function tokensFor(spec: KeySpec): string {
+  const needs = needsOf(spec)
+  if (needs === undefined) return 'all'
+  if (needs.mechanisms.length === 0) return 'none: PKCS#11 has no mechanism'
+  const mechanisms = needs.mechanisms.map(code).join(' and ')
+  return needs.kind === undefined
+    ? `none yet: proven on no token; would need ${mechanisms}`
+    : `those with ${mechanisms}`
 }
 
 // --- metrics ---------------------------------------------------------------------------------------------------------
 
+/** Where the values of each label come from; every label of a metric is here. */
+const LABELS: Readonly<Record<string, string>> = {
+  operation: 'an operation of the KMS API, `sts:` and an action of STS, or `unknown` in place of either',
+  outcome: `\`ok\`, or an error code of [errors.md](errors.md); of \`strongroom_request_duration_seconds\` \`ok\`, \`refused\` (the caller's
+fault) or \`failed\` (ours); of \`strongroom_hsm_probes_total\` \`passed\` or \`failed\`; of transactions \`committed\` or
+\`rolled-back\`; of tasks \`done\` or \`failed\``,
+  account: `the caller's, if it is one of the first \`telemetry.accountLabels\` that proved who they are since the start, or else
+\`${OTHER_ACCOUNTS}\`; \`${NO_ACCOUNT}\` where the caller proved nothing`,
+  region: 'a configured region',
+  token: "a configured token: its URI's `token`, or else its `serial`, or else its place in the list",
+  command: COMMAND_NAMES.map(code).join(', '),
+  mechanism: `what the command has the token compute, by its standard: ${[AES_GCM, HMAC, HMAC_SHA_256, ECDH, ML_KEM, RANDOM, NONE].map(code).join(', ')}; or, where
+a request chooses it, a signing, encryption or wrapping algorithm, or the spec of the key that is made`,
+  quota: '`account` or `principal`',
+  rate: 'a rate of [quotas.md](quotas.md)',
+  reason: '`busy` (beyond `hsm.maxCommands`) or `unavailable` (no token answered)',
+  kind: FAULT_KINDS.map(code).join(', '),
+  state: TOKEN_STATES.map(code).join(', '),
+  table: 'a table of the key store whose rows carry MACs',
+  file: '`database` or `wal`',
+  task: TASKS.map(code).join(', '),
+}
+
+/** Metrics that prom-client names. */
+const OF_RUNTIME = /^strongroom_(?:process|nodejs)_/
+
 function metricsPage(): string {
   const metrics = new Metrics().registry.getMetricsAsArray().map(metric => {
     const { labelNames } = metric as unknown as { readonly labelNames: readonly string[] }
-    return {
-      name: metric.name,
-      cells: [code(metric.name), String(metric.type), labelNames.map(code).join(', '), metric.help],
-    }
+    const cells = [code(metric.name), String(metric.type), labelNames.map(code).join(', '), metric.help]
+    return { labelNames, cells, ofRuntime: OF_RUNTIME.test(metric.name) }
   })
-  const ofRuntime = ({ name }: { name: string }) => /^strongroom_(?:process|nodejs)_/.test(name)
+  const ours = metrics.filter(({ ofRuntime }) => !ofRuntime)
+  for (const name of ours.flatMap(({ labelNames }) => labelNames))
+    if (!(name in LABELS)) throw new Error(`nothing says where the values of the label ${name} come from`)
   const columns = ['Name', 'Type', 'Labels', 'Meaning']
   return page(
     'Metrics',
     'src/telemetry/metrics.ts',
-    '`GET /metrics` on the admin listener, in the text format of Prometheus.',
+    `\`GET /metrics\` on the admin listener, in the text format of Prometheus. How to scrape it, alerts and a dashboard:
+[monitoring.md](monitoring.md).`,
     '## Of Strongroom',
     table(
       columns,
-      metrics.filter(metric => !ofRuntime(metric)).map(({ cells }) => cells),
+      ours.map(({ cells }) => cells),
     ),
     'Labels have these values and no others, so no caller can add one:',
     table(
       ['Label', 'Values'],
-      [
-        [
-          code('operation'),
-          'an operation of the KMS API, `sts:` and an action of STS, or `unknown` in place of either',
-        ],
-        [
-          code('outcome'),
-          '`ok`, or an error code of [errors.md](errors.md); of `strongroom_request_duration_seconds` `ok`, `refused` or `failed`; of `strongroom_hsm_probes_total` `passed` or `failed`',
-        ],
-        [code('region'), 'a configured region'],
-        [code('token'), "a configured token: its URI's `token`, or else its `serial`, or else its place in the list"],
-        [code('command'), COMMAND_NAMES.map(code).join(', ')],
-        [code('kind'), FAULT_KINDS.map(code).join(', ')],
-        [code('state'), TOKEN_STATES.map(code).join(', ')],
-      ],
+      Object.entries(LABELS).map(([name, values]) => [code(name), values.replaceAll('\n', ' ')]),
     ),
+    `What tokens, hosts and the store do is told by event; hosts tell of sessions, memory, CPU and their caches with each
+known-answer command, every \`hsm.healthIntervalMs\`.`,
     '## Of the process and its runtime',
-    'From prom-client, for the daemon process; HSM hosts are processes of their own.',
+    'From prom-client, for the daemon process; HSM hosts are processes of their own, and have rows above.',
     table(
       columns,
-      metrics.filter(ofRuntime).map(({ cells }) => cells),
+      metrics.filter(({ ofRuntime }) => ofRuntime).map(({ cells }) => cells),
     ),
+  )
+}
+
+// --- quotas ----------------------------------------------------------------------------------------------------------
+
+const WHAT_COUNTS: Readonly<Partial<Record<RateName, string>>> = {
+  symmetric: 'Encrypt, Decrypt and ReEncrypt with symmetric keys, data keys, MACs, GenerateRandom',
+  rsa: 'Encrypt, Decrypt, ReEncrypt, Sign and Verify with RSA keys',
+  ecc: 'Sign, Verify and DeriveSharedSecret with keys of other kinds; Encapsulate and Decapsulate',
+  rsa2048DataKeyPairs: 'data key pairs of RSA_2048',
+  rsa3072DataKeyPairs: 'data key pairs of RSA_3072',
+  rsa4096DataKeyPairs: 'data key pairs of RSA_4096',
+  eccDataKeyPairs: 'data key pairs of the other curves',
+  p384DataKeyPairs: 'data key pairs of ECC_NIST_P384',
+  p521DataKeyPairs: 'data key pairs of ECC_NIST_P521',
+  sts: 'GetCallerIdentity and AssumeRole',
+}
+
+function quotasPage(): string {
+  const rows = RATE_NAMES.map(name => {
+    if (name === ALL_REQUESTS) return [code(name), 'every request, whatever it is', 'none']
+    return [code(name), WHAT_COUNTS[name] ?? 'the operation', String(AWS_REQUEST_RATES[name])]
+  })
+  return page(
+    'Quotas and request rates',
+    'src/base/request-rates.ts and scripts/generate-docs.ts',
+    `## How much there may be
+
+\`quotas\` in the [configuration](configuration.md#quotas) bounds the keys of an account in a region, the aliases, grants and tags
+of a key, and the size of a key policy. The defaults are AWS's. What would go beyond one is refused with
+\`LimitExceededException\` (tags with \`TagException\`); a quota that is lowered takes nothing away that is there. A key has 25
+rotations on demand and 25 valid wrapping keys of imports, whatever is configured.`,
+    `## How fast callers may ask
+
+\`quotas.requests\` bounds the requests a second of an account (all of its principals together) and of each principal: a user, a
+service, or a role with all of its sessions. What comes faster is refused with \`ThrottlingException\`, which every AWS SDK
+repeats after a pause. It is decided once the caller is proven and the input read, before records are read or a token is asked;
+\`DryRun\` counts, and so does a request that is denied afterwards. A request that is refused for its rate counts for nothing,
+so that a principal cannot use up the rate of its account. A second's worth may come at once. Each daemon counts for itself.
+\`strongroom_requests_throttled_total\` says whom it hits.
+
+Without numbers nobody is throttled: what is too much depends on the tokens, of which one makes fifteen thousand data keys a second
+and another one hundred. Give every principal half of what \`npm run -s bench\` shows for yours, and no single application can
+starve the others:
+
+\`\`\`yaml
+quotas:
+  requests:
+    principal: { all: 5000, CreateKey: 5 }
+\`\`\`
+
+\`preset: aws\` gives every account the rates of the last column; numbers of your own in \`account\` go before them. A number by
+\`all\` counts beside the others. 10,000 accounts and as many principals are remembered for each region; whoever was silent for
+longest begins anew.`,
+    table(['Name', 'What is counted', "AWS's rate of an account, a second"], rows),
   )
 }
 

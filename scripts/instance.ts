@@ -13,7 +13,8 @@ import type { TokenLocation } from '../src/hsm/contract/host-configuration.ts'
 import type { ReadyMessage } from '../src/main.ts'
 
 const CLI = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
-const NODE_OPTIONS = ['--disable-warning=ExperimentalWarning']
+/** As scripts/strongroom has them, and for its reasons. */
+const NODE_OPTIONS = ['--disable-warning=ExperimentalWarning', '--min-semi-space-size=32', '--max-semi-space-size=32']
 const CONFIGURATION_FILE = 'strongroom.yaml'
 const READY_MS = 60_000
 const STDERR = 2

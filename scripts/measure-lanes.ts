@@ -10,6 +10,7 @@
  */
 import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { Command, InvalidArgumentError } from 'commander'
 import { contextHash } from '../src/formats/aad.ts'
 import { kidOf, newKeyId } from '../src/model/key-id.ts'
 import { startLoad } from '../test/support/load.ts'
@@ -44,9 +45,13 @@ interface Measured extends Shape {
 
 function shapeOf(name: string): Shape {
   const match = /^(\d+)x(\d+)@(\d+)$/.exec(name)
-  if (match === null) throw new Error(`${name}: must look like 1x16@10`)
+  if (match === null) throw new InvalidArgumentError('it must look like 1x16@10')
   const [hosts, threads, delayMs] = match.slice(1).map(Number) as [number, number, number]
   return { name, hosts, threads, delayMs }
+}
+
+function addShape(name: string, shapes: Shape[] = []): Shape[] {
+  return [...shapes, shapeOf(name)]
 }
 
 async function measure(
@@ -107,6 +112,10 @@ function cpuMicroseconds({ members }: WatchedPool['pool']): number {
   return user + system + ticks.reduce((sum, each) => sum + each, 0) * MICROSECONDS_PER_TICK
 }
 
+const [shapes = []] = new Command('measure-lanes')
+  .description('measure what hosts and threads make of a token that takes long for a call')
+  .argument('[HOSTSxTHREADS@MS...]', 'hosts, threads in each, and the delay of a command in milliseconds', addShape)
+  .parse().processedArgs as [Shape[]?]
 const tokens = await makeTokenDomain(['lanes'])
 try {
   const module = makeFaulty(tokens.folder, 'lanes', buildFaultyModule(tokens.folder), tokens.locations[0]!)
@@ -114,8 +123,9 @@ try {
   const undelayedMs = 1_000 / alone.perSecond
   process.stdout.write(`undelayed command: ${undelayedMs.toFixed(3)} ms, host ${alone.residentMb} MB\n`)
   const measured: Measured[] = []
-  for (const name of process.argv.length > 2 ? process.argv.slice(2) : DEFAULT) {
-    const result = await measure(tokens, module, shapeOf(name), undelayedMs)
+  for (const shape of shapes.length > 0 ? shapes : DEFAULT.map(shapeOf)) {
+    const { name } = shape
+    const result = await measure(tokens, module, shape, undelayedMs)
     measured.push(result)
     process.stdout.write(
       `${name}: ${result.perSecond}/s, ${Math.round(result.share * 100)} %, ${result.cpuUs} µs, ${result.residentMb} MB\n`,

@@ -13,8 +13,9 @@ import { createAdminSocket } from './admin/admin-socket.ts'
 import { Explanations } from './admin/explanations.ts'
 import { Certificate } from './api/certificate.ts'
 import { createApiServer } from './api/server.ts'
+import { Throttle } from './api/throttle.ts'
 import { type Clock, systemClock } from './base/clock.ts'
-import { composePool, describeDomain, homeOf, NotReady } from './compose-pools.ts'
+import { composePool, followDomain, homeOf, NotReady } from './compose-pools.ts'
 import { protectRows } from './compose-rows.ts'
 import { type Configuration, loopback } from './config/schema.ts'
 import { openStateFolder } from './config/state-folder.ts'
@@ -28,10 +29,12 @@ import { ManagedPolicies } from './identities/managed-policies.ts'
 import { PoolAnchors } from './keyring/anchors.ts'
 import { findDaemonKeys } from './keyring/daemon-keys.ts'
 import { Imports } from './keyring/imports.ts'
+import { KeyUses } from './keyring/key-uses.ts'
 import { Keyring } from './keyring/keyring.ts'
 import { Secrets } from './keyring/secrets.ts'
 import { Sessions } from './keyring/sessions.ts'
 import { Access } from './operations/access.ts'
+import { ServiceKeys } from './operations/service-keys.ts'
 import { openStore } from './store/open-store.ts'
 import { ANCHOR_LOOK_MS, StoreAnchors } from './tasks/anchor-store.ts'
 import { CHECK_TICK_MS, ResidentCheck } from './tasks/check-resident-keys.ts'
@@ -43,6 +46,7 @@ import { schedule } from './tasks/schedule.ts'
 import { ROW_LOOK_MS, RowSweep } from './tasks/verify-rows.ts'
 import { createLogger, type Logger } from './telemetry/logger.ts'
 import { Metrics } from './telemetry/metrics.ts'
+import type { Tracing } from './telemetry/tracing.ts'
 
 export interface Daemon extends AsyncDisposable {
   /** `https://host:port` of the KMS API, or `http://…` without a certificate. */
@@ -64,7 +68,7 @@ export interface Daemon extends AsyncDisposable {
 const ROWS_WITHOUT_MACS =
   'records of the key store carry no MACs: run "strongroom init", which signs them as they are, before the daemon starts'
 const DRAIN_MS = 10_000
-/** How old the last use of an access key may be in the store. */
+/** How old the last use of an access key or a KMS key may be in the store. */
 const USES_INTERVAL_MS = 60_000
 
 /** Builds and starts a daemon. Throws {@link NotReady} when an operator has to do something first. */
@@ -75,15 +79,19 @@ export async function compose(
   await using parts = new AsyncDisposableStack()
   const state = openStateFolder(configuration.stateDir)
   await requireNoOtherDaemon(state.adminSocket)
-  const metrics = new Metrics()
+  const metrics = new Metrics({ accountLabels: configuration.telemetry.accountLabels })
+  const telemetry = { logger, metrics }
+  const tracing = await composeTracing(configuration.telemetry.otlp, logger)
+  if (tracing !== undefined) parts.use(tracing)
   const pools = new Map<string, HsmPool>()
   const rows = protectRows({ home: homeOf(configuration), poolOf: region => pools.get(region) }, { metrics, logger })
-  const store = await openStore({ path: state.store, cachedKeys: configuration.store.cachedRecords, rows })
+  const cachedKeys = configuration.store.cachedRecords
+  const store = await openStore({ path: state.store, cachedKeys, rows, metrics })
   parts.defer(() => store.close())
 
   parts.defer(async () => void (await Promise.all([...pools.values()].map(pool => pool.close()))))
   for (const region of configuration.regions) {
-    pools.set(region.name, await composePool(region, configuration, { store, metrics, logger }))
+    pools.set(region.name, await composePool(region, configuration, { store, metrics, logger, tracing }))
   }
   if (!(await store.rowMacs.areComplete())) throw new NotReady(ROWS_WITHOUT_MACS)
   const daemonKeys = await findDaemonKeys(store)
@@ -96,18 +104,31 @@ export async function compose(
   const sessions = new Sessions(home, daemonKeys)
   const identity = { store, clock }
   const accessKeyUses = new AccessKeyUses(store)
-  const noting = schedule('write uses of access keys', USES_INTERVAL_MS, () => accessKeyUses.write(), logger)
-  parts.defer(async () => {
-    await noting.stop()
-    await accessKeyUses.write()
-  })
-  const access = new Access({ targets: new Targets(store.hot), hot: store.hot, reader: store.reader, clock })
+  const keyUses = new KeyUses(store)
+  for (const [what, uses] of [
+    ['access keys', accessKeyUses],
+    ['KMS keys', keyUses],
+  ] as const) {
+    const writing = schedule(`write uses of ${what}`, USES_INTERVAL_MS, () => uses.write(), telemetry)
+    parts.defer(async () => {
+      await writing.stop()
+      await uses.write()
+    })
+  }
+  const serviceKeys = new ServiceKeys({ store, keyring, clock })
+  const targets = new Targets(store.hot)
+  const access = new Access({ targets, hot: store.hot, reader: store.reader, clock, serviceKeys })
   const deletion = new DeletionJob({ store, keyring, clock, logger, metrics })
-  const job = schedule('delete due keys', configuration.jobs.deletionIntervalMs, () => deletion.run(), logger)
+  const job = schedule('delete due keys', configuration.jobs.deletionIntervalMs, () => deletion.run(), telemetry)
   parts.defer(() => job.stop())
   const follower = new DomainFollower({
     reader: store.reader,
-    regions: new Map([...pools].map(([region, pool]) => [region, domain => pool.useDomain(describeDomain(domain))])),
+    regions: new Map(
+      configuration.regions.map(region => {
+        const pool = pools.get(region.name)!
+        return [region.name, (domain, shared) => followDomain(pool, region, configuration, domain, shared)]
+      }),
+    ),
     daemonKeys: new Map([
       [daemonKeys.identity.purpose, renewed => secrets.useDaemonKey(renewed)],
       [daemonKeys.session.purpose, renewed => sessions.useSessionKey(renewed)],
@@ -115,35 +136,36 @@ export async function compose(
     ]),
     logger,
   })
-  const following = schedule('follow domains', DOMAIN_LOOK_MS, () => follower.run(), logger)
+  const following = schedule('follow domains', DOMAIN_LOOK_MS, () => follower.run(), telemetry)
   parts.defer(() => following.stop())
   const rotate = () => rotateDueKeys({ store, keyring, clock, logger, metrics })
-  const rotation = schedule('rotate due keys', configuration.jobs.rotationIntervalMs, rotate, logger)
+  const rotation = schedule('rotate due keys', configuration.jobs.rotationIntervalMs, rotate, telemetry)
   parts.defer(() => rotation.stop())
   const imports = new Imports({ pools, store, clock, inHostAllowed: configuration.hsm.importInHost })
   const expire = () => expireMaterial({ store, imports, clock, logger, metrics })
-  const expiry = schedule('expire imported material', configuration.jobs.expiryIntervalMs, expire, logger)
+  const expiry = schedule('expire imported material', configuration.jobs.expiryIntervalMs, expire, telemetry)
   parts.defer(() => expiry.stop())
   const residents = new ResidentCheck({ store, pools, clock, logger, metrics })
-  const check = schedule('check resident keys', CHECK_TICK_MS, () => residents.run(), logger)
+  const check = schedule('check resident keys', CHECK_TICK_MS, () => residents.run(), telemetry)
   parts.defer(() => check.stop())
 
   const sweep = new RowSweep({ store, metrics, ready: () => [...pools.values()].every(pool => pool.ready) })
-  const verifying = schedule('verify stored records', ROW_LOOK_MS, () => sweep.run(), logger)
+  const verifying = schedule('verify stored records', ROW_LOOK_MS, () => sweep.run(), telemetry)
   parts.defer(() => verifying.stop())
 
   const storeAnchors = new StoreAnchors({
     ...{ store, metrics, logger, anchors: new PoolAnchors({ poolOf: region => pools.get(region) }) },
     ...{ regions: [...pools.values()], intervalMs: configuration.store.anchorIntervalMs },
   })
-  const anchoring = schedule('anchor the key store', ANCHOR_LOOK_MS, () => storeAnchors.run(), logger)
+  const anchoring = schedule('anchor the key store', ANCHOR_LOOK_MS, () => storeAnchors.run(), telemetry)
   parts.defer(async () => {
     await anchoring.stop()
     await storeAnchors.end().catch((error: Error) => logger.warn('tokens were not told of the end', { error }))
   })
 
   const served = new Set(pools.keys())
-  const services = { store, keyring, imports, access, clock }
+  const { requests, ...quotas } = configuration.quotas
+  const services = { store, keyring, imports, keyUses, access, quotas, clock }
   const { listen, admin } = configuration
   const administration = createAdminSocket({
     accounts: new Accounts(identity),
@@ -158,14 +180,13 @@ export async function compose(
   const adminSocket = await listenOn(createServer(administration), { path: state.adminSocket })
   parts.defer(() => drain(adminSocket))
   chmodSync(state.adminSocket, 0o600)
-  const adminListener = await listenOn(
-    createServer(createAdminListener({ metrics, pools, store, obstacles: () => storeAnchors.obstacles })),
-    admin,
-  )
+  const callers = { secrets, sessions, accessKeyUses, throttle: new Throttle(requests, { metrics }) }
+  const certificate = listen.tls.keyFile === '' ? undefined : new Certificate(listen.tls, telemetry)
+  const api = createApiServer({ services, ...callers, regions: served, metrics, logger, tracing }, certificate?.options)
+  const connections = () => countConnections(api)
+  const adminApp = createAdminListener({ metrics, pools, store, connections, obstacles: () => storeAnchors.obstacles })
+  const adminListener = await listenOn(createServer(adminApp), admin)
   parts.defer(() => drain(adminListener))
-  const callers = { secrets, sessions, accessKeyUses }
-  const certificate = listen.tls.keyFile === '' ? undefined : new Certificate(listen.tls, logger)
-  const api = createApiServer({ services, ...callers, regions: served, metrics, logger }, certificate?.options)
   const renew = (options: SecureContextOptions) => {
     if (api instanceof TlsServer) api.setSecureContext(options)
   }
@@ -191,6 +212,13 @@ export async function compose(
   }
 }
 
+/** The packages of OpenTelemetry take memory and time to load: only who traces has them. */
+async function composeTracing(otlp: Configuration['telemetry']['otlp'], logger: Logger): Promise<Tracing | undefined> {
+  if (otlp.endpoint === '') return undefined
+  const { OtlpTracing } = await import('./telemetry/otlp.ts')
+  return new OtlpTracing(otlp, logger)
+}
+
 async function listenOn<S extends Server | TlsServer>(
   server: S,
   where: { host: string; port: number } | { path: string },
@@ -208,6 +236,12 @@ function explain(error: NodeJS.ErrnoException, where: { host: string; port: numb
     return new NotReady(`port ${where.port} on ${where.host} is taken by another process`)
   if (error.code === 'EACCES') return new NotReady(`port ${where.port} on ${where.host} may not be used by this user`)
   return error
+}
+
+function countConnections(server: Server | TlsServer): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.getConnections((error, count) => (error === null ? resolve(count) : reject(error)))
+  })
 }
 
 async function drain(server: Server | TlsServer): Promise<void> {

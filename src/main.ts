@@ -1,7 +1,7 @@
 /**
- * The daemon's life: configuration, compose, serve, drain. SIGTERM and SIGINT drain and end with code 0; with a certificate,
- * SIGHUP reads it again. A parent that
- * gave it an IPC channel is told the addresses when it is ready, and takes it along when it ends.
+ * The daemon's life: configuration, compose, serve, drain. SIGTERM and SIGINT drain and end with code 0. SIGHUP reads the
+ * certificate again; where there is none it is a terminal that was closed, and drains like the others. A parent that gave it
+ * an IPC channel is told the addresses when it is ready, and takes it along when it ends.
  */
 import { compose, type Daemon } from './compose.ts'
 import { loadConfiguration } from './config/load.ts'
@@ -34,7 +34,6 @@ async function serveUntilStopped(configurationPath: string): Promise<void> {
   process.once('disconnect', () => stop('the end of the parent process'))
   await using daemon = await compose(configuration, { logger })
   const { endpoint, adminEndpoint, pools, reloadCertificate } = daemon
-  // With nothing to read again, SIGHUP is a terminal that was closed.
   process.on('SIGHUP', reloadCertificate ?? (() => stop('SIGHUP')))
   logger.info('listening', { endpoint, adminEndpoint, regions: [...pools.keys()] })
   daemon.whenReady(READY_MS).then(

@@ -1,44 +1,60 @@
-/** The daemon, in a sandbox, as any client meets it: HTTP, Signature Version 4, one key, no encryption context. */
+/** The daemon, in a sandbox, as any client meets it: HTTP, Signature Version 4, a key of each kind, no encryption context. */
 import { randomBytes } from 'node:crypto'
-import { CreateKeyCommand, EncryptCommand, KMSClient } from '@aws-sdk/client-kms'
+import {
+  CreateKeyCommand,
+  EncryptCommand,
+  KMSClient,
+  SignCommand,
+  type SigningAlgorithmSpec,
+} from '@aws-sdk/client-kms'
 import { Child } from './child.ts'
 import { cpuOfTree } from './cpu.ts'
 import type { Target } from './load.ts'
 import type { LoadGenerator } from './load-generator.ts'
-import { type Operation, PLAINTEXT_BYTES, type Sample, type Server, VARIANTS } from './operations.ts'
-import { requestBodies } from './requests.ts'
+import type { OpenLoopPoint } from './open-loop.ts'
+import {
+  factsOf,
+  MESSAGE_BYTES,
+  type Operation,
+  type OperationFacts,
+  PLAINTEXT_BYTES,
+  type Sample,
+  type Server,
+  VARIANTS,
+} from './operations.ts'
+import { type Made, requestBodies } from './requests.ts'
 import type { SandboxDescription, SandboxKeeper } from './sandbox-keeper.ts'
 
 export class Daemon implements Server {
   readonly name = 'daemon'
   readonly #load: LoadGenerator
   readonly #keeper = new Child<SandboxKeeper>('./sandbox-keeper.ts')
+  readonly #keyIds = new Map<string, string>()
+  readonly #targets = new Map<Operation, Target>()
   #sandbox!: SandboxDescription
-  #keyId = ''
-  #ciphertexts: readonly string[] = []
+  #client!: KMSClient
 
   constructor(load: LoadGenerator) {
     this.#load = load
   }
 
-  /** Starts a sandbox, makes a key in it, and has it encrypt what Decrypt will be asked to open. */
   async start(): Promise<void> {
     this.#sandbox = await this.#keeper.ask('start', null)
     const { endpoint, region, accessKeyId, secretAccessKey } = this.#sandbox
-    const client = new KMSClient({ endpoint, region, credentials: { accessKeyId, secretAccessKey } })
-    const created = await client.send(new CreateKeyCommand({ Description: 'npm run bench' }))
-    this.#keyId = created.KeyMetadata!.KeyId!
-    const plaintexts = Array.from({ length: VARIANTS }, () => randomBytes(PLAINTEXT_BYTES))
-    const ciphertexts = plaintexts.map(async plaintext => {
-      const { CiphertextBlob } = await client.send(new EncryptCommand({ KeyId: this.#keyId, Plaintext: plaintext }))
-      return Buffer.from(CiphertextBlob!).toString('base64')
-    })
-    this.#ciphertexts = await Promise.all(ciphertexts)
-    client.destroy()
+    this.#client = new KMSClient({ endpoint, region, credentials: { accessKeyId, secretAccessKey } })
+  }
+
+  offers(): boolean {
+    return true
+  }
+
+  /** The service process, whose children are the HSM hosts. */
+  get pid(): number {
+    return this.#sandbox.pid
   }
 
   async measure(operation: Operation, seconds: number): Promise<Sample> {
-    const run = await this.#load.measure(this.#target(operation), seconds, () => cpuOfTree(this.#sandbox.pid))
+    const run = await this.#load.measure(await this.target(operation), seconds, () => cpuOfTree(this.pid))
     const serviceCpuUs = (run.after.rootUs - run.before.rootUs) / run.operations
     const hostsCpuUs = (run.after.belowUs - run.before.belowUs) / run.operations
     return {
@@ -51,19 +67,69 @@ export class Daemon implements Server {
     }
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#keeper[Symbol.asyncDispose]()
+  /** Latencies at a fixed rate, with the CPU of one operation. */
+  async pace(operation: Operation, perSecond: number, seconds: number): Promise<Omit<OpenLoopPoint, 'askedPerSec'>> {
+    const target = await this.target(operation)
+    const { before, after, ...latencies } = await this.#load.pace(target, perSecond, seconds, () => cpuOfTree(this.pid))
+    return {
+      ...latencies,
+      serviceCpuUs: (after.rootUs - before.rootUs) / latencies.operations,
+      hostsCpuUs: (after.belowUs - before.belowUs) / latencies.operations,
+    }
   }
 
-  #target(operation: Operation): Target {
+  /** The requests of an operation; key, ciphertexts and signatures are made when it is first asked for. */
+  async target(operation: Operation): Promise<Target> {
+    const known = this.#targets.get(operation)
+    if (known !== undefined) return known
+    const facts = factsOf(operation)
+    const keyId = await this.#keyOf(facts)
+    const common = facts.wireName === 'ReEncrypt' ? { DestinationKeyId: keyId } : { KeyId: keyId }
     const { endpoint, region, accessKeyId, secretAccessKey } = this.#sandbox
     const { hostname, port } = new URL(endpoint)
-    return {
+    const target = {
       host: hostname,
       port: Number(port),
       path: '/',
-      bodies: requestBodies(operation, { KeyId: this.#keyId }, this.#ciphertexts),
-      kms: { operation, credentials: { accessKeyId, secretAccessKey, region } },
+      bodies: requestBodies(operation, common, await this.#make(facts, keyId)),
+      kms: { operation: facts.wireName, credentials: { accessKeyId, secretAccessKey, region } },
     }
+    this.#targets.set(operation, target)
+    return target
   }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#client?.destroy()
+    await this.#keeper[Symbol.asyncDispose]()
+  }
+
+  async #keyOf({ key }: OperationFacts): Promise<string> {
+    const known = this.#keyIds.get(key.KeySpec)
+    if (known !== undefined) return known
+    const { KeyMetadata } = await this.#client.send(new CreateKeyCommand({ ...key, Description: 'npm run bench' }))
+    const keyId = KeyMetadata!.KeyId!
+    this.#keyIds.set(key.KeySpec, keyId)
+    return keyId
+  }
+
+  async #make({ needs, members }: OperationFacts, KeyId: string): Promise<Made> {
+    const variants = (length: number) => Array.from({ length: VARIANTS }, () => randomBytes(length))
+    if (needs === 'ciphertext') {
+      const made = variants(PLAINTEXT_BYTES).map(Plaintext =>
+        this.#client.send(new EncryptCommand({ KeyId, Plaintext })),
+      )
+      return { ciphertexts: (await Promise.all(made)).map(({ CiphertextBlob }) => base64(CiphertextBlob)) }
+    }
+    if (needs !== 'signature') return {}
+    const SigningAlgorithm = members.SigningAlgorithm as SigningAlgorithmSpec
+    const made = variants(MESSAGE_BYTES).map(async Message => {
+      const { Signature } = await this.#client.send(new SignCommand({ KeyId, Message, SigningAlgorithm }))
+      return { Message: base64(Message), Signature: base64(Signature) }
+    })
+    return { signatures: await Promise.all(made) }
+  }
+}
+
+function base64(bytes: Uint8Array | undefined): string {
+  return Buffer.from(bytes!).toString('base64')
 }

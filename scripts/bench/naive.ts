@@ -8,6 +8,8 @@ import { requestBodies } from './requests.ts'
 import { TokenDirectory } from './tokens.ts'
 
 const HOST = '127.0.0.1'
+/** What such a tutorial shows. */
+const NAIVE_OPERATIONS: ReadonlySet<Operation> = new Set(['GenerateDataKey', 'Encrypt', 'Decrypt'])
 
 export class NaiveService implements Server {
   readonly name = 'naive'
@@ -37,8 +39,12 @@ export class NaiveService implements Server {
     }
   }
 
+  offers(operation: Operation): boolean {
+    return NAIVE_OPERATIONS.has(operation)
+  }
+
   async measure(operation: Operation, seconds: number): Promise<Sample> {
-    const bodies = requestBodies(operation, {}, this.#ciphertexts)
+    const bodies = requestBodies(operation, {}, { ciphertexts: this.#ciphertexts })
     const target = { host: HOST, port: this.#port, path: `/${operation}`, bodies }
     const run = await this.#load.measure(target, seconds, () => cpuOfTree(this.#child.pid))
     return {

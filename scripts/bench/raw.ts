@@ -19,7 +19,12 @@ export class RawTokens implements Server {
     })
   }
 
+  offers(): boolean {
+    return true
+  }
+
   async measure(operation: Operation, seconds: number): Promise<Sample> {
+    await Promise.all(this.#loops.map(loop => loop.ask('prepare', { operation })))
     const before = this.#cpu()
     const counts = await Promise.all(this.#loops.map(loop => loop.ask('run', { operation, seconds })))
     const cpu = this.#cpu() - before

@@ -1,17 +1,28 @@
 /** The bodies that clients send: KMS's own members, no encryption context. */
 import { randomBytes } from 'node:crypto'
-import { type Operation, PLAINTEXT_BYTES, VARIANTS } from './operations.ts'
+import { factsOf, MESSAGE_BYTES, type Operation, PLAINTEXT_BYTES, VARIANTS } from './operations.ts'
 
-/** One body for each variant. `common` goes into all of them; `ciphertexts` are what Decrypt is asked to open. */
+/** What was made beforehand for requests that need it, in base64. */
+export interface Made {
+  readonly ciphertexts?: readonly string[]
+  readonly signatures?: readonly { readonly Message: string; readonly Signature: string }[]
+}
+
+/** One body for each variant. `common` goes into all of them. */
 export function requestBodies(
   operation: Operation,
   common: Readonly<Record<string, string>>,
-  ciphertexts: readonly string[] = [],
+  { ciphertexts = [], signatures = [] }: Made = {},
 ): string[] {
-  const membersOf: Record<Operation, (index: number) => object> = {
-    GenerateDataKey: () => ({ KeySpec: 'AES_256' }),
-    Encrypt: () => ({ Plaintext: randomBytes(PLAINTEXT_BYTES).toString('base64') }),
-    Decrypt: index => ({ CiphertextBlob: ciphertexts[index % ciphertexts.length] }),
+  const { members, needs } = factsOf(operation)
+  const membersOf: Record<typeof needs, (index: number) => object> = {
+    nothing: () => ({}),
+    message: () => ({ Message: randomBytes(MESSAGE_BYTES).toString('base64') }),
+    plaintext: () => ({ Plaintext: randomBytes(PLAINTEXT_BYTES).toString('base64') }),
+    ciphertext: index => ({ CiphertextBlob: ciphertexts[index % ciphertexts.length] }),
+    signature: index => signatures[index % signatures.length] ?? {},
   }
-  return Array.from({ length: VARIANTS }, (_, index) => JSON.stringify({ ...common, ...membersOf[operation](index) }))
+  return Array.from({ length: VARIANTS }, (_, index) =>
+    JSON.stringify({ ...common, ...members, ...membersOf[needs](index) }),
+  )
 }

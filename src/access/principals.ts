@@ -21,15 +21,7 @@ export async function findPrincipal(reader: Reader, arn: string): Promise<Identi
   const [, ofRoot] = ROOT.exec(arn) ?? []
   if (ofRoot !== undefined) return (await reader.listIdentities(ofRoot, 'root'))[0]
   const [, service] = SERVICE.exec(arn) ?? []
-  return service === undefined ? undefined : findService(reader, service)
-}
-
-async function findService(reader: Reader, name: string): Promise<Identity | undefined> {
-  for (const { id } of await reader.listAccounts()) {
-    const found = await reader.findIdentity(id, 'service', name)
-    if (found !== undefined) return found
-  }
-  return undefined
+  return service === undefined ? undefined : reader.findService(service)
 }
 
 /**

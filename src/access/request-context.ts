@@ -3,13 +3,18 @@
  * policy asks: most ask for nothing.
  */
 import type { Clock } from '../base/clock.ts'
+import { accountOfArn, viaServiceName } from '../model/arn.ts'
 import type { Caller, CallerKind } from '../model/caller.ts'
 import { EMPTY_CONTEXT, type EncryptionContext } from '../model/encryption-context.ts'
 import type { KmsKey, Tag } from '../model/key.ts'
+import { multiRegionKeyType } from '../model/multi-region.ts'
 import { type ConditionKey, type Context, type ContextValue, conditionKey, foldedMember } from './policy/context.ts'
 
 /** What conditions may ask of a key, which need not be stored yet. */
-export type KeyFacts = Pick<KmsKey, 'arn' | 'account' | 'id' | 'spec' | 'usage' | 'origin' | 'tags' | 'aliases'>
+export type KeyFacts = Pick<
+  KmsKey,
+  'arn' | 'region' | 'account' | 'id' | 'spec' | 'usage' | 'origin' | 'primaryRegion' | 'tags' | 'aliases'
+>
 
 /** Where a request came from. */
 export interface Origin {
@@ -23,6 +28,8 @@ export interface Asker {
   readonly caller: Caller
   readonly region: string
   readonly origin?: Origin
+  /** The resource on whose behalf a service calls (`aws:SourceArn`), as a service says that may say it. */
+  readonly sourceArn?: string
 }
 
 /** Keys that an operation fills from its input, as AWS spells them. */
@@ -169,6 +176,9 @@ const usage = ofKey(key => key.usage)
 
 /** THE table of keys that need nothing of the input. */
 const derived: Readonly<Record<string, Derive>> = {
+  'aws:CalledVia': caller(({ viaService }) => (viaService === undefined ? undefined : [viaService])),
+  'aws:CalledViaFirst': caller(({ viaService }) => viaService),
+  'aws:CalledViaLast': caller(({ viaService }) => viaService),
   'aws:CurrentTime': ({ nowMs }) => new Date(nowMs).toISOString(),
   'aws:EpochTime': ({ nowMs }) => String(Math.floor(nowMs / MS_PER_SECOND)),
   'aws:MultiFactorAuthPresent': caller(({ kind }) => (kind === 'assumed-role' ? 'false' : undefined)),
@@ -178,6 +188,8 @@ const derived: Readonly<Record<string, Derive>> = {
   'aws:RequestedRegion': ({ asker }) => asker.region,
   'aws:ResourceAccount': ({ key, asker }) => key?.account ?? asker.caller.account,
   'aws:SecureTransport': ({ asker }) => asker.origin && String(asker.origin.secureTransport),
+  'aws:SourceAccount': ({ asker }) => asker.sourceArn && accountOfArn(asker.sourceArn),
+  'aws:SourceArn': ({ asker }) => asker.sourceArn,
   'aws:SourceIdentity': caller(({ sourceIdentity }) => sourceIdentity),
   // A service that calls on somebody's behalf does so from an address of its own.
   'aws:SourceIp': ({ asker }) => (asker.caller.viaService === undefined ? asker.origin?.sourceIp : undefined),
@@ -187,6 +199,7 @@ const derived: Readonly<Record<string, Derive>> = {
   'aws:UserAgent': ({ asker }) => asker.origin?.userAgent,
   'aws:userid': caller(({ userId }) => userId),
   'aws:username': caller(({ userName }) => userName),
+  'aws:ViaAWSService': caller(({ viaService }) => String(viaService !== undefined)),
   'kms:CallerAccount': onKey((_, asker) => (asker.caller.kind === 'service' ? undefined : asker.caller.account)),
   'kms:CustomerMasterKeySpec': spec,
   'kms:CustomerMasterKeyUsage': usage,
@@ -195,8 +208,9 @@ const derived: Readonly<Record<string, Derive>> = {
   'kms:KeySpec': spec,
   'kms:KeyUsage': usage,
   'kms:MultiRegion': ofKey(key => String(key.id.startsWith('mrk-'))),
+  'kms:MultiRegionKeyType': ofKey(multiRegionKeyType),
   'kms:ResourceAliases': onKey(key => key.aliases),
-  'kms:ViaService': onKey((_, asker) => asker.caller.viaService),
+  'kms:ViaService': onKey((_, { caller: { viaService }, region }) => viaService && viaServiceName(viaService, region)),
 }
 
 const DERIVED: ReadonlyMap<string, Derive> = new Map(

@@ -5,13 +5,14 @@
  */
 import type { Clock } from '../base/clock.ts'
 import type { AccessKeyUses } from '../identities/access-key-uses.ts'
-import { callerOf, callerOfSession } from '../identities/caller.ts'
+import { callerOf } from '../identities/caller.ts'
 import type { Secrets } from '../keyring/secrets.ts'
-import type { Session, Sessions } from '../keyring/sessions.ts'
+import type { Sessions } from '../keyring/sessions.ts'
 import type { Caller } from '../model/caller.ts'
 import { KmsError } from '../model/errors.ts'
-import type { ManagedPolicy, Principal } from '../model/identity.ts'
 import type { HotReader } from '../store/store.ts'
+import { actingOf, saysForWhom } from './acting.ts'
+import { callerOfOpened, unrecognized } from './session-callers.ts'
 import {
   checkScope,
   checkSignature,
@@ -25,8 +26,10 @@ export interface Authenticated {
   readonly caller: Caller
   /** The region of the credential scope, which decides where the request is served. */
   readonly region: string
-  /** What the caller proved itself with. */
+  /** What the request is signed with: the caller's, or that of the service which calls on its behalf. */
   readonly accessKeyId: string
+  /** The resource on whose behalf a service calls. */
+  readonly sourceArn?: string
 }
 
 export interface AuthenticatorParts {
@@ -67,6 +70,9 @@ export class Authenticator {
     const key = secrets.signingKey({ accessKeyId, principalId, account }, accessKey.sealedSecret, scope)
     checkSignature(signed, key instanceof Promise ? await key : key)
     accessKeyUses.note(accessKeyId, nowMs, region, service)
+    if (saysForWhom(signed.headers)) {
+      return { ...(await actingOf(this.#parts, signed, principal)), region, accessKeyId }
+    }
     return { caller: callerOf(principal), region, accessKeyId }
   }
 
@@ -84,28 +90,7 @@ export class Authenticator {
     }
     // Before anything is waited for: a key that memory lets go of is overwritten.
     checkSignature(signed, signingKey)
-    const owner = hot.principal(session.principalId)
-    const principal = requireRole(session, owner instanceof Promise ? await owner : owner)
-    const limits = session.managedPolicies.length === 0 ? [] : await this.#limitsOf(session, principal)
-    return { caller: callerOfSession(session, principal, limits), region, accessKeyId }
+    if (saysForWhom(signed.headers)) throw new KmsError('AccessDeniedException', 'A session calls on behalf of nobody.')
+    return { caller: await callerOfOpened(hot, session), region, accessKeyId }
   }
-
-  async #limitsOf({ managedPolicies }: Session, { identity }: Principal): Promise<ManagedPolicy[]> {
-    const found = await Promise.all(managedPolicies.map(name => this.#parts.hot.managedPolicy(identity.account, name)))
-    return found.filter(policy => policy !== undefined)
-  }
-}
-
-/** The role as it is at this moment. Throws KmsError when it is gone, or has revoked the session. */
-function requireRole({ issuedAtMs }: Session, principal: Principal | undefined): Principal {
-  const role = principal?.identity.role
-  if (principal === undefined || role === undefined) throw unrecognized('the role of the session is gone')
-  if (issuedAtMs < role.revokedBeforeMs) throw unrecognized('the session was revoked')
-  return principal
-}
-
-function unrecognized(detail: string): KmsError {
-  return new KmsError('UnrecognizedClientException', 'The security token included in the request is invalid.', {
-    detail,
-  })
 }

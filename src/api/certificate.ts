@@ -8,6 +8,7 @@ import { readFileSync, statSync } from 'node:fs'
 import type { SecureContextOptions } from 'node:tls'
 import { createSecureContext } from 'node:tls'
 import type { Logger } from '../telemetry/logger.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
 
 export interface CertificateFiles {
   /** PEM: the server's certificate, then those between it and its authority. */
@@ -23,6 +24,7 @@ export class CertificateUnusable extends Error {
 
 const OTHERS_MASK = 0o027
 const POLL_MS = 5_000
+const MS_PER_SECOND = 1_000
 
 /** TLS 1.3, and of TLS 1.2 what has forward secrecy and authenticates what it encrypts (RFC 9325 section 4.2). */
 const CIPHERS = [
@@ -40,14 +42,16 @@ interface Pair {
 export class Certificate {
   readonly #files: CertificateFiles
   readonly #logger: Logger
+  readonly #metrics: Metrics
   #pair: Pair
   /** What was complained about last, so that one bad pair is one line in the log. */
   #complaint: string | undefined
 
   /** Throws {@link CertificateUnusable}. */
-  constructor(files: CertificateFiles, logger: Logger) {
+  constructor(files: CertificateFiles, { logger, metrics }: { logger: Logger; metrics: Metrics }) {
     this.#files = files
     this.#logger = logger
+    this.#metrics = metrics
     this.#pair = readPair(files)
     this.#announce()
   }
@@ -83,6 +87,7 @@ export class Certificate {
     const { subject, subjectAltName, validTo, fingerprint256 } = new X509Certificate(this.#pair.cert)
     const facts = { subject, names: subjectAltName, validTo, fingerprint: fingerprint256 }
     const over = Date.parse(validTo) < Date.now()
+    this.#metrics.certificateEnd.set(Date.parse(validTo) / MS_PER_SECOND)
     this.#logger[over ? 'warn' : 'info'](over ? 'the certificate has expired' : 'certificate in use', facts)
   }
 }

@@ -6,6 +6,7 @@
  *   authenticate   SigV4 -> Caller and region                             MissingAuthenticationToken, InvalidSignature, …
  *   operation      X-Amz-Target -> operation                              UnknownOperation, UnsupportedOperation
  *   input          JSON -> typed values within the model's constraints    Serialization, Validation
+ *   throttle       the rates of account and principal                     Throttling
  *   perform        check -> resolve -> authorise -> state and usage -> run
  *   dry run        everything above was real; the result is dropped       DryRunOperation
  *   answer         JSON, or the error's code and message; plaintext wiped
@@ -20,18 +21,24 @@ import { type ErrorCode, errorKind, KmsError } from '../model/errors.ts'
 import { isOperationName } from '../model/operations.ts'
 import type { Operation, Output, Services } from '../operations/operation.ts'
 import { registry } from '../operations/registry.ts'
-import { ChangedMeanwhile, StoreLocked } from '../store/faults.ts'
+import { StoreLocked } from '../store/faults.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import type { Metrics } from '../telemetry/metrics.ts'
+import type { RequestSpan, Tracing } from '../telemetry/tracing.ts'
 import type { Authenticated, Authenticator } from './authenticate.ts'
 import { readBody } from './body.ts'
 import { encodeError, encodeOutput, operationOf, parseBody, responseHeaders } from './protocol.ts'
+import { rateNameOf } from './rate-names.ts'
+import { OK, type RequestMetrics } from './request-metrics.ts'
+import type { Throttle } from './throttle.ts'
 
 export interface RoadParts {
   readonly authenticator: Authenticator
+  readonly throttle: Throttle
   readonly services: Services
-  readonly metrics: Metrics
+  readonly metrics: RequestMetrics
   readonly logger: Logger
+  /** Absent when nobody wants traces. */
+  readonly tracing?: Tracing | undefined
 }
 
 /** What is known of a request when its end is recorded. */
@@ -41,32 +48,37 @@ interface Journey {
   operation: string
   readOnly: boolean
   authenticated: Authenticated | undefined
+  /** Absent when nobody wants traces. */
+  readonly span: RequestSpan | undefined
 }
 
 const UNKNOWN = 'unknown'
-const OK = 'ok'
-const REFUSED = 'refused'
-const FAILED = 'failed'
 const MS_PER_SECOND = 1_000
 /** Members that hold plaintext on their way to or from a caller. */
 const PLAINTEXT_MEMBERS = ['Plaintext', 'PrivateKeyPlaintext', 'SharedSecret'] as const
 
 export class Road {
   readonly #parts: RoadParts
-  readonly #observers = new Map<string, { succeeded: () => void; took: (seconds: number) => void }>()
 
   constructor(parts: RoadParts) {
     this.#parts = parts
   }
 
   /** Takes one request from its first byte to its answer. Never rejects. */
-  async travel(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  travel(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { tracing } = this.#parts
+    if (tracing === undefined) return this.#travel(request, response)
+    return tracing.request(traceparentOf(request), span => this.#travel(request, response, span))
+  }
+
+  async #travel(request: IncomingMessage, response: ServerResponse, span?: RequestSpan): Promise<void> {
     const journey: Journey = {
       requestId: randomUUID(),
       startedAtMs: performance.now(),
       operation: UNKNOWN,
       readOnly: true,
       authenticated: undefined,
+      span,
     }
     try {
       const output = await this.#perform(request, journey)
@@ -83,15 +95,22 @@ export class Road {
   }
 
   async #perform(request: IncomingMessage, journey: Journey): Promise<Output> {
-    const { authenticator, services } = this.#parts
+    const { authenticator, throttle, services } = this.#parts
+    const { requestId } = journey
     const body = await readBody(request)
     let input: Infer<Structure> | undefined
     try {
       const { method = '', url = '', rawHeaders } = request
-      journey.authenticated = await authenticator.authenticate({ method, url, rawHeaders, body })
+      const authenticated = await authenticator.authenticate({ method, url, rawHeaders, body })
+      journey.authenticated = authenticated
       const operation = lookUp(operationOf(request.headers), journey)
       input = readInput(operation.input, body)
-      const output = await operation.perform(services, { ...journey.authenticated, origin: originOf(request) }, input)
+      throttle.count(authenticated.caller, authenticated.region, rateNameOf(operation.name, input))
+      const output = await operation.perform(
+        services,
+        { ...authenticated, requestId, origin: originOf(request) },
+        input,
+      )
       if (input.DryRun !== true) return output
       wipePlaintext(output)
       throw new KmsError('DryRunOperationException', 'The request would have succeeded, but the DryRun option is set.')
@@ -105,17 +124,15 @@ export class Road {
     const { metrics, logger } = this.#parts
     const { operation, authenticated, requestId } = journey
     const seconds = (performance.now() - journey.startedAtMs) / MS_PER_SECOND
-    if (error === undefined) {
-      const observer = this.#observer(operation)
-      observer.succeeded()
-      observer.took(seconds)
-    } else {
-      metrics.requests.inc({ operation, outcome: error.code })
-      metrics.requestSeconds.observe(
-        { operation, outcome: errorKind(error.code).status < 500 ? REFUSED : FAILED },
-        seconds,
-      )
+    const account = authenticated?.caller.account
+    if (error === undefined && account !== undefined) metrics.succeeded(operation, account, seconds)
+    else if (error !== undefined) {
+      metrics.refused(operation, { account, code: error.code, failed: errorKind(error.code).status >= 500 }, seconds)
     }
+    journey.span?.end({
+      ...{ operation, outcome: error?.code ?? OK, requestId, region: authenticated?.region, account },
+      failed: error !== undefined && errorKind(error.code).status >= 500,
+    })
     const level = severity(error, journey.readOnly)
     if (!logger.enabled(level)) return
     logger[level]('request', {
@@ -125,23 +142,12 @@ export class Road {
       milliseconds: Math.round(seconds * MS_PER_SECOND * 1_000) / 1_000,
       principal: authenticated?.caller.arn,
       accessKeyId: authenticated?.accessKeyId,
+      viaService: authenticated?.caller.viaService,
       region: authenticated?.region,
       source: request.socket.remoteAddress,
       ...(error === undefined ? {} : { reason: error.message, detail: error.detail }),
       ...(level === 'error' ? { error: error?.cause ?? error } : {}),
     })
-  }
-
-  /** The metrics of an operation's successes, looked up once. */
-  #observer(operation: string): { succeeded: () => void; took: (seconds: number) => void } {
-    let observer = this.#observers.get(operation)
-    if (observer === undefined) {
-      const counter = this.#parts.metrics.requests.labels({ operation, outcome: OK })
-      const histogram = this.#parts.metrics.requestSeconds.labels({ operation, outcome: OK })
-      observer = { succeeded: () => counter.inc(), took: seconds => histogram.observe(seconds) }
-      this.#observers.set(operation, observer)
-    }
-    return observer
   }
 }
 
@@ -152,6 +158,11 @@ export function originOf({ socket, headers }: IncomingMessage): Origin {
     userAgent: headers['user-agent'],
     secureTransport: 'encrypted' in socket,
   }
+}
+
+/** The header of W3C Trace Context; one that comes twice says nothing. */
+export function traceparentOf({ headers: { traceparent } }: IncomingMessage): string | undefined {
+  return typeof traceparent === 'string' ? traceparent : undefined
 }
 
 function lookUp(name: string, journey: Journey): Operation {
@@ -201,8 +212,5 @@ function kmsErrorOf(error: unknown): KmsError {
   if (error instanceof StoreLocked) {
     return new KmsError('DependencyTimeoutException', 'The key store did not answer in time.', { cause: error })
   }
-  const message = error instanceof ChangedMeanwhile ? 'The resource was changed meanwhile. Try again.' : ''
-  return new KmsError('KMSInternalException', message || 'The request failed because of an internal error.', {
-    cause: error,
-  })
+  return new KmsError('KMSInternalException', 'The request failed because of an internal error.', { cause: error })
 }

@@ -11,11 +11,14 @@ import { KmsError } from '../model/errors.ts'
 import type { Services } from '../operations/operation.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { Tracing } from '../telemetry/tracing.ts'
 import { Authenticator } from './authenticate.ts'
 import { Road } from './pipeline.ts'
 import { encodeError, responseHeaders } from './protocol.ts'
+import { RequestMetrics } from './request-metrics.ts'
 import { isQuery } from './sts/query.ts'
 import { StsRoad } from './sts/road.ts'
+import type { Throttle } from './throttle.ts'
 
 /** Longer than usual clients and proxies wait, so that the client is the one to close an idle connection. */
 const KEEP_ALIVE_MS = 75_000
@@ -29,22 +32,27 @@ export interface ApiParts {
   readonly secrets: Secrets
   readonly sessions: Sessions
   readonly accessKeyUses: AccessKeyUses
+  readonly throttle: Throttle
   readonly regions: ReadonlySet<string>
   readonly metrics: Metrics
   readonly logger: Logger
+  /** Absent when nobody wants traces. */
+  readonly tracing?: Tracing | undefined
 }
 
 /** The server of the KMS API and STS, not listening yet: plain HTTP, or TLS when it is given a certificate. */
 export function createApiServer(parts: ApiParts, tls?: SecureContextOptions): Server | TlsServer {
-  const { services, secrets, sessions, accessKeyUses, regions, metrics, logger } = parts
+  const { services, secrets, sessions, accessKeyUses, throttle, regions, logger, tracing } = parts
+  const metrics = new RequestMetrics(parts.metrics)
   const { store, clock } = services
   const authenticatorOf = (service: string) => {
     const served = { regions, services: new Set([service]) }
     return new Authenticator({ hot: store.hot, secrets, sessions, accessKeyUses, served, clock })
   }
-  const road = new Road({ authenticator: authenticatorOf('kms'), services, metrics, logger })
+  const road = new Road({ authenticator: authenticatorOf('kms'), throttle, services, metrics, logger, tracing })
   const sts = { reader: store.reader, sessions, clock }
-  const stsRoad = new StsRoad({ authenticator: authenticatorOf('sts'), services: sts, metrics, logger })
+  const stsParts = { throttle, services: sts, metrics, logger, tracing }
+  const stsRoad = new StsRoad({ authenticator: authenticatorOf('sts'), ...stsParts })
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')

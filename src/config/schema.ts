@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import { parsePkcs11Uri } from '../base/pkcs11-uri.ts'
 import { REGION_NAME, REGION_NAME_MAX } from '../base/region.ts'
+import { RATE_NAMES } from '../base/request-rates.ts'
 import { ANY, GCM_IV_MAKERS, KDF_SCHEMES, KEY_WRAP_SCHEMES } from '../base/token-schemes.ts'
 
 export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const
@@ -57,6 +58,9 @@ const region = z.strictObject({
   /** Tokens that share the region's domain. The first one creates it; `strongroom init` enrols the others. */
   tokens: z.array(token).min(1).max(64),
 })
+
+/** Requests a second by their name; a fraction is one request in so many seconds. */
+const requestRates = z.partialRecord(z.enum(RATE_NAMES), z.number().min(0.01).max(1_000_000)).default({})
 
 /** An absolute path; empty for none. */
 const file = z
@@ -142,10 +146,53 @@ export const configuration = z
         recycleAfterMb: z.int().min(0).max(1_000_000).default(768),
       })
       .prefault({}),
+    quotas: z
+      .strictObject({
+        /** Keys that an account can have in a region, in whatever state. AWS's number, as the next ones. */
+        keysPerAccount: z.int().min(1).max(10_000_000).default(100_000),
+        aliasesPerKey: z.int().min(1).max(10_000).default(50),
+        grantsPerKey: z.int().min(1).max(50_000).default(50_000),
+        tagsPerKey: z.int().min(1).max(1_000).default(50),
+        /** The longest key policy, in bytes of UTF-8; AWS's model has no longer ones than the maximum. */
+        keyPolicyBytes: z.int().min(1_024).max(131_072).default(32_768),
+        /** Requests a second in a region; beyond it callers get ThrottlingException. */
+        requests: z
+          .strictObject({
+            /** What holds for an account where `account` has no number: nothing, or AWS's own. */
+            preset: z.enum(['none', 'aws']).default('none'),
+            /** Of all principals of an account together. */
+            account: requestRates,
+            /** Of each user, role and service by itself; all sessions of a role are one. */
+            principal: requestRates,
+          })
+          .prefault({}),
+      })
+      .prefault({}),
+    telemetry: z
+      .strictObject({
+        /** Accounts with a label of their own in strongroom_requests_total: the first so many that call; the others are `other`. */
+        accountLabels: z.int().min(0).max(1_000).default(20),
+        /** Traces, by OTLP over HTTP. */
+        otlp: z
+          .strictObject({
+            /** Where a collector takes them; empty for none. */
+            endpoint: z
+              .string()
+              .max(2_048)
+              .regex(/^(?:https?:\/\/\S+)?$/, 'must be an http or https URL')
+              .default(''),
+            /** One request in so many is traced. */
+            sampledOneIn: z.int().min(1).max(1_000_000).default(100),
+          })
+          .prefault({}),
+      })
+      .prefault({}),
     domain: z
       .strictObject({
         /** Days for which backups are kept: so long an old version of the domain keys can open them, and then be destroyed. */
         retentionDays: z.int().min(0).max(3_650).default(35),
+        /** Whether the regions share a domain for multi-Region keys, too; `auto`: when there is more than one and their tokens can. */
+        multiRegion: z.enum(['auto', 'always', 'never']).default('auto'),
       })
       .prefault({}),
     jobs: z
@@ -167,3 +214,5 @@ export const configuration = z
   })
 
 export type Configuration = z.infer<typeof configuration>
+/** How much there may be of what callers make. */
+export type ResourceQuotas = Omit<Configuration['quotas'], 'requests'>

@@ -15,11 +15,15 @@ export interface StateFolder {
   readonly requests: string
 }
 
+/** sun_path of unix(7) without its final zero. */
+const SOCKET_PATH_MAX_BYTES = 107
+
 /**
  * The paths in a state folder, which is made when it is absent. Throws ConfigurationError when this process may not use it,
  * as another user's may not.
  */
 export function openStateFolder(path: string): StateFolder {
+  const paths = stateFolderAt(path)
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 })
     chmodSync(path, 0o700)
@@ -28,16 +32,27 @@ export function openStateFolder(path: string): StateFolder {
     const hint = code === 'EACCES' || code === 'EPERM' ? ': run this as the user that owns it' : ''
     throw new ConfigurationError(`stateDir: cannot use ${path} (${code})${hint}`)
   }
-  return stateFolderAt(path)
+  return paths
 }
 
-/** The paths alone: whoever only talks to a daemon must not leave a folder of its own where the daemon would make one. */
+/**
+ * The paths alone: whoever only talks to a daemon must not leave a folder of its own where the daemon would make one. Throws
+ * ConfigurationError when the sockets in it would have paths that no socket can have.
+ */
 export function stateFolderAt(path: string): StateFolder {
+  const adminSocket = join(path, 'admin.sock')
+  const ceremonySocket = join(path, 'ceremony.sock')
+  const longestBytes = Math.max(Buffer.byteLength(adminSocket), Buffer.byteLength(ceremonySocket))
+  const excessBytes = longestBytes - SOCKET_PATH_MAX_BYTES
+  if (excessBytes > 0)
+    throw new ConfigurationError(
+      `stateDir: ${path} is ${excessBytes} bytes too long: the path of a socket has ${SOCKET_PATH_MAX_BYTES} at most`,
+    )
   return {
     path,
     store: join(path, 'strongroom.db'),
-    adminSocket: join(path, 'admin.sock'),
-    ceremonySocket: join(path, 'ceremony.sock'),
+    adminSocket,
+    ceremonySocket,
     credentials: join(path, 'credentials'),
     requests: join(path, 'requests'),
   }

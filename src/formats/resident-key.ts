@@ -1,16 +1,16 @@
 /**
- * A resident HBK: a token object of its own, never wrapped, for tokens that cannot wrap keys (security.md 2.4, kind 1). Its
- * EKT record holds no key bytes: it names the object, the tokens that hold it, and a commitment to the HBK.
+ * A resident HBK: a token object of its own, never wrapped, for tokens that cannot wrap keys, or not keys of its kind
+ * (security.md 2.4, kind 1). Its EKT record holds no key bytes: it names the object, the tokens that hold it, and a commitment to the HBK.
  *
  * ```
  * CKA_ID      kid(17) + 15 random bytes                                                               32 bytes
- * commitment  SHA-256(HMAC(HBK, "strongroom/resident/1" 00 + kid + mid))                               32 bytes
- *             HMAC-SHA-256, or for HMAC keys the HMAC of their spec
+ * commitment  SHA-256(F(HBK, "strongroom/resident/1" 00 + kid + mid))                                  32 bytes
+ * F           HMAC-SHA-256, or for HMAC keys the HMAC of their spec; for Ed25519 keys their signature (RFC 8032)
  * ```
  *
  * The id begins with the key's, so that an object tells an operator whose it is. The commitment ties the record to the
- * HBK itself, since PKCS#11 lets two objects have one CKA_ID. It is a hash of the HMAC: what is stored is no MAC of an HMAC
- * key, which nobody was allowed to make. No input of a derivation begins like its label (derivation.ts).
+ * HBK itself, since PKCS#11 lets two objects have one CKA_ID. It is a hash: what is stored is no MAC or signature of a key,
+ * which nobody was allowed to make. No input of a derivation begins like its label (derivation.ts).
  */
 import { createHash } from 'node:crypto'
 import { ByteWriter, MalformedBytes } from '../base/bytes.ts'
@@ -32,14 +32,14 @@ export function isResidentCkaIdOf(ckaId: Buffer, kid: Buffer): boolean {
   return ckaId.length === CKA_ID_BYTES && ckaId.subarray(0, KID_BYTES).equals(kid)
 }
 
-/** What the HBK makes an HMAC of for its commitment. */
+/** What the HBK makes an HMAC or a signature of for its commitment. */
 export function commitmentInput(kid: Buffer, mid: Buffer): Buffer {
   return new ByteWriter(96).ascii(LABEL).u8(0).fixed(kid, KID_BYTES).fixed(mid, MID_BYTES).finish()
 }
 
-/** The commitment, from the HMAC of {@link commitmentInput}. */
-export function commitmentOf(mac: Buffer): Buffer {
-  return createHash('sha256').update(mac).digest()
+/** The commitment, from the HMAC or signature of {@link commitmentInput}. */
+export function commitmentOf(proof: Buffer): Buffer {
+  return createHash('sha256').update(proof).digest()
 }
 
 /** Where the record says its HBK resides; undefined for a wrapped HBK, which every token of the domain can use. */

@@ -128,13 +128,14 @@ function step(
 }
 
 function identityFacts(identity: Identity): Set<string> {
-  const { path, tags, inlinePolicies, attachedPolicies, boundary, groups, role } = identity
+  const { path, tags, inlinePolicies, attachedPolicies, boundary, groups, role, actsFor } = identity
   return new Set([
     `path ${path}`,
     ...[...tags].map(([key, value]) => `tag ${key}=${value}`),
     ...[...inlinePolicies].map(([policy, document]) => `policy ${policy} ${normalText(document)}`),
     ...attachedPolicies.map(policy => `attached ${policy}`),
     ...groups.map(group => `group ${group}`),
+    ...actsFor.map(account => `acts for ${account}`),
     ...(boundary === undefined ? [] : [`boundary ${boundary}`]),
     ...(role === undefined
       ? []

@@ -36,6 +36,17 @@ export function callerOfSession(session: Session, principal: Principal, limits: 
   return caller
 }
 
+const viaServices = new WeakMap<Caller, Map<string, Caller>>()
+
+/** The same caller when a service calls on its behalf. `service` is that one's name as a principal. */
+export function callerVia(caller: Caller, service: string): Caller {
+  const known = viaServices.get(caller) ?? new Map<string, Caller>()
+  viaServices.set(caller, known)
+  const via = known.get(service) ?? { ...caller, viaService: service }
+  known.set(service, via)
+  return via
+}
+
 function same(before: readonly ManagedPolicy[], after: readonly ManagedPolicy[]): boolean {
   return before.length === after.length && before.every((policy, at) => policy === after[at])
 }

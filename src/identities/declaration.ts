@@ -26,6 +26,11 @@ const identity = z.strictObject({
   boundary: z.string().min(1).max(128).optional(),
   /** Of a user. */
   groups: names,
+  /** Of a service: accounts on behalf of whose users and sessions it may call. */
+  actsFor: z
+    .array(z.string().regex(/^\d{12}$/))
+    .max(100)
+    .default([]),
   /** Of a role: who may assume it. */
   trust: document.optional(),
   /** Of a role: the longest session. */
@@ -77,6 +82,7 @@ export function wantedIdentities(
       attachedPolicies: [...new Set(entry.attached)].sort(),
       boundary,
       groups: [...new Set(entry.groups)].sort(),
+      actsFor: [...new Set(entry.actsFor)].sort(),
       role:
         fresh.role === undefined ? undefined : { ...fresh.role, revokedBeforeMs: known?.role?.revokedBeforeMs ?? 0 },
     }

@@ -142,6 +142,11 @@ export class Identities {
     })
   }
 
+  /** Names the accounts on behalf of whose users and sessions a service may call; no account ends it. */
+  setActsFor(name: Omit<IdentityName, 'kind'>, accounts: readonly string[]): Promise<Identity> {
+    return this.change({ ...name, kind: 'service' }, () => ({ actsFor: [...new Set(accounts)].sort() }))
+  }
+
   /** Makes every session of a role that was issued so far invalid. */
   revokeSessions(name: IdentityName): Promise<Identity> {
     return this.changeRole(name, { revokedBeforeMs: this.#clock() + 1 })
@@ -166,6 +171,7 @@ export function newIdentity(request: NewIdentity, nowMs: number): Identity {
             sessionSecondsMax: request.sessionSecondsMax ?? SESSION_SECONDS_DEFAULT,
             revokedBeforeMs: 0,
           },
+    actsFor: [],
   }
 }
 
@@ -174,7 +180,7 @@ export function rootOf(account: string, nowMs: number): Identity {
   return {
     ...{ principalId: account, account, kind: 'root', path: '/', name: 'root', arn: rootArn(account) },
     ...{ createdAtMs: nowMs, generation: 1, tags: new Map(), inlinePolicies: new Map() },
-    ...{ attachedPolicies: [], boundary: undefined, groups: [], role: undefined },
+    ...{ attachedPolicies: [], boundary: undefined, groups: [], role: undefined, actsFor: [] },
   }
 }
 
@@ -228,14 +234,16 @@ async function findIn(reader: Reader, { account, kind, name }: IdentityName): Pr
   return identity
 }
 
-/** Throws {@link IdentityRefused} for policies and groups that do not exist. */
+/** Throws {@link IdentityRefused} for policies, groups and accounts that do not exist. */
 async function requireReferences(tx: Transaction, identity: Identity): Promise<void> {
-  const { account, attachedPolicies, boundary, groups } = identity
+  const { account, attachedPolicies, boundary, groups, actsFor } = identity
   for (const policy of [...attachedPolicies, ...(boundary === undefined ? [] : [boundary])]) {
     if ((await tx.findManagedPolicy(account, policy)) === undefined)
       throw new IdentityRefused(`there is no policy ${policy} in account ${account}`)
   }
   for (const name of groups) await findIn(tx, { account, kind: 'group', name })
+  for (const id of actsFor)
+    if ((await tx.findAccount(id)) === undefined) throw new IdentityRefused(`there is no account ${id}`)
 }
 
 /** In ascending order, each once. */

@@ -29,6 +29,7 @@ const TAGS_MAX = 50
 const INLINE_POLICIES_MAX = 20
 const ATTACHED_POLICIES_MAX = 20
 const GROUPS_MAX = 10
+const ACCOUNTS_ACTED_FOR_MAX = 100
 
 export const SESSION_SECONDS_MIN = 900
 export const SESSION_SECONDS_MAX = (12 * HOUR_MS) / SECOND_MS
@@ -41,7 +42,7 @@ export function newId(prefix: string, characters = ID_CHARACTERS): string {
 
 /** Throws {@link IdentityRefused} for an identity that may not be stored. */
 export function requireSound(identity: Identity): void {
-  const { kind, name, path, tags, inlinePolicies, attachedPolicies, groups, role } = identity
+  const { kind, name, path, tags, inlinePolicies, attachedPolicies, groups, role, actsFor } = identity
   requireName(kind, name)
   requirePath(path)
   for (const [key, value] of tags) {
@@ -53,6 +54,8 @@ export function requireSound(identity: Identity): void {
   requireCount(attachedPolicies.length, ATTACHED_POLICIES_MAX, 'attached policies')
   requireCount(groups.length, GROUPS_MAX, 'groups')
   if (kind !== 'user' && groups.length > 0) refuse(`a ${kind} is in no group: users are`)
+  requireCount(actsFor.length, ACCOUNTS_ACTED_FOR_MAX, 'accounts that it acts for')
+  if (kind !== 'service' && actsFor.length > 0) refuse(`a ${kind} acts for no account: services do`)
   const holder = `${kind} ${name}`
   if ((kind === 'group' || kind === 'root') && identity.boundary !== undefined) refuse(`a ${kind} has no boundary`)
   if (kind === 'root' && inlinePolicies.size + attachedPolicies.length > 0) refuse('no policy applies to the root')

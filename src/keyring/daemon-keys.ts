@@ -6,6 +6,7 @@ import type { HsmPool } from '../hsm/pool/pool.ts'
 import { kidOf } from '../model/key-id.ts'
 import type { DaemonKey, Store } from '../store/store.ts'
 import { createBackingKey } from './backing-keys.ts'
+import { homeFor } from './key-homes.ts'
 import type { ResidentParts } from './resident-keys.ts'
 
 /**
@@ -53,7 +54,7 @@ export async function ensureDaemonKeys(parts: ResidentParts, pool: HsmPool): Pro
 async function make(parts: ResidentParts, pool: HsmPool, name: keyof DaemonKeys): Promise<DaemonKey> {
   const kid = kidOf(randomUUID())
   const request = { account: OWNER, kid, keySpec: 'SYMMETRIC_DEFAULT', keyUsage: USAGES[name] }
-  const { ekt } = await createBackingKey(parts, pool, request)
+  const { ekt } = await createBackingKey(parts, pool, request, homeFor(pool, 'SYMMETRIC_DEFAULT'))
   return { purpose: PURPOSES[name], region: pool.region, kid, ekt }
 }
 

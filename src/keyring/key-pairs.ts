@@ -2,26 +2,26 @@
  * What is done with key pairs. The private half works in a token; the public half works here, with node:crypto, once the
  * crypto world has said that it is the one that the EKT's MAC covers: the store could hold somebody else's.
  */
-import { constants, createPublicKey, hash, type KeyObject, publicEncrypt, verify } from 'node:crypto'
+import { constants, createPublicKey, encapsulate, hash, type KeyObject, publicEncrypt, verify } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Args, CommandName, Result } from '../hsm/contract/commands.ts'
 import {
-  HASH_BYTES,
   isOaep,
+  type MessageType,
   OAEP_HASH,
   type OaepAlgorithm,
   oaepMaxBytes,
   type SigningAlgorithm,
   type SigningAlgorithmFacts,
   signingFacts,
+  signingInputs,
+  signingNeeds,
 } from '../model/algorithms.ts'
 import { KmsError } from '../model/errors.ts'
 import { currentMaterial, type KmsKey } from '../model/key.ts'
 
-/** One HSM command in a region. Throws KmsError. */
-export type CallHsm = <C extends CommandName>(region: string, name: C, args: Args<C>) => Promise<Result<C>>
-
-export type MessageType = 'RAW' | 'DIGEST' | 'EXTERNAL_MU'
+/** One HSM command with the current material of a key. Throws KmsError. */
+export type CallHsm = <C extends CommandName>(key: KmsKey, name: C, args: Args<C>) => Promise<Result<C>>
 
 /** What a caller wants signed, or says was. */
 export interface ToSign {
@@ -45,7 +45,7 @@ export class KeyPairs {
   async sign(key: KmsKey, wanted: ToSign): Promise<Buffer> {
     const { algorithm } = wanted
     const bytes = signedBytes(wanted, factsOf(wanted))
-    const { signature } = await this.#call(key.region, 'sign', { ekt: currentMaterial(key).ekt, algorithm, bytes })
+    const { signature } = await this.#call(key, 'sign', { ekt: currentMaterial(key).ekt, algorithm, bytes })
     return signature
   }
 
@@ -57,7 +57,7 @@ export class KeyPairs {
     const bytes = signedBytes(claimed, facts)
     const { algorithm } = claimed
     const args = { ekt: currentMaterial(key).ekt, publicKey: spkiOf(key), algorithm, bytes, signature }
-    const { valid } = await this.#call(key.region, 'verify', args)
+    const { valid } = await this.#call(key, 'verify', args)
     return valid
   }
 
@@ -72,14 +72,26 @@ export class KeyPairs {
   /** The caller wipes the plaintext. Throws KmsError InvalidCiphertextException. */
   async decrypt(key: KmsKey, algorithm: OaepAlgorithm, ciphertext: Buffer): Promise<Buffer> {
     const args = { ekt: currentMaterial(key).ekt, algorithm, ciphertext }
-    const { plaintext } = await this.#call(key.region, 'decryptRsa', args)
+    const { plaintext } = await this.#call(key, 'decryptRsa', args)
     return plaintext
   }
 
   /** The x-coordinate of ECDH. The caller wipes it. Throws KmsError ValidationException for a key of another curve. */
   async deriveSharedSecret(key: KmsKey, peer: Buffer): Promise<Buffer> {
     requireSameCurve(await this.publicKey(key), peer)
-    const { secret } = await this.#call(key.region, 'deriveSharedSecret', { ekt: currentMaterial(key).ekt, peer })
+    const { secret } = await this.#call(key, 'deriveSharedSecret', { ekt: currentMaterial(key).ekt, peer })
+    return secret
+  }
+
+  /** A secret of 32 bytes, and its ciphertext by ML-KEM. The caller wipes the secret. */
+  async encapsulate(key: KmsKey): Promise<{ secret: Buffer; ciphertext: Buffer }> {
+    const { sharedKey, ciphertext } = encapsulate(await this.publicKey(key))
+    return { secret: Buffer.from(sharedKey), ciphertext: Buffer.from(ciphertext) }
+  }
+
+  /** The caller wipes the secret. Throws KmsError InvalidCiphertextException for a ciphertext of another length. */
+  async decapsulate(key: KmsKey, ciphertext: Buffer): Promise<Buffer> {
+    const { secret } = await this.#call(key, 'decapsulate', { ekt: currentMaterial(key).ekt, ciphertext })
     return secret
   }
 
@@ -95,7 +107,7 @@ export class KeyPairs {
     const known = this.#publicKeys.get(name)
     if (known !== undefined) return known
     const spki = spkiOf(key)
-    const { matches } = await this.#call(key.region, 'checkPublicKey', { ekt, publicKey: spki })
+    const { matches } = await this.#call(key, 'checkPublicKey', { ekt, publicKey: spki })
     if (!matches) {
       throw new KmsError('KMSInternalException', 'The request failed because of an internal error.', {
         detail: `the stored public key of ${key.arn} is not that of its EKT`,
@@ -123,23 +135,27 @@ function requireRoom(key: KeyObject, algorithm: OaepAlgorithm, lengthBytes: numb
   throw new KmsError('ValidationException', `Plaintext has more than the ${max} bytes that ${algorithm} takes here.`)
 }
 
-function factsOf({ algorithm, messageType }: ToSign): SigningAlgorithmFacts {
-  const facts = signingFacts(algorithm)
-  if (facts === undefined) {
-    throw new KmsError('UnsupportedOperationException', `No token of this Region signs by ${algorithm}.`)
-  }
-  const fits = messageType === 'RAW' || (messageType === 'DIGEST' && facts.hash !== undefined)
-  if (!fits)
+/**
+ * Throws KmsError ValidationException for what the algorithm does not take, and UnsupportedOperationException for an algorithm
+ * that no token here can do.
+ */
+function factsOf({ algorithm, messageType, message }: ToSign): SigningAlgorithmFacts {
+  const wanted = signingInputs(algorithm)[messageType]
+  if (wanted === undefined)
     throw new KmsError('ValidationException', `MessageType ${messageType} does not fit algorithm ${algorithm}.`)
-  return facts
+  if (wanted !== 'any' && message.length !== wanted)
+    throw new KmsError('ValidationException', `Digest is invalid length for algorithm ${algorithm}.`)
+  const facts = signingFacts(algorithm)
+  if (facts !== undefined) return facts
+  throw new KmsError(
+    'UnsupportedOperationException',
+    `${algorithm} needs ${signingNeeds(algorithm)}, which no token of this Region has.`,
+  )
 }
 
-/** What the token signs. Throws KmsError ValidationException for a digest of another length. */
-function signedBytes({ message, messageType, algorithm }: ToSign, { hash: name }: SigningAlgorithmFacts): Buffer {
-  if (name === undefined) return message
-  if (messageType === 'RAW') return hash(name, message, 'buffer')
-  if (message.length === HASH_BYTES[name]) return message
-  throw new KmsError('ValidationException', `Digest is invalid length for algorithm ${algorithm}.`)
+/** What the token signs: the message's hash, unless that came or the scheme hashes by itself. */
+function signedBytes({ message, messageType }: ToSign, { hash: name }: SigningAlgorithmFacts): Buffer {
+  return name === undefined || messageType !== 'RAW' ? message : hash(name, message, 'buffer')
 }
 
 function verifies(key: KeyObject, { scheme, hash: name }: SigningAlgorithmFacts, message: Buffer, signature: Buffer) {
@@ -148,17 +164,25 @@ function verifies(key: KeyObject, { scheme, hash: name }: SigningAlgorithmFacts,
 }
 
 function requireSameCurve(own: KeyObject, spki: Buffer): void {
-  let peer: KeyObject | undefined
-  try {
-    // OpenSSL makes no key of a point that is not on its curve.
-    peer = createPublicKey({ key: spki, format: 'der', type: 'spki' })
-  } catch {
-    peer = undefined
-  }
-  const curve = peer?.asymmetricKeyDetails?.namedCurve
+  const curve = namedCurveOf(spki)
   if (curve !== undefined && curve === own.asymmetricKeyDetails?.namedCurve) return
   throw new KmsError(
     'ValidationException',
     'PublicKey must be a public key on the curve of the KMS key, as DER of SPKI.',
   )
+}
+
+/**
+ * The curve of a public key in its one encoding: named, its point uncompressed (RFC 5480 sections 2.1.1 and 2.2). OpenSSL
+ * would take parameters that it is told as a curve that it knows, whatever cofactor they claim. Undefined for all else.
+ */
+function namedCurveOf(spki: Buffer): string | undefined {
+  try {
+    // OpenSSL makes no key of a point that is not on its curve.
+    const key = createPublicKey({ key: spki, format: 'der', type: 'spki' })
+    const plain = createPublicKey({ key: key.export({ format: 'jwk' }), format: 'jwk' })
+    return plain.export({ type: 'spki', format: 'der' }).equals(spki) ? key.asymmetricKeyDetails?.namedCurve : undefined
+  } catch {
+    return undefined
+  }
 }

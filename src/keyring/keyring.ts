@@ -17,6 +17,7 @@ import type { DataKeyPairSpec, EncryptionAlgorithm, KeySpec, KeyUsage } from '..
 import type { DoomedObject, Store } from '../store/store.ts'
 import { createBackingKey } from './backing-keys.ts'
 import { kmsErrorOf } from './faults.ts'
+import { homeFor, makersOf, serversOf } from './key-homes.ts'
 import { KeyPairs, spkiOf } from './key-pairs.ts'
 import { destroyResidentKey } from './resident-keys.ts'
 
@@ -44,14 +45,37 @@ export class Keyring {
     this.#pools = parts.pools
     this.#store = parts.store
     this.#clock = parts.clock
-    this.pairs = new KeyPairs((region, name, args) => this.#call(region, name, args))
+    this.pairs = new KeyPairs((key, name, args) => this.#callWith(key, name, args))
   }
 
-  /** Generates an HBK for a key. The caller stores it with the key, or it is of no use to anybody. */
+  /** Throws KmsError UnsupportedOperationException when the tokens of a region can make no key of this spec. */
+  requireSpec(region: string, spec: KeySpec): void {
+    this.#inTermsOfApi(() => homeFor(this.#poolOf(region), spec))
+  }
+
+  /**
+   * Generates an HBK for a key. The caller stores it with the key, or it is of no use to anybody. Throws as
+   * {@link requireSpec}.
+   */
   async createMaterial(region: string, request: MaterialRequest, nowMs: number): Promise<KeyMaterial> {
     const parts = { store: this.#store, clock: this.#clock }
-    const { ekt, mid, publicKey } = await this.#translated(createBackingKey(parts, this.#poolOf(region), request))
+    const pool = this.#poolOf(region)
+    const home = this.#inTermsOfApi(() => homeFor(pool, request.keySpec))
+    const { ekt, mid, publicKey } = await this.#translated(createBackingKey(parts, pool, request, home))
     return { id: mid.toString('hex'), state: 'CURRENT', createdAtMs: nowMs, ekt, publicKey }
+  }
+
+  /**
+   * Refuses a region that does not work with multi-Region keys, or not with those of a spec. Throws KmsError
+   * UnsupportedOperationException.
+   */
+  requireMultiRegion(region: string, spec: KeySpec): void {
+    const pool = this.#pools.get(region)
+    if (pool === undefined) throw notMultiRegion(region, 'is not served here')
+    if (!pool.multiRegion) throw notMultiRegion(region, 'does not hold the domain of multi-Region keys')
+    const { resident } = this.#inTermsOfApi(() => homeFor(pool, spec))
+    if (resident)
+      throw notMultiRegion(region, `keeps each key of KeySpec ${spec} in one token, so none is a multi-Region key`)
   }
 
   /** A data key of `lengthBytes`, and the same encrypted. The caller of this wipes the plaintext, which may be unwanted. */
@@ -144,8 +168,11 @@ export class Keyring {
     context: EncryptionContext,
     plaintextWanted: boolean,
   ): Promise<Result<'generateDataKeyPair'>> {
-    const args = { ekt: currentMaterial(key).ekt, pairSpec, contextHash: contextHash(context), plaintextWanted }
-    return this.#call(key.region, 'generateDataKeyPair', args)
+    const { ekt } = currentMaterial(key)
+    const pool = this.#poolOf(key.region)
+    const serials = this.#inTermsOfApi(() => makersOf(pool, pairSpec, ekt))
+    const args = { ekt, pairSpec, contextHash: contextHash(context), plaintextWanted }
+    return this.#translated(pool.call('generateDataKeyPair', args, { serials }))
   }
 
   async generateMac(key: KmsKey, message: Buffer): Promise<Buffer> {
@@ -192,10 +219,24 @@ export class Keyring {
     return this.#translated(this.#poolOf(region).call(name, args))
   }
 
+  /** The same with the current material of a key that not every token may be able to use. */
+  async #callWith<C extends CommandName>(key: KmsKey, name: C, args: Args<C>): Promise<Result<C>> {
+    const pool = this.#poolOf(key.region)
+    return this.#translated(pool.call(name, args, { serials: serversOf(pool, key.spec, currentMaterial(key).ekt) }))
+  }
+
   #poolOf(region: string): HsmPool {
     const pool = this.#pools.get(region)
     if (pool === undefined) throw new KmsError('KMSInternalException', 'The region is not served.', { detail: region })
     return pool
+  }
+
+  #inTermsOfApi<T>(work: () => T): T {
+    try {
+      return work()
+    } catch (error) {
+      throw kmsErrorOf(error)
+    }
   }
 
   async #translated<T>(work: Promise<T>): Promise<T> {
@@ -205,6 +246,10 @@ export class Keyring {
       throw kmsErrorOf(error)
     }
   }
+}
+
+function notMultiRegion(region: string, why: string): KmsError {
+  return new KmsError('UnsupportedOperationException', `Region ${region} ${why}.`)
 }
 
 /** The material whose id stands in the header. The header is not proven: an unknown id is a ciphertext like any bad one. */

@@ -21,8 +21,15 @@ export interface ResidentParts {
   readonly clock: Clock
 }
 
+export interface NewResidentKey {
+  readonly ekt: Ekt
+  readonly mid: Buffer
+  /** SubjectPublicKeyInfo of a key pair. */
+  readonly publicKey?: Buffer
+}
+
 /**
- * Makes an HBK in the token with the fewest, and in another one when that is full or fails. The row of its object is
+ * Makes an HBK in the token with the fewest of those that `serials` names, and in another one when that is full or fails. The row of its object is
  * `creating` until the record that is returned is stored. Throws KmsError LimitExceededException when all tokens are full,
  * and what the pool throws.
  */
@@ -30,10 +37,12 @@ export async function createResidentKey(
   parts: ResidentParts,
   pool: HsmPool,
   request: Args<'createBackingKey'>,
-): Promise<{ ekt: Ekt; mid: Buffer }> {
+  serials?: readonly string[],
+): Promise<NewResidentKey> {
   const tried = new Map<string, Error>()
+  const may = (serial: string) => !tried.has(serial) && (serials === undefined || serials.includes(serial))
   for (;;) {
-    const serial = await roomiest(parts.store, pool, tried)
+    const serial = await roomiest(parts.store, pool, may, tried.size === 0)
     if (serial === undefined) throw explain(pool, [...tried.values()])
     try {
       return await createIn(parts, pool, serial, request)
@@ -64,15 +73,16 @@ async function createIn(
   pool: HsmPool,
   serial: string,
   request: Args<'createBackingKey'>,
-): Promise<{ ekt: Ekt; mid: Buffer }> {
+): Promise<NewResidentKey> {
   const ckaId = residentCkaId(request.kid, randomBytes(RANDOM_BYTES))
   const object: ResidentObject = { region: pool.region, serial, ckaId, state: 'creating', createdAtMs: clock() }
   await store.transaction(tx => tx.insertResidentObject(object))
   try {
-    const { full, record, mid } = await pool.call('createResidentKey', { ...request, ckaId }, { serials: [serial] })
+    const made = await pool.call('createResidentKey', { ...request, ckaId }, { serials: [serial] })
+    const { full, record, mid, publicKey } = made
     if (full) throw new TokenFull(`token ${serial} has no room for another key`)
     const ekt = { digest: hash('sha256', record, 'buffer'), record: Buffer.from(record), holders: [serial] }
-    return { ekt, mid: Buffer.from(mid) }
+    return { ekt, mid: Buffer.from(mid), ...(publicKey.length > 0 ? { publicKey: Buffer.from(publicKey) } : {}) }
   } catch (error) {
     // The host has answered: there is no object. Without an answer there may be one, and the row says where from.
     if (error instanceof TokenFull || error instanceof HsmFault)
@@ -81,17 +91,22 @@ async function createIn(
   }
 }
 
-/** Of the tokens not tried yet, the one with the fewest objects; one that does not serve only when none does. */
-async function roomiest(store: Store, pool: HsmPool, tried: ReadonlyMap<string, Error>): Promise<string | undefined> {
+/** Of the tokens that may be asked, the one with the fewest objects; one that does not serve only when none does. */
+async function roomiest(
+  store: Store,
+  pool: HsmPool,
+  may: (serial: string) => boolean,
+  isFirst: boolean,
+): Promise<string | undefined> {
   const counts = await store.reader.countResidentObjects(pool.region)
-  const left = pool.tokens.filter(({ serial }) => !tried.has(serial))
+  const left = pool.tokens.filter(({ serial }) => may(serial))
   const rank = (token: (typeof left)[number]) => [token.serving ? 0 : 1, counts.get(token.serial) ?? 0] as const
   const [best] = left.toSorted((a, b) => {
     const [first, second] = [rank(a), rank(b)]
     return first[0] - second[0] || first[1] - second[1]
   })
   // A token that is down is waited for once, not one after the other.
-  if (best === undefined || (!best.serving && tried.size > 0)) return undefined
+  if (best === undefined || (!best.serving && !isFirst)) return undefined
   return best.serial
 }
 

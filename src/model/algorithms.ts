@@ -16,6 +16,12 @@ export const HASH_BYTES: Readonly<Record<Hash, number>> = { sha1: 20, sha224: 28
  */
 export type SignatureScheme = 'PKCS1' | 'PSS' | 'ECDSA' | 'ED25519'
 
+/**
+ * What a caller hands over: the message, its digest, or what ML-DSA makes of message and public key (FIPS 204 section 6.2, mu).
+ */
+export const MESSAGE_TYPES = ['RAW', 'DIGEST', 'EXTERNAL_MU'] as const
+export type MessageType = (typeof MESSAGE_TYPES)[number]
+
 export interface SigningAlgorithmFacts {
   readonly scheme: SignatureScheme
   /** What is signed is this hash of the message; absent where the scheme takes the message itself. */
@@ -53,6 +59,29 @@ export const SIGNING_ALGORITHMS = [
 ] as const
 export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number]
 
+/** Bytes of what comes as each message type; a message may have any length. Types that are not here do not fit. */
+type InputBytes = Readonly<Partial<Record<Exclude<MessageType, 'RAW'>, number>>> & { readonly RAW?: 'any' }
+
+/** Algorithms that no token was there to prove, with what a token needs for each. */
+const unproven: Readonly<Record<string, { readonly inputs: InputBytes; readonly needs: string }>> = {
+  SM2DSA: { inputs: { RAW: 'any', DIGEST: 32 }, needs: 'a mechanism that PKCS#11 does not have' },
+  ML_DSA_SHAKE_256: { inputs: { RAW: 'any', EXTERNAL_MU: 64 }, needs: 'CKM_ML_DSA' },
+  // RFC 8032 section 5.1: the digest that comes is the message, and is hashed once more.
+  ED25519_PH_SHA_512: { inputs: { DIGEST: 64 }, needs: 'CKM_EDDSA with the phFlag of CK_EDDSA_PARAMS' },
+}
+
+/** Which message types an algorithm takes, and how long what comes must be. */
+export function signingInputs(algorithm: SigningAlgorithm): InputBytes {
+  const { hash } = signingFacts(algorithm) ?? {}
+  const own = { RAW: 'any', ...(hash === undefined ? {} : { DIGEST: HASH_BYTES[hash] }) } as const
+  return unproven[algorithm]?.inputs ?? own
+}
+
+/** What tokens lack for an algorithm that is not made here. */
+export function signingNeeds(algorithm: SigningAlgorithm): string | undefined {
+  return unproven[algorithm]?.needs
+}
+
 /** Undefined for algorithms that are not made here. */
 export function signingFacts(algorithm: string): SigningAlgorithmFacts | undefined {
   return Object.hasOwn(signing, algorithm) ? signing[algorithm as keyof typeof signing] : undefined
@@ -60,6 +89,7 @@ export function signingFacts(algorithm: string): SigningAlgorithmFacts | undefin
 
 export const MAC_ALGORITHMS = ['HMAC_SHA_224', 'HMAC_SHA_256', 'HMAC_SHA_384', 'HMAC_SHA_512'] as const
 export const KEY_AGREEMENT_ALGORITHMS = ['ECDH'] as const
+export const ENCAPSULATION_ALGORITHMS = ['ML_KEM'] as const
 
 /** RSAES-OAEP (RFC 8017 section 7.1) with an empty label; MGF1 uses the same hash. */
 export const OAEP_HASH = { RSAES_OAEP_SHA_1: 'sha1', RSAES_OAEP_SHA_256: 'sha256' } as const

@@ -43,6 +43,12 @@ export function servicePrincipal(name: string): string {
   return `${name}.amazonaws.com`
 }
 
+/** A service that calls on somebody's behalf, as `kms:ViaService` names it. `principal` is its name as a principal. */
+export function viaServiceName(principal: string, region: string): string {
+  const [name, ...domain] = principal.split('.')
+  return [name, region, ...domain].join('.')
+}
+
 function iamArn(account: string, resource: string): string {
   return `arn:${PARTITION}:iam::${account}:${resource}`
 }
@@ -59,6 +65,12 @@ export interface IamArn {
 export function parseIamArn(text: string): IamArn | undefined {
   const [, account, kind, path, name] = /^arn:aws:iam::(\d{12}):([a-z-]+)(\/(?:[^:]+\/)?)([^/:]+)$/.exec(text) ?? []
   return account === undefined ? undefined : { account, kind: kind!, path: path!, name: name! }
+}
+
+/** The account in an ARN; undefined where it names none. */
+export function accountOfArn(arn: string): string | undefined {
+  const account = arn.split(':')[4]
+  return account !== undefined && ACCOUNT.test(account) ? account : undefined
 }
 
 /** All that an account has in a region: the resource of actions that are about no key in particular. */

@@ -59,7 +59,7 @@ export interface Caller {
   readonly sourceIdentity?: string
   /** When the temporary credentials were issued (`aws:TokenIssueTime`), in milliseconds. */
   readonly tokenIssuedAtMs?: number
-  /** The service that calls on this caller's behalf, as `kms:ViaService` names it; absent for direct calls. */
+  /** The service that calls on this caller's behalf, as a principal (`storage.amazonaws.com`); absent for direct calls. */
   readonly viaService?: string
 }
 

@@ -78,6 +78,5 @@ export interface Grant extends GrantTerms {
 }
 
 /** AWS's own bound. */
-export const GRANTS_PER_KEY = 50_000
 export const CONSTRAINT_PAIRS_MAX = 8
 export const CONSTRAINT_VALUE_MAX_CHARACTERS = 384

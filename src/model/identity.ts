@@ -37,6 +37,8 @@ export interface Identity {
   readonly groups: readonly string[]
   /** Of a role, and of no other kind. */
   readonly role: RoleTerms | undefined
+  /** Of a service: accounts, in ascending order, on behalf of whose users and sessions it may call. */
+  readonly actsFor: readonly string[]
 }
 
 /** On what terms a role is assumed. */

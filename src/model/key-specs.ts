@@ -1,6 +1,6 @@
 /**
- * THE table of key specs: what AWS allows of each (usage, algorithms), what of it Strongroom offers today, and what the
- * HSM makes for it. Everything that depends on a spec is read from here; nobody else enumerates specs.
+ * THE table of key specs: what AWS allows of each (usage, algorithms), and what the HSM makes for it. Everything that depends
+ * on a spec is read from here. Which specs a region serves is its tokens' to say (hsm/contract/key-mechanisms.ts).
  */
 
 export const KEY_USAGES = [
@@ -28,8 +28,6 @@ export interface KeySpecFacts {
   readonly class: KeyClass
   /** What the key can be made for, and the algorithms that this gives. */
   readonly algorithms: Readonly<Partial<Record<KeyUsage, readonly string[]>>>
-  /** Whether CreateKey makes such keys; the others answer UnsupportedOperationException. */
-  readonly offered: boolean
   /** Whether the deprecated member CustomerMasterKeySpec knows the name. */
   readonly legacyName: boolean
   /** Bytes of a secret HBK; undefined for key pairs. */
@@ -38,7 +36,6 @@ export interface KeySpecFacts {
 
 const RSA = {
   class: 'asymmetric',
-  offered: true,
   legacyName: true,
   algorithms: {
     ENCRYPT_DECRYPT: ['RSAES_OAEP_SHA_1', 'RSAES_OAEP_SHA_256'],
@@ -56,22 +53,19 @@ const RSA = {
 const nist = (signing: string) =>
   ({
     class: 'asymmetric',
-    offered: true,
     legacyName: true,
     algorithms: { SIGN_VERIFY: [signing], KEY_AGREEMENT: ['ECDH'] },
   }) as const satisfies KeySpecFacts
 
-const signer = (algorithms: readonly string[], legacyName: boolean, offered = false) =>
+const signer = (algorithms: readonly string[], legacyName: boolean) =>
   ({
     class: 'asymmetric',
-    offered,
     legacyName,
     algorithms: { SIGN_VERIFY: algorithms },
   }) as const satisfies KeySpecFacts
 
 const kem = {
   class: 'asymmetric',
-  offered: false,
   legacyName: false,
   algorithms: { ENCAPSULATE_DECAPSULATE: ['ML_KEM'] },
 } as const
@@ -79,7 +73,6 @@ const kem = {
 const hmac = (bits: 224 | 256 | 384 | 512) =>
   ({
     class: 'hmac',
-    offered: true,
     legacyName: true,
     secretBytes: bits / 8,
     algorithms: { GENERATE_VERIFY_MAC: [`HMAC_SHA_${bits}`] },
@@ -92,10 +85,9 @@ export const keySpecs = {
   ECC_NIST_P256: nist('ECDSA_SHA_256'),
   ECC_NIST_P384: nist('ECDSA_SHA_384'),
   ECC_NIST_P521: nist('ECDSA_SHA_512'),
-  ECC_SECG_P256K1: signer(['ECDSA_SHA_256'], true, true),
+  ECC_SECG_P256K1: signer(['ECDSA_SHA_256'], true),
   SYMMETRIC_DEFAULT: {
     class: 'symmetric',
-    offered: true,
     legacyName: true,
     secretBytes: 32,
     algorithms: { ENCRYPT_DECRYPT: ['SYMMETRIC_DEFAULT'] },
@@ -106,7 +98,6 @@ export const keySpecs = {
   HMAC_512: hmac(512),
   SM2: {
     class: 'asymmetric',
-    offered: false,
     legacyName: true,
     algorithms: { ENCRYPT_DECRYPT: ['SM2PKE'], SIGN_VERIFY: ['SM2DSA'], KEY_AGREEMENT: ['ECDH'] },
   },
@@ -145,6 +136,9 @@ export const DATA_KEY_PAIR_SPECS = [
   'ECC_SECG_P256K1',
   'SM2',
   'ECC_NIST_EDWARDS25519',
+  'ML_KEM_512',
+  'ML_KEM_768',
+  'ML_KEM_1024',
 ] as const satisfies readonly KeySpec[]
 export type DataKeyPairSpec = (typeof DATA_KEY_PAIR_SPECS)[number]
 

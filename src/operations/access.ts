@@ -17,6 +17,8 @@ import { type Alias, type KeyState, type KmsKey, requireState } from '../model/k
 import { type KeyUsage, specFacts } from '../model/key-specs.ts'
 import type { OperationName } from '../model/operations.ts'
 import type { HotReader, KeyGrant, Reader } from '../store/store.ts'
+import { requireAlgorithm } from './algorithm.ts'
+import type { ServiceKeys } from './service-keys.ts'
 
 export interface KeyRequirement {
   /** The permission, `kms:` included. */
@@ -25,6 +27,8 @@ export interface KeyRequirement {
   /** States in which the operation works; all of them when absent. */
   readonly states?: readonly KeyState[]
   readonly usage?: KeyUsage
+  /** An algorithm that the key must have, where the input names none. */
+  readonly algorithm?: string
   /** What conditions may ask of the input. */
   readonly facts?: RequestFacts
   readonly grantTokens?: readonly string[] | undefined
@@ -35,12 +39,20 @@ export class Access {
   readonly #hot: HotReader
   readonly #reader: Reader
   readonly #clock: Clock
+  readonly #serviceKeys: ServiceKeys
 
-  constructor(parts: { targets: Targets; hot: HotReader; reader: Reader; clock: Clock }) {
+  constructor(parts: {
+    targets: Targets
+    hot: HotReader
+    reader: Reader
+    clock: Clock
+    serviceKeys: ServiceKeys
+  }) {
     this.#targets = parts.targets
     this.#hot = parts.hot
     this.#reader = parts.reader
     this.#clock = parts.clock
+    this.#serviceKeys = parts.serviceKeys
   }
 
   /** For operations on no key: the identity's own policies decide. */
@@ -56,7 +68,7 @@ export class Access {
     const named = await this.#targets.named(asker, keyId, need.names ?? 'ids')
     // Before the decision, and whatever it will be: a bad token gives one answer, of keys that are there and that are not.
     if (need.grantTokens !== undefined) await this.#checkGrantTokens(need.grantTokens, named.key)
-    const key = requireThere(asker, named, need.action)
+    const key = named.key ?? (await this.#firstUse(asker, named, need)) ?? requireThere(asker, named, need.action)
     requireAllowed(this.onKey(asker, key, need.action, factsOf(need, named.alias), sideOf(key)))
     return requireFit(operation, key, need)
   }
@@ -191,6 +203,15 @@ export class Access {
     return found
   }
 
+  /** The key of a service, made for the first caller who may use it; to others there is none. */
+  async #firstUse(asker: Asker, { alias, account }: Named, need: KeyRequirement): Promise<KmsKey | undefined> {
+    if (alias === undefined || account !== asker.caller.account) return undefined
+    const planned = await this.#serviceKeys.plan({ region: asker.region, account }, alias)
+    if (planned === undefined) return undefined
+    const { allowed } = authorize(this.onKey(asker, planned, need.action, factsOf(need, alias), sideOf(planned)))
+    return allowed ? this.#serviceKeys.make(planned, alias) : undefined
+  }
+
   #request(
     asker: Asker,
     action: string,
@@ -245,7 +266,7 @@ function invalidGrantToken(): KmsError {
   return new KmsError('InvalidGrantTokenException', 'The grant token is not valid.')
 }
 
-/** State and usage, for a caller who is let in already. */
+/** State, usage and algorithm, for a caller who is let in already. */
 function requireFit(operation: OperationName, key: KmsKey, need: KeyRequirement): KmsKey {
   if (need.states !== undefined) requireState(key, need.states)
   if (need.usage !== undefined && key.usage !== need.usage) {
@@ -254,5 +275,6 @@ function requireFit(operation: OperationName, key: KmsKey, need: KeyRequirement)
       `${key.arn} key usage is ${key.usage} which is not valid for ${operation}.`,
     )
   }
+  if (need.algorithm !== undefined) requireAlgorithm(key, need.algorithm)
   return key
 }

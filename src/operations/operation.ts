@@ -5,9 +5,15 @@
 import type { Asker } from '../access/request-context.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Infer, Structure } from '../base/schema.ts'
+import type { ResourceQuotas } from '../config/schema.ts'
 import type { Imports } from '../keyring/imports.ts'
+import type { KeyUses } from '../keyring/key-uses.ts'
 import type { Keyring } from '../keyring/keyring.ts'
+import { KmsError } from '../model/errors.ts'
+import type { KmsKey } from '../model/key.ts'
+import type { UsingOperation } from '../model/key-use.ts'
 import type { OperationName } from '../model/operations.ts'
+import { ChangedMeanwhile } from '../store/faults.ts'
 import type { Store } from '../store/store.ts'
 import type { Access } from './access.ts'
 
@@ -16,15 +22,21 @@ export interface Services {
   readonly store: Store
   readonly keyring: Keyring
   readonly imports: Imports
+  readonly keyUses: KeyUses
   readonly access: Access
+  readonly quotas: ResourceQuotas
   readonly clock: Clock
+}
+
+/** Who asks, in which request. */
+export interface Request extends Asker {
+  readonly requestId: string
 }
 
 /** The members of an answer; undefined for operations that AWS gives no output. */
 export type Output = Readonly<Record<string, unknown>> | undefined
 
-export interface OperationDefinition<S extends Structure, T extends object> {
-  readonly name: OperationName
+interface Definition<S extends Structure, T extends object> {
   readonly input: S
   /** Whether the operation changes nothing: decides the log level, and later the audit record's readOnly. */
   readonly readOnly: boolean
@@ -35,13 +47,38 @@ export interface OperationDefinition<S extends Structure, T extends object> {
   run(context: T & Asker & Services & { readonly input: Infer<S> }): Promise<Output>
 }
 
+/** Cryptographic operations say which keys they use, and no others do (GetKeyLastUsage). */
+export type OperationDefinition<S extends Structure, T extends object> = Definition<S, T> &
+  (
+    | { readonly name: UsingOperation; readonly uses: (targets: T) => readonly KmsKey[] }
+    | { readonly name: Exclude<OperationName, UsingOperation>; readonly uses?: never }
+  )
+
 /** An operation whose types the registry need not know. */
 export interface Operation {
   readonly name: OperationName
   readonly input: Structure
   readonly readOnly: boolean
-  /** Checks, authorises and runs. Throws KmsError. */
-  perform(services: Services, request: Asker, input: unknown): Promise<Output>
+  /** Checks, authorises and runs, and notes which keys were used. Throws KmsError. */
+  perform(services: Services, request: Request, input: unknown): Promise<Output>
+}
+
+const ATTEMPTS_MAX = 3
+
+/**
+ * Of two changes at once the later one is decided again, upon what the other has left: of two DeleteAlias, the second finds
+ * no alias. Throws KmsError ConflictException when others come first again and again.
+ */
+async function decidingAgain<T>(attempt: () => Promise<T>): Promise<T> {
+  for (let attempts = 1; ; attempts += 1) {
+    try {
+      return await attempt()
+    } catch (error) {
+      if (!(error instanceof ChangedMeanwhile)) throw error
+      if (attempts < ATTEMPTS_MAX) continue
+      throw new KmsError('ConflictException', 'The resource was changed meanwhile. Try again.', { cause: error })
+    }
+  }
 }
 
 export function defineOperation<S extends Structure, T extends object>(
@@ -54,8 +91,20 @@ export function defineOperation<S extends Structure, T extends object>(
     async perform(services, request, parsed) {
       const input = parsed as Infer<S>
       definition.check?.(input)
-      const targets = await definition.access(services.access, request, input)
-      return definition.run({ ...targets, ...request, ...services, input })
+      const attempt = async () => {
+        const targets = await definition.access(services.access, request, input)
+        const output = await definition.run({ ...targets, ...request, ...services, input })
+        if (definition.uses !== undefined && !isDryRun(input)) {
+          const { keyUses, clock } = services
+          for (const key of definition.uses(targets)) keyUses.note(key, definition.name, clock(), request.requestId)
+        }
+        return output
+      }
+      return definition.readOnly ? attempt() : decidingAgain(attempt)
     },
   }
+}
+
+function isDryRun(input: object): boolean {
+  return 'DryRun' in input && input.DryRun === true
 }

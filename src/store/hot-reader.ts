@@ -46,6 +46,11 @@ export class CachedReader implements HotReader {
     return this.#databaseReads
   }
 
+  get hits(): number {
+    const callers = this.#accessKeys.hits + this.#principals.hits + this.#managedPolicies.hits
+    return this.#keys.hits + this.#aliases.hits + this.#owners.hits + callers
+  }
+
   /** Records held, of every kind. */
   get size(): number {
     const callers = this.#accessKeys.size + this.#principals.size + this.#managedPolicies.size

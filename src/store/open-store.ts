@@ -1,4 +1,5 @@
 /** Opens the key store and joins its parts: the database, its reads and writes, and what memory holds of it. */
+import type { Metrics } from '../telemetry/metrics.ts'
 import type { Database } from './dialects/database.ts'
 import { openSqlite } from './dialects/sqlite.ts'
 import { ChangedMeanwhile } from './faults.ts'
@@ -11,6 +12,7 @@ import type { RowProtection } from './row-signer.ts'
 import { SqlTransaction } from './sql/transaction.ts'
 import type { Store, Transaction } from './store.ts'
 import { checkStore } from './store-check.ts'
+import { StoreMetrics } from './store-metrics.ts'
 import { Touched } from './touched.ts'
 import { VerifiedReader } from './verified-reader.ts'
 
@@ -26,6 +28,8 @@ export interface StoreOptions {
    * changed.
    */
   readonly rows?: RowProtection
+  /** Where transactions are counted and timed. */
+  readonly metrics?: Metrics
 }
 
 const CACHED_KEYS_DEFAULT = 100_000
@@ -45,15 +49,17 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const guard = new RowGuard(options.rows, database.reader)
   const reader = new VerifiedReader(database.reader, database.snapshots, guard)
   const hot = new CachedReader(reader, options.cachedKeys ?? CACHED_KEYS_DEFAULT)
+  const metrics = options.metrics && new StoreMetrics(options.metrics)
   const stopWatching = watchForeignCommits(database, () => hot.forgetAll())
   return {
     reader,
     hot,
-    transaction: work => runTransaction(database, guard, hot, work),
+    transaction: work => runTransaction({ database, guard, hot, metrics }, work),
     rowMacs: new RowMacs(database, guard),
     scrub: () => database.scrub(),
     check: () => checkStore(database, guard),
     copyTo: (path, onProgress = () => {}) => database.copyTo(path, onProgress),
+    sizes: () => database.sizes(),
     async close() {
       stopWatching()
       await database.close()
@@ -61,19 +67,29 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
 }
 
+interface TransactionParts {
+  readonly database: Database
+  readonly guard: RowGuard
+  readonly hot: CachedReader
+  readonly metrics: StoreMetrics | undefined
+}
+
 async function runTransaction<T>(
-  database: Database,
-  guard: RowGuard,
-  hot: CachedReader,
+  { database, guard, hot, metrics }: TransactionParts,
   work: (tx: Transaction) => Promise<T>,
 ): Promise<T> {
   const touched = new Touched()
+  const askedAtMs = performance.now()
+  let begunAtMs: number | undefined
+  let committed = false
   try {
     const { result, heads } = await database.writer.transaction().execute(async handle => {
+      begunAtMs = performance.now()
       const changes = new RowChanges(guard, handle)
       const result = await work(new SqlTransaction(handle, touched, changes))
       return { result, heads: await changes.finish() }
     })
+    committed = true
     guard.committed(heads)
     return result
   } catch (error) {
@@ -81,6 +97,7 @@ async function runTransaction<T>(
     throw new ChangedMeanwhile('what the record belongs to is gone', { cause: error })
   } finally {
     hot.forget(touched)
+    metrics?.ended(committed, { askedAtMs, begunAtMs })
   }
 }
 

@@ -7,6 +7,7 @@ export class RecordCache<V extends object> {
   readonly #reads = new Map<string, Promise<V | undefined>>()
   /** Grows whenever records are forgotten, so that a read knows whether one happened while it was under way. */
   #epoch = 0
+  #hits = 0
 
   /** `weigh` says how many places a record takes, when not each takes one. */
   constructor(capacity: number, weigh?: (record: V) => number) {
@@ -19,9 +20,16 @@ export class RecordCache<V extends object> {
     return this.#records.size
   }
 
+  /** How often {@link held} had the record. */
+  get hits(): number {
+    return this.#hits
+  }
+
   /** The record in memory. */
   held(name: string): V | undefined {
-    return this.#records.get(name)
+    const record = this.#records.get(name)
+    if (record !== undefined) this.#hits += 1
+    return record
   }
 
   /** The record as `read` finds it, which is then held. That there is none is not remembered. */

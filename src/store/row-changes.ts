@@ -6,7 +6,7 @@
 import { Ledger } from './ledger.ts'
 import { type MacChange, writeMacs } from './mac-changes.ts'
 import type { RowGuard } from './row-guard.ts'
-import { isForgotten, primaryKeyOf, type RowName, readContent } from './sql/aggregates.ts'
+import { isForgotten, type RowName, readContent, textOf } from './sql/aggregates.ts'
 import { type FoundRow, findRow, NO_CONTENT } from './sql/row-macs.ts'
 import type { Handle } from './sql/tables.ts'
 import type { RegionAnchor } from './store.ts'
@@ -64,8 +64,4 @@ export class RowChanges {
     for (const [at, row] of changed.entries()) changes.push({ row, mac: macs[at]! })
     return writeMacs(this.#db, this.#guard, this.#ledger, changes)
   }
-}
-
-function textOf(name: RowName): string {
-  return `${name.table} ${primaryKeyOf(name)}`
 }

@@ -7,18 +7,27 @@ import { type Anchor, ledgerDigest } from '../formats/row-ledger.ts'
 import { NoRowSigner, RowRefused, StoreRolledBack } from './faults.ts'
 import type { Ledger } from './ledger.ts'
 import type { MacedRow, RowMac, RowProtection } from './row-signer.ts'
-import { primaryKeyOf, regionOf } from './sql/aggregates.ts'
+import { primaryKeyOf, regionOf, textOf } from './sql/aggregates.ts'
 import { findHead, type LedgerHead } from './sql/ledgers.ts'
 import { type FoundRow, findMac, NO_CONTENT, type StoredMac } from './sql/row-macs.ts'
 import type { Handle } from './sql/tables.ts'
 import type { RegionAnchor } from './store.ts'
 
+/** Records that are remembered as they were verified. */
+const VERIFIED_MAX = 200_000
 const REPORTED_MAX = 10_000
 /** Stands for the whole store: from when its MAC is there, no record is without one. */
 export const ALL_ROWS = { table: 'row_macs', primaryKey: 'all' } as const
 const HEADS_TABLE = 'ledger_heads'
 
+interface Verified {
+  readonly content: Buffer
+  readonly stored: StoredMac
+}
+
 export interface Refusal {
+  /** The record that is refused, and by what: its own row, or what the ledger says of its region. */
+  readonly record: string
   readonly table: string
   readonly primaryKey: string
   readonly reason: string
@@ -43,6 +52,7 @@ export class RowGuard {
   readonly #newest = new Map<string, Anchor>()
   /** Whether the store is what the tokens of a region remember; absent before they were asked. */
   readonly #anchored = new Map<string, Promise<void>>()
+  readonly #verified = new LRUCache<string, Verified>({ max: VERIFIED_MAX })
   readonly #reported = new LRUCache<string, true>({ max: REPORTED_MAX })
   #complete = false
 
@@ -102,31 +112,48 @@ export class RowGuard {
     return this.#sign(next.map(({ region, ...anchor }) => ({ ...maced(region, anchor), region })))
   }
 
-  /** Those of the records that are not what somebody has signed, and signed last. Throws StoreRolledBack. */
+  /**
+   * Those of the records that are not what somebody has signed, and signed last. What has been verified before, to the last
+   * byte, needs no token. Throws StoreRolledBack.
+   */
   async refusals(rows: readonly FoundRow[], horizon: Horizon): Promise<Refusal[]> {
+    const heads = rows.flatMap(({ stored, ledger }) =>
+      stored === undefined ? [] : { region: stored.region, head: ledger.headOf(stored.region) },
+    )
+    if (this.#protection === undefined) return []
+    const [unsigned, badHeads] = await Promise.all([this.macRefusals(rows), this.#badHeads(heads, horizon)])
+    const refused = new Set(unsigned.map(({ record }) => record))
+    const unlisted = rows.flatMap(row => {
+      const { stored, ledger } = row
+      if (stored === undefined || refused.has(textOf(row.name))) return []
+      const head = badHeads.get(stored.region)
+      if (head !== undefined) return { ...head, record: textOf(row.name) }
+      if (!ledger.isSound(stored.region, named(row))) return refusalOf(row, BAD_LEDGER)
+      return ledger.lists(stored.region, named(row), stored.mac) ? [] : refusalOf(row, OLD)
+    })
+    return [...unsigned, ...unlisted]
+  }
+
+  /** The same of the MACs alone, whether the ledger lists them or not. */
+  async macRefusals(rows: readonly FoundRow[]): Promise<Refusal[]> {
     if (this.#protection === undefined) return []
     const refused: Refusal[] = []
-    const signed: { row: FoundRow; stored: StoredMac }[] = []
+    const asked: { row: FoundRow; stored: StoredMac }[] = []
     for (const row of rows) {
       const { stored, content } = row
-      if (stored !== undefined) signed.push({ row, stored })
+      if (stored !== undefined) {
+        if (!this.#isKnown(row, stored)) asked.push({ row, stored })
+      }
       // Of a record that never was nobody has signed that it is not there.
       else if (!content.equals(NO_CONTENT)) refused.push(refusalOf(row, NO_MAC))
     }
-    if (signed.length === 0) return refused
-    const heads = signed.map(({ row, stored: { region } }) => ({ region, head: row.ledger.headOf(region) }))
-    const [verdicts, badHeads] = await Promise.all([
-      this.#protection.signer.verify(
-        signed.map(({ row, stored }) => ({ ...named(row), ...stored, content: row.content })),
-      ),
-      this.#badHeads(heads, horizon),
-    ])
-    signed.forEach(({ row, stored }, at) => {
-      const head = badHeads.get(stored.region)
-      if (head !== undefined) refused.push(head)
-      else if (verdicts[at] !== true) refused.push(refusalOf(row, BAD_MAC))
-      else if (!row.ledger.isSound(stored.region, named(row))) refused.push(refusalOf(row, BAD_LEDGER))
-      else if (!row.ledger.lists(stored.region, named(row), stored.mac)) refused.push(refusalOf(row, OLD))
+    if (asked.length === 0) return refused
+    const verdicts = await this.#protection.signer.verify(
+      asked.map(({ row, stored }) => ({ ...named(row), ...stored, content: row.content })),
+    )
+    asked.forEach(({ row, stored }, at) => {
+      if (verdicts[at] !== true) refused.push(refusalOf(row, BAD_MAC))
+      else this.#verified.set(textOf(row.name), { content: row.content, stored })
     })
     return refused
   }
@@ -189,7 +216,7 @@ export class RowGuard {
     const [good] =
       (await this.#protection?.signer.verify([{ ...maced(region, anchor), region, macVersion, mac }])) ?? []
     if (good === true) return undefined
-    return { table: HEADS_TABLE, primaryKey: region, reason: BAD_MAC, found: mac.toString('hex') }
+    return { record: region, table: HEADS_TABLE, primaryKey: region, reason: BAD_MAC, found: mac.toString('hex') }
   }
 
   /** Asks the tokens of a region once. The head is read after them: the anchor may have moved on with it until then. */
@@ -220,6 +247,12 @@ export class RowGuard {
     return error
   }
 
+  #isKnown({ name, content }: FoundRow, { generation, mac }: StoredMac): boolean {
+    const known = this.#verified.get(textOf(name))
+    if (known === undefined || known.stored.generation !== generation) return false
+    return known.content.equals(content) && known.stored.mac.equals(mac)
+  }
+
   #remember(region: string, anchor: Anchor): void {
     if (anchor.epoch >= (this.#newest.get(region)?.epoch ?? 0)) this.#newest.set(region, anchor)
   }
@@ -243,7 +276,7 @@ function named({ name }: FoundRow): { table: string; primaryKey: string } {
 
 function refusalOf(row: FoundRow, reason: string): Refusal {
   const found = `${row.content.toString('hex')} ${row.stored?.mac.toString('hex') ?? ''}`
-  return { ...named(row), reason, found }
+  return { record: textOf(row.name), ...named(row), reason, found }
 }
 
 function anchorOfHead({ epoch, branches }: LedgerHead): Anchor {

@@ -5,7 +5,7 @@ import { StoreRolledBack } from './faults.ts'
 import { Ledger } from './ledger.ts'
 import { enterMac, type MacChange, writeMacs } from './mac-changes.ts'
 import { ALL_ROWS, type RowGuard } from './row-guard.ts'
-import { AGGREGATE_TABLES, listRowNames } from './sql/aggregates.ts'
+import { AGGREGATE_TABLES, listRowNames, primaryKeyOf } from './sql/aggregates.ts'
 import { findHead, putHead } from './sql/ledgers.ts'
 import { type FoundRow, findMac, findRow, findRowsAt, listMacs, listMacsBelow, putMac } from './sql/row-macs.ts'
 import type { Handle } from './sql/tables.ts'
@@ -27,7 +27,10 @@ export class RowMacs implements StoredRowMacs {
     return this.#guard.isComplete(this.#database.reader)
   }
 
-  /** One transaction: no record changes between its MAC and the mark that says that all carry one. */
+  /**
+   * One transaction: no record changes between its MAC and the mark that says that all carry one. Those that carry one are
+   * held against it, and keep it.
+   */
   async complete(): Promise<number> {
     const { signed, heads } = await this.#database.writer.transaction().execute(async db => {
       if (await this.#guard.isComplete(db)) return { signed: 0, heads: [] }
@@ -38,9 +41,11 @@ export class RowMacs implements StoredRowMacs {
         for (let at = 0; at < names.length; at += BATCH) {
           const rows: FoundRow[] = []
           for (const name of names.slice(at, at + BATCH)) rows.push(await findRow(db, name, ledger))
-          for (const change of await this.#signed(rows)) await enterMac(db, ledger, change)
+          const unsigned = rows.filter(({ stored }) => stored === undefined)
+          for (const change of await this.#signed(unsigned)) await enterMac(db, ledger, change)
+          signed += unsigned.length
+          await this.#enterSigned(ledger, rows)
         }
-        signed += names.length
       }
       const mark = await this.#guard.signComplete()
       // Whoever removes every MAC has made a store that looks as if none had ever been made.
@@ -125,6 +130,18 @@ export class RowMacs implements StoredRowMacs {
   async #signed(rows: readonly FoundRow[]): Promise<MacChange[]> {
     const macs = rows.length === 0 ? [] : await this.#guard.sign(rows)
     return rows.map((row, at) => ({ row, mac: macs[at]! }))
+  }
+
+  /** Those that carry a MAC are held against it, and keep it; the ledger may not list them yet. */
+  async #enterSigned(ledger: Ledger, rows: readonly FoundRow[]): Promise<void> {
+    const carrying = rows.filter(({ stored }) => stored !== undefined)
+    const [refusal] = await this.#guard.macRefusals(carrying)
+    if (refusal !== undefined) throw this.#guard.refuse(refusal)
+    for (const { name, stored } of carrying) {
+      const named = { table: name.table, primaryKey: primaryKeyOf(name) }
+      if (!ledger.lists(stored!.region, named, stored!.mac))
+        await ledger.replace(stored!.region, named, undefined, stored!.mac)
+    }
   }
 
   async #requireNeverSigned(region: string): Promise<void> {

@@ -9,7 +9,7 @@ import type { Database } from './dialects/database.ts'
 import type { RowGuard } from './row-guard.ts'
 import { ALL_ROWS } from './row-guard.ts'
 import { AGGREGATE_TABLES, listUnsigned, primaryKeyOf, rowNameOf } from './sql/aggregates.ts'
-import { countAllEkts, keyTouchedBy, listAllEkts } from './sql/ekts.ts'
+import { countAllEkts, listAllEkts, ownerOf } from './sql/ekts.ts'
 import { countLeaves, listLedgerRegions } from './sql/ledgers.ts'
 import { countMacs, findRowsAt, listMacs } from './sql/row-macs.ts'
 import type { Handle } from './sql/tables.ts'
@@ -99,11 +99,11 @@ async function findUndead(db: Handle): Promise<CheckFinding[]> {
 
 /** What is wrong with the form of an EKT record. Whether a token opens it, and its MAC, only use tells. */
 function faultOf(ekt: StoredEkt): CheckFinding | undefined {
-  const finding = (reason: string) => ({ table: ekt.table, primaryKey: ekt.primaryKey.join('/'), reason })
+  const finding = (reason: string) => ({ table: ekt.table, primaryKey: ekt.name.slice(ekt.table.length + 1), reason })
   try {
     const { fields } = decodeEkt(ekt.record)
-    const owner = keyTouchedBy(ekt)
-    if (owner === undefined) return undefined
+    const owner = ownerOf(ekt)
+    if (owner === undefined || !('keyId' in owner)) return undefined
     if (!fields.kid.equals(kidOf(owner.keyId)) || fields.account !== owner.account)
       return finding('its EKT record is that of another key')
     return undefined

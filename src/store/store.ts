@@ -17,6 +17,7 @@ import type {
 } from '../model/identity.ts'
 import type { WrappingAlgorithm, WrappingKeySpec } from '../model/imports.ts'
 import type { Alias, Ekt, KeyMaterial, KmsKey, Tag } from '../model/key.ts'
+import type { KeyUse } from '../model/key-use.ts'
 
 /** Names a key or alias space: every record belongs to one account in one region. */
 export interface Scope {
@@ -76,6 +77,7 @@ export interface Rotation {
 export interface Domain {
   /** 32 hex digits. */
   readonly id: string
+  /** Whose it is; MULTI_REGION_DOMAIN of the one that regions share. */
   readonly region: string
   /** `creating` until the first token holds all of its keys. */
   readonly state: 'creating' | 'ready'
@@ -110,7 +112,7 @@ export interface CeremonyRecord {
 /** An EKT record where it is stored: `name` is for people. */
 export interface StoredEkt {
   readonly table: string
-  readonly primaryKey: readonly (string | number)[]
+  readonly primaryKey: readonly (string | Buffer)[]
   readonly name: string
   readonly record: Buffer
 }
@@ -123,6 +125,8 @@ export interface KeyGrant extends Scope {
 
 export interface Reader {
   findKey(scope: Scope, keyId: string): Promise<KmsKey | undefined>
+  /** The regions that hold a multi-Region key, in ascending order. */
+  listRegionsOfKey(account: string, keyId: string): Promise<string[]>
   /** Key ids in ascending order. */
   listKeyIds(scope: Scope, page: Page): Promise<string[]>
   /** Enabled keys of every account and region whose rotation is due, the longest overdue first. */
@@ -138,6 +142,11 @@ export interface Reader {
   countKeys(scope: Scope): Promise<number>
   /** The account that a key of this id belongs to. */
   findKeyOwner(region: string, keyId: string): Promise<string | undefined>
+
+  /** The newest use that was written down. */
+  findKeyUse(scope: Scope, keyId: string): Promise<KeyUse | undefined>
+  /** Since when uses of keys are written down, in milliseconds. */
+  findTrackingStart(): Promise<number>
 
   findAlias(scope: Scope, name: string): Promise<Alias | undefined>
   /** By name in ascending order; of one key when `keyId` is given. */
@@ -157,6 +166,8 @@ export interface Reader {
   /** In any region. */
   accountHasKeys(id: string): Promise<boolean>
   findIdentity(account: string, kind: IdentityKind, name: string): Promise<Identity | undefined>
+  /** A service of whatever account: its name is nobody else's. */
+  findService(name: string): Promise<Identity | undefined>
   /** Of one kind, by name. */
   listIdentities(account: string, kind: IdentityKind): Promise<Identity[]>
   /** An identity with the documents that speak for or against it. */
@@ -178,11 +189,11 @@ export interface Reader {
   /** The EKT record of the daemon's own HBK of a purpose, such as `identity`. */
   findDaemonKey(purpose: string): Promise<DaemonKey | undefined>
   /**
-   * EKT records of a region under a version, of every table that holds any, in a fixed order; `after` is the last of the
+   * EKT records of a domain, by its region or MULTI_REGION_DOMAIN, under a version, of every table that holds any, in a fixed order; `after` is the last of the
    * batch before.
    */
-  listEkts(region: string, dkVersion: number, after: StoredEkt | undefined, limit: number): Promise<StoredEkt[]>
-  countEkts(region: string, dkVersion: number): Promise<number>
+  listEkts(domain: string, dkVersion: number, after: StoredEkt | undefined, limit: number): Promise<StoredEkt[]>
+  countEkts(domain: string, dkVersion: number): Promise<number>
   /** MACs of records that the domain of a region made under versions below this one. */
   countRowMacsBelow(region: string, macVersion: number): Promise<number>
   /** The newest last. */
@@ -257,17 +268,21 @@ export interface Transaction extends Reader {
   /** Writes the key as `updateKey` does, and removes one material. */
   deleteMaterial(key: KmsKey, materialId: string): Promise<void>
 
+  /** Throws {@link VersionSwept} as `insertKey` does. */
   insertImportKey(key: ImportKey): Promise<void>
   /** Counts an attempt, or takes one back. */
   countImportAttempt(key: ImportKey, change: 1 | -1): Promise<void>
   deleteImportKey(key: ImportKey): Promise<void>
 
-  /** Writes state, description, policy, deletion date and rotation; `generation` must be one above the stored one, or it throws. */
+  /** Writes state, description, policy, deletion, rotation and the primary's region; `generation` must be one above the stored one, or it throws. */
   updateKey(key: KmsKey): Promise<void>
   /**
    * Removes the key, its EKT records, aliases, tags and grants, and leaves a tombstone; resident HBKs are then to be destroyed.
    */
   deleteKey(key: KmsKey, nowMs: number): Promise<void>
+
+  /** Of each key the newest use stays, whichever is written last; keys that are gone are passed over. */
+  putKeyUses(uses: readonly KeyUse[]): Promise<void>
 
   insertAlias(alias: Alias): Promise<void>
   /** Writes target and date of change. */
@@ -333,6 +348,8 @@ export interface HotReader {
   managedPolicy(account: string, name: string): ManagedPolicy | undefined | Promise<ManagedPolicy | undefined>
   /** Database reads made so far, for the metric that shows the hot path makes none. */
   readonly databaseReads: number
+  /** Reads that memory answered so far. */
+  readonly hits: number
   readonly size: number
 }
 
@@ -403,6 +420,13 @@ export interface StoredRowMacs {
   beginAnew(region: string, beyond: Anchor): Promise<RegionAnchor>
 }
 
+/** Bytes on disk, by what holds them. */
+export interface StoreSizes {
+  readonly database: number
+  /** What has been written and is not in the database's own file yet. */
+  readonly wal: number
+}
+
 export interface Store {
   readonly reader: Reader
   readonly hot: HotReader
@@ -422,5 +446,6 @@ export interface Store {
    * tell.
    */
   check(): AsyncGenerator<CheckStep>
+  sizes(): Promise<StoreSizes>
   close(): Promise<void>
 }

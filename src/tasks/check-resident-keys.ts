@@ -1,5 +1,5 @@
 /**
- * Looks in each token whose HBKs reside there, soon after it serves and then every hour: what is in it and in no record,
+ * Looks in each token that HBKs may reside in, soon after it serves and then every hour: what is in it and in no record,
  * and the other way round, is told to operators in the log and in metrics. Nothing in a token is changed.
  */
 import type { Clock } from '../base/clock.ts'
@@ -64,7 +64,6 @@ export class ResidentCheck {
 
 function* serving(pools: ReadonlyMap<string, HsmPool>): Generator<[HsmPool, HsmPool['tokens'][number]]> {
   for (const pool of pools.values()) {
-    if (!pool.resident) continue
-    for (const token of pool.tokens) if (token.serving) yield [pool, token]
+    for (const token of pool.tokens) if (token.serving && token.keeps) yield [pool, token]
   }
 }

@@ -5,6 +5,7 @@
  */
 import type { Clock } from '../base/clock.ts'
 import type { Keyring } from '../keyring/keyring.ts'
+import { releasePrimary } from '../keyring/related-keys.ts'
 import type { KmsKey } from '../model/key.ts'
 import { RowRefused } from '../store/faults.ts'
 import type { Store } from '../store/store.ts'
@@ -89,6 +90,7 @@ async function deleteKey({ store, keyring, clock, logger, metrics }: DeletionPar
     const current = await tx.findKey(due, due.id)
     if (current?.deletionAtMs === undefined || current.deletionAtMs > clock()) return undefined
     await tx.deleteKey(current, clock())
+    await releasePrimary(tx, current, clock())
     return current
   })
   if (key === undefined) return false

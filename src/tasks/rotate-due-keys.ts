@@ -5,6 +5,7 @@
  */
 import { type Clock, DAY_MS } from '../base/clock.ts'
 import { type Keyring, rotationRequest } from '../keyring/keyring.ts'
+import { rotateInStep } from '../keyring/related-keys.ts'
 import type { KmsKey } from '../model/key.ts'
 import { ChangedMeanwhile } from '../store/faults.ts'
 import type { Store } from '../store/store.ts'
@@ -52,7 +53,7 @@ async function rotate({ store, keyring, clock, logger, metrics }: RotationParts,
   const nextAtMs = Math.max(rotation.nextAtMs, now - DAY_MS) + rotation.periodDays * DAY_MS
   const changed = { ...key, rotation: { ...rotation, nextAtMs }, generation: key.generation + 1 }
   try {
-    await store.transaction(tx => tx.rotateKey(changed, { ...made, rotationType: 'AUTOMATIC' }))
+    await store.transaction(tx => rotateInStep(tx, changed, { ...made, rotationType: 'AUTOMATIC' }))
   } catch (error) {
     if (error instanceof ChangedMeanwhile) return false
     throw error

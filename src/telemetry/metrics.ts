@@ -2,30 +2,45 @@
  * Every metric, declared once, through prom-client. Labels come from closed sets (operations, commands, outcomes,
  * configured tokens), so their number is bounded and no caller can add one.
  */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, type Metric, Registry } from 'prom-client'
+import { AccountLabels } from './account-labels.ts'
+import { LatencyHistogram } from './latency-histogram.ts'
+import { TallyCounter } from './tally.ts'
 
-/** From a tenth of a millisecond, which SoftHSM needs, to the longest deadline. */
-const LATENCY_BUCKETS_SECONDS = [
-  0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
-]
+/** Accounts with a label of their own, where nobody has said how many. */
+const ACCOUNT_LABELS_DEFAULT = 20
 
 export class Metrics {
   readonly registry = new Registry()
+  readonly accounts: AccountLabels
 
-  readonly requests = this.#counter('requests_total', 'Requests by operation and outcome: ok, or the error code.', [
-    'operation',
-    'outcome',
-  ])
+  readonly requests = this.#tally(
+    'requests_total',
+    'Requests by operation, outcome (ok, or the error code) and account of the caller.',
+    ['operation', 'outcome', 'account'],
+  )
   readonly requestSeconds = this.#histogram(
     'request_duration_seconds',
     "From a request's first byte to its answer. Outcome: ok, refused (the caller's fault) or failed (ours).",
     ['operation', 'outcome'],
   )
+  readonly connections = this.#gauge('connections', 'Connections to the KMS API that are open.', [])
+  readonly certificateEnd = this.#gauge(
+    'certificate_not_after_timestamp_seconds',
+    'When the certificate in use ends, in Unix time; 0 where plain HTTP is served.',
+    [],
+  )
+
+  readonly requestsThrottled = this.#counter(
+    'requests_throttled_total',
+    'Requests refused because an account or a principal was faster than a configured rate allows.',
+    ['quota', 'rate'],
+  )
 
   readonly commandSeconds = this.#histogram(
     'hsm_command_duration_seconds',
     'Time in the HSM host, token calls included.',
-    ['region', 'token', 'command'],
+    ['region', 'token', 'command', 'mechanism'],
   )
   readonly commandRoundTripSeconds = this.#histogram(
     'hsm_command_round_trip_seconds',
@@ -41,6 +56,16 @@ export class Metrics {
     'hsm_command_repeats_total',
     'Commands sent once more, elsewhere if there is another token, after a fault of this one or the loss of its host.',
     ['region', 'token'],
+  )
+  readonly commandFailovers = this.#counter(
+    'hsm_command_failovers_total',
+    'Commands that this token answered after another one had failed them.',
+    ['region', 'token'],
+  )
+  readonly commandsRefused = this.#counter(
+    'hsm_commands_refused_total',
+    'Commands that no token was asked for, or that none answered: busy beyond hsm.maxCommands, or unavailable.',
+    ['region', 'reason'],
   )
   readonly commandRecalls = this.#counter(
     'hsm_command_recalls_total',
@@ -59,7 +84,25 @@ export class Metrics {
   readonly waiting = this.#gauge('hsm_commands_waiting', 'Commands that wait for a token with room for them.', [
     'region',
   ])
+  readonly commandLimit = this.#gauge(
+    'hsm_commands_limit',
+    'Commands that a region takes, in flight and waiting together: hsm.maxCommands.',
+    ['region'],
+  )
+  readonly lanes = this.#gauge(
+    'hsm_lanes',
+    'Threads of hosts that serve a token, each one command at a time: what its commands can keep busy.',
+    ['region', 'token'],
+  )
+  readonly regionReady = this.#gauge('region_ready', '1 while a region has a token that can serve, and 0 otherwise.', [
+    'region',
+  ])
   readonly tokenState = this.#gauge('hsm_token_state', '1 for the state a token is in, 0 for the others.', [
+    'region',
+    'token',
+    'state',
+  ])
+  readonly tokenStateChanges = this.#counter('hsm_token_state_changes_total', 'Times that a token came into a state.', [
     'region',
     'token',
     'state',
@@ -81,6 +124,16 @@ export class Metrics {
     ['region', 'token'],
   )
   readonly cachedHbks = this.#gauge('hsm_cached_hbks', 'HBK handles held in a token.', ['region', 'token'])
+  readonly hbkImports = this.#counter(
+    'hsm_hbk_imports_total',
+    'EKTs that hosts have verified and taken into use because the cache did not hold the HBK, as they last told.',
+    ['region', 'token'],
+  )
+  readonly hostCpuSeconds = this.#counter(
+    'hsm_host_cpu_seconds_total',
+    'CPU time of the hosts of a token, as they last told.',
+    ['region', 'token'],
+  )
   readonly openSessions = this.#gauge('hsm_open_sessions', 'Sessions that the hosts of a token hold open.', [
     'region',
     'token',
@@ -109,7 +162,19 @@ export class Metrics {
     'Database reads that the memory of hot reads could not answer.',
     [],
   )
+  readonly storeHits = this.#counter('store_hot_hits_total', 'Hot reads that memory answered.', [])
   readonly storeCached = this.#gauge('store_cached_records', 'Keys, aliases and access keys held in memory.', [])
+  readonly storeBytes = this.#gauge('store_file_bytes', 'Size of the key store on disk: database, and wal.', ['file'])
+  readonly transactionWaitSeconds = this.#histogram(
+    'store_transaction_wait_seconds',
+    'How long transactions waited for their turn and for the write lock.',
+    ['outcome'],
+  )
+  readonly transactionSeconds = this.#histogram(
+    'store_transaction_duration_seconds',
+    'How long transactions kept the write lock, until their changes were on disk or dropped.',
+    ['outcome'],
+  )
   readonly rowsVerified = this.#counter(
     'store_rows_verified_total',
     'Stored records whose MACs the sweep has looked at.',
@@ -138,7 +203,18 @@ export class Metrics {
   )
   readonly keysDeleted = this.#counter('keys_deleted_total', 'KMS keys deleted when their waiting period ended.', [])
 
-  constructor() {
+  readonly taskRuns = this.#counter('task_runs_total', 'Runs of tasks by outcome: done or failed.', ['task', 'outcome'])
+  readonly taskSeconds = this.#histogram('task_duration_seconds', 'How long the runs of tasks took.', ['task'])
+  readonly taskSucceeded = this.#gauge(
+    'task_last_success_timestamp_seconds',
+    'When a task last ended well, in Unix time; its first start before that.',
+    ['task'],
+  )
+  readonly taskInterval = this.#gauge('task_interval_seconds', 'How often a task is due.', ['task'])
+
+  /** `accountLabels` is how many accounts have a label of their own. */
+  constructor({ accountLabels = ACCOUNT_LABELS_DEFAULT }: { accountLabels?: number } = {}) {
+    this.accounts = new AccountLabels(accountLabels)
     collectDefaultMetrics({ register: this.registry, prefix: 'strongroom_' })
   }
 
@@ -146,12 +222,18 @@ export class Metrics {
     return new Counter({ name: `strongroom_${name}`, help, labelNames, registers: [this.registry] })
   }
 
+  #tally<L extends string>(name: string, help: string, labelNames: readonly L[]): TallyCounter<L> {
+    return new TallyCounter({ name: `strongroom_${name}`, help, labelNames, registers: [this.registry] })
+  }
+
   #gauge<L extends string>(name: string, help: string, labelNames: readonly L[]): Gauge<L> {
     return new Gauge({ name: `strongroom_${name}`, help, labelNames, registers: [this.registry] })
   }
 
-  #histogram<L extends string>(name: string, help: string, labelNames: readonly L[]): Histogram<L> {
-    const options = { name: `strongroom_${name}`, help, labelNames, buckets: LATENCY_BUCKETS_SECONDS }
-    return new Histogram({ ...options, registers: [this.registry] })
+  #histogram<L extends string>(name: string, help: string, labelNames: readonly L[]): LatencyHistogram<L> {
+    const histogram = new LatencyHistogram(`strongroom_${name}`, help, labelNames)
+    // All that the registry asks of a metric is its name and `get`.
+    this.registry.registerMetric(histogram as unknown as Metric<L>)
+    return histogram
   }
 }

@@ -70,8 +70,6 @@ describe('CreateAlias', () => {
   test('gives a key 50 names and no more', async () => {
     const key = await makeKey()
     for (let count = 0; count < 50; count++) await makeAlias(key)
-    expect(await refusal(makeAlias(key))).toBe(
-      `LimitExceededException: ${key.arn} has 50 aliases, as many as a key can have.`,
-    )
+    expect(await refusal(makeAlias(key))).toBe(`LimitExceededException: ${key.arn} has 50 aliases; a key can have 50.`)
   })
 })

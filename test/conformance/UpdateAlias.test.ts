@@ -56,7 +56,7 @@ describe('UpdateAlias', () => {
     const names: string[] = []
     for (let count = 0; count < 50; count++) names.push(await makeAlias(full))
     expect(await refusal(update(full.id))).toBe(
-      `LimitExceededException: ${full.arn} has 50 aliases, as many as a key can have.`,
+      `LimitExceededException: ${full.arn} has 50 aliases; a key can have 50.`,
     )
     await kms.updateAlias({ AliasName: names[0], TargetKeyId: full.id })
   })

@@ -19,6 +19,7 @@ import {
   makeAlias,
   newAliasName,
   OTHER_ACCOUNT,
+  OTHER_REGION,
   putInState,
   text,
 } from './kms.ts'
@@ -26,9 +27,9 @@ import {
 interface Row {
   /**
    * What is decided upon, and so who decides: a `key` its policy, with the identity policies that it leaves it to; the
-   * caller's `account` identity policies alone; an `alias` both.
+   * caller's `account` identity policies alone; an `alias` both, and so the key that is made of another.
    */
-  readonly on: 'key' | 'account' | 'alias'
+  readonly on: 'key' | 'account' | 'alias' | 'key and account'
   /** kms-api.md, column X. */
   readonly acrossAccounts?: true
   /** The operation's own name when absent. */
@@ -39,6 +40,8 @@ interface Row {
   readonly input: (key: Key, caller: Actor) => object | Promise<object>
   /** How callers of other accounts are refused, if not by AccessDenied. */
   readonly elsewhere?: string
+  /** What is answered to whoever is let in, where no token of the sandbox can make a key of the right kind. */
+  readonly allowed?: string
 }
 
 const DENIED = 'AccessDeniedException'
@@ -57,6 +60,7 @@ const named = ({ arn }: Key) => ({ KeyId: arn })
 const key: Row = { on: 'key', input: named }
 const used: Row = { ...key, acrossAccounts: true }
 const account: Row = { on: 'account', input: () => ({}) }
+const misused: Row = { ...used, allowed: 'InvalidKeyUsageException' }
 const imported: Row = { ...key, kind: EXTERNAL }
 const dataKey: Row = { ...used, input: ({ arn }) => ({ KeyId: arn, KeySpec: 'AES_256' }) }
 const dataKeyPair: Row = { ...used, input: ({ arn }) => ({ KeyId: arn, KeyPairSpec: 'ECC_NIST_P256' }) }
@@ -78,6 +82,10 @@ const rows: Record<string, Row> = {
     ...account,
     permissions: ['kms:CreateKey', 'kms:TagResource'],
     input: () => ({ Tags: [{ TagKey: 'team', TagValue: 'night' }] }),
+  },
+  Decapsulate: {
+    ...misused,
+    input: ({ arn }) => ({ KeyId: arn, EncapsulationAlgorithm: 'ML_KEM', SharedSecretCiphertextBlob: MESSAGE }),
   },
   Decrypt: {
     ...used,
@@ -103,6 +111,7 @@ const rows: Record<string, Row> = {
   DisableKeyRotation: key,
   EnableKey: key,
   EnableKeyRotation: key,
+  Encapsulate: { ...misused, input: ({ arn }) => ({ KeyId: arn, EncapsulationAlgorithm: 'ML_KEM' }) },
   Encrypt: { ...used, input: ({ arn }) => ({ KeyId: arn, Plaintext: MESSAGE }) },
   GenerateDataKey: dataKey,
   GenerateDataKeyPair: dataKeyPair,
@@ -110,6 +119,7 @@ const rows: Record<string, Row> = {
   GenerateDataKeyWithoutPlaintext: dataKey,
   GenerateMac: { ...used, kind: MAC, input: ({ arn }) => ({ KeyId: arn, ...HMAC }) },
   GenerateRandom: { ...account, input: () => ({ NumberOfBytes: 8 }) },
+  GetKeyLastUsage: key,
   GetKeyPolicy: key,
   GetKeyRotationStatus: used,
   GetParametersForImport: { ...imported, input: ({ arn }) => ({ KeyId: arn, ...WRAPPING }) },
@@ -141,6 +151,11 @@ const rows: Record<string, Row> = {
       CiphertextBlob: base64(await encrypt(held)),
     }),
   },
+  ReplicateKey: {
+    ...{ on: 'key and account', kind: { MultiRegion: true }, fresh: true },
+    permissions: ['kms:ReplicateKey', 'kms:CreateKey', 'kms:TagResource'],
+    input: ({ arn }) => ({ KeyId: arn, ReplicaRegion: OTHER_REGION, Tags: [{ TagKey: 'team', TagValue: 'night' }] }),
+  },
   // No policy lets anybody in: the grant does, so the callers that are let in are the ones who may retire it.
   RetireGrant: {
     ...used,
@@ -160,6 +175,13 @@ const rows: Record<string, Row> = {
     input: async held => ({ AliasName: await makeAlias(held), TargetKeyId: held.arn }),
   },
   UpdateKeyDescription: { ...key, input: ({ arn }) => ({ KeyId: arn, Description: 'seen' }) },
+  UpdatePrimaryRegion: {
+    ...{ ...key, kind: { MultiRegion: true }, fresh: true },
+    async input({ arn }, caller) {
+      await kms.replicateKey({ KeyId: arn, ReplicaRegion: OTHER_REGION, Policy: policyFor(caller) })
+      return { KeyId: arn, PrimaryRegion: OTHER_REGION }
+    },
+  },
   Verify: {
     ...{ ...used, kind: P256_SIGNER },
     async input({ arn }) {
@@ -230,7 +252,7 @@ test('every operation that is served has a row', () => {
 })
 
 test.each(Object.entries(rows))('%s', async (operation, row) => {
-  const { permissions = [`kms:${operation}`], on, acrossAccounts, elsewhere = DENIED } = row
+  const { permissions = [`kms:${operation}`], on, acrossAccounts, elsewhere = DENIED, allowed = 'ok' } = row
   const outcome = (caller: Actor) => outcomeOf(operation, row, caller)
   const seen: Record<string, string> = {
     admin: await outcome(admin),
@@ -249,15 +271,15 @@ test.each(Object.entries(rows))('%s', async (operation, row) => {
     seen[`user with every permission but ${permission}`] = await outcome(subject)
   }
   expect(seen).toEqual({
-    admin: 'ok',
-    'session of a role': 'ok',
+    admin: allowed,
+    'session of a role': allowed,
     'session limited to something else': DENIED,
-    'user of another account': on === 'account' ? 'ok' : elsewhere,
-    'user of another account, let in': on === 'account' || acrossAccounts ? 'ok' : elsewhere,
+    'user of another account': on === 'account' ? allowed : elsewhere,
+    'user of another account, let in': on === 'account' || acrossAccounts ? allowed : elsewhere,
     service: DENIED,
-    'service, let in': on === 'key' ? 'ok' : DENIED,
+    'service, let in': on === 'key' ? allowed : DENIED,
     nobody: 'MissingAuthenticationTokenException',
-    'user with just the permission': 'ok',
+    'user with just the permission': allowed,
     ...Object.fromEntries(permissions.map(permission => [`user with every permission but ${permission}`, DENIED])),
   })
 })

@@ -46,7 +46,7 @@ export function generatesPairs(action: string, generate: Generate): void {
   test('SM2 needs mechanisms that are not there', async () => {
     const { id } = await standingKey()
     expect(await refusal(generate({ KeyId: id, KeyPairSpec: 'SM2' }))).toBe(
-      'UnsupportedOperationException: Data key pairs of KeyPairSpec SM2 are not supported.',
+      'UnsupportedOperationException: KeySpec SM2 needs a mechanism that PKCS#11 does not have.',
     )
   })
 }

@@ -14,13 +14,14 @@ const SERVED = [
   'GetParametersForImport',
   'ImportKeyMaterial',
   ...['CreateKey', 'DescribeKey', 'ListKeys', 'EnableKey', 'DisableKey', 'ScheduleKeyDeletion', 'CancelKeyDeletion'],
-  ...['UpdateKeyDescription', 'CreateAlias', 'UpdateAlias', 'DeleteAlias', 'ListAliases'],
+  ...['GetKeyLastUsage', 'UpdateKeyDescription', 'CreateAlias', 'UpdateAlias', 'DeleteAlias', 'ListAliases'],
   ...['TagResource', 'UntagResource', 'ListResourceTags'],
   ...['Encrypt', 'Decrypt', 'ReEncrypt', 'GenerateDataKey', 'GenerateDataKeyWithoutPlaintext', 'GenerateRandom'],
   ...['PutKeyPolicy', 'GetKeyPolicy', 'ListKeyPolicies'],
   ...['CreateGrant', 'ListGrants', 'ListRetirableGrants', 'RetireGrant', 'RevokeGrant'],
   ...['GenerateDataKeyPair', 'GenerateDataKeyPairWithoutPlaintext'],
   ...['Sign', 'Verify', 'GetPublicKey', 'DeriveSharedSecret', 'GenerateMac', 'VerifyMac'],
+  ...['Encapsulate', 'Decapsulate'],
   ...['EnableKeyRotation', 'DisableKeyRotation', 'GetKeyRotationStatus', 'RotateKeyOnDemand', 'ListKeyRotations'],
 ]
 const OPERATIONS = Object.keys(sdk).flatMap(name => /^(\w+)Command$/.exec(name)?.[1] ?? [])
@@ -47,7 +48,7 @@ describe('every answer', () => {
       'content-length': String(Buffer.byteLength(reply.text)),
     })
     expect(reply.headers['x-amzn-errortype']).toBe(errorType)
-    expect(Math.abs(Date.parse(reply.headers.date!) - Date.now())).toBeLessThan(5_000)
+    expect(Math.abs(Date.parse(reply.headers.date!) - Date.now())).toBeLessThan(60_000)
     expect(reply.headers).not.toHaveProperty('x-powered-by')
     expect((await send(draft)).headers['x-amzn-requestid']).not.toBe(reply.headers['x-amzn-requestid'])
   })
@@ -60,7 +61,7 @@ describe('every answer', () => {
   test('has numbers of seconds for dates and no members that are absent', async () => {
     const { text } = await send({ operation: 'CreateKey', body: { Description: 'é🔑' } })
     const { KeyMetadata } = JSON.parse(text)
-    expect(Math.abs(KeyMetadata.CreationDate - Date.now() / 1_000)).toBeLessThan(5)
+    expect(Math.abs(KeyMetadata.CreationDate - Date.now() / 1_000)).toBeLessThan(60)
     expect(KeyMetadata.Description).toBe('é🔑')
     expect(Object.values(KeyMetadata)).not.toContain(null)
   })
@@ -187,7 +188,7 @@ describe('a signature', () => {
     const seconds = (timestamp: string) =>
       Date.parse(timestamp.replace(/^(....)(..)(..T..)(..)/, '$1-$2-$3:$4:')) / 1_000
     expect(seconds(limit!) - seconds(now!)).toBe(bound * 60)
-    expect(Math.abs(seconds(now!) - Date.now() / 1_000)).toBeLessThan(5)
+    expect(Math.abs(seconds(now!) - Date.now() / 1_000)).toBeLessThan(60)
   })
 
   test.each<[what: string, draft: Draft]>([

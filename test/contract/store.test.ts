@@ -6,10 +6,13 @@ import { execFileSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
+import { dkVersionOf } from '../../src/formats/ekt.ts'
 import { groupArn, roleArn } from '../../src/model/arn.ts'
+import type { KmsKey } from '../../src/model/key.ts'
+import type { KeyUse } from '../../src/model/key-use.ts'
 import { AlreadyStored, ChangedMeanwhile } from '../../src/store/faults.ts'
 import { openStore } from '../../src/store/open-store.ts'
-import type { Domain, Page, Store } from '../../src/store/store.ts'
+import type { Domain, ImportKey, Page, Store } from '../../src/store/store.ts'
 import {
   makeAccessKey,
   makeAlias,
@@ -87,6 +90,75 @@ describe.each(BACKENDS)('key store on $name', backend => {
   afterEach(async () => {
     for (const each of opened) await each.close()
     folder.remove()
+  })
+
+  describe('wrapping keys of imports', () => {
+    it('are among the records of their domain key version, and are replaced only as they were read', async () => {
+      const key = makeKey({}, [])
+      const importKey: ImportKey = {
+        ...{ region: key.region, account: key.account, keyId: key.id, importId: Buffer.alloc(16, 0xab) },
+        ...{ algorithm: 'RSAES_OAEP_SHA_1', spec: 'RSA_2048', ekt: makeEkt(), notAfterMs: 10, attempts: 0 },
+      }
+      await store.transaction(async tx => {
+        await tx.insertKey({ ...key, state: 'PendingImport', origin: 'EXTERNAL', current: undefined })
+        await tx.insertImportKey(importKey)
+      })
+      const version = dkVersionOf(importKey.ekt.record)
+      expect(await store.reader.countEkts(SCOPE.region, version)).toBe(1)
+      const [found, ...others] = await store.reader.listEkts(SCOPE.region, version, undefined, 10)
+      expect(others).toEqual([])
+      expect(found).toMatchObject({ table: 'import_keys', record: importKey.ekt.record })
+      expect(found!.name).toBe(`import_keys ${SCOPE.region}/${SCOPE.account}/${key.id}/${'ab'.repeat(16)}`)
+      expect(await store.reader.listEkts(SCOPE.region, version, found, 10)).toEqual([])
+      const { record } = makeEkt()
+      const other = { ...found!, record }
+      expect(await store.transaction(tx => tx.replaceEkt(other, record))).toBe(false)
+      expect(await store.transaction(tx => tx.replaceEkt(found!, record))).toBe(true)
+      expect((await store.reader.findImportKey(key, key.id, importKey.importId))?.ekt.record).toEqual(record)
+      expect(await store.reader.countEkts(SCOPE.region, version)).toBe(0)
+      expect(await store.reader.countEkts(SCOPE.region, dkVersionOf(record))).toBe(1)
+    })
+  })
+
+  describe('uses of keys', () => {
+    const useOf = (key: KmsKey, atMs: number): KeyUse => ({
+      ...{ region: key.region, account: key.account, keyId: key.id },
+      ...{ operation: 'Decrypt', atMs, requestId: `request-${atMs}` },
+    })
+
+    it('are the newest of each key, whichever process writes last', async () => {
+      const [first, second] = [makeKey(), makeKey({ account: '111122223333' })]
+      await store.transaction(async tx => {
+        for (const key of [first, second]) await tx.insertKey(key)
+      })
+      expect(await store.reader.findKeyUse(first, first.id)).toBeUndefined()
+      const other = await open()
+      await store.transaction(tx => tx.putKeyUses([useOf(first, 20), useOf(second, 20)]))
+      await other.transaction(tx => tx.putKeyUses([useOf(first, 10), useOf(second, 30)]))
+      for (const { reader } of [store, other]) {
+        expect(await reader.findKeyUse(first, first.id)).toEqual(useOf(first, 20))
+        expect(await reader.findKeyUse(second, second.id)).toEqual(useOf(second, 30))
+      }
+    })
+
+    it('go with their key, and none is kept of one that is gone', async () => {
+      const [gone, kept] = [makeKey(), makeKey()]
+      await store.transaction(async tx => {
+        for (const key of [gone, kept]) await tx.insertKey(key)
+        await tx.putKeyUses([useOf(gone, 10), useOf(kept, 10)])
+      })
+      await store.transaction(tx => tx.deleteKey(gone, 15))
+      await store.transaction(tx => tx.putKeyUses([useOf(gone, 20), useOf(kept, 20)]))
+      expect(await store.reader.findKeyUse(gone, gone.id)).toBeUndefined()
+      expect(await store.reader.findKeyUse(kept, kept.id)).toEqual(useOf(kept, 20))
+    })
+
+    it('are recorded since the store was made', async () => {
+      const startedAtMs = await store.reader.findTrackingStart()
+      expect(startedAtMs).toBeLessThanOrEqual(Date.now())
+      const again = await open()
+      expect(await again.reader.findTrackingStart()).toBe(startedAtMs)
+    })
   })
 
   describe('objects in tokens', () => {

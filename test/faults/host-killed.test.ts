@@ -163,7 +163,7 @@ describe('a daemon with two tokens', () => {
     const result = await requests.stop()
     expect(summary(result)).toEqual([])
     expect(result.slowestMs).toBeGreaterThan(DEADLINE_MS - 500)
-    expect(result.slowestMs).toBeLessThan(2 * DEADLINE_MS + 1_000)
+    expect(result.slowestMs).toBeLessThan(2 * DEADLINE_MS + 5_000)
     expect(isAlive(other!)).toBe(true)
   })
 

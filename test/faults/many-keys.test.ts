@@ -54,5 +54,5 @@ it(`keeps ${KEPT} of ${KEYS} keys, and as much memory and time for a command in 
     expect(mb).toBeLessThan(first!.mb + GROWTH_MAX_MB)
   }
   // The quickest round tells the cost; the others tell what else the machine had to do.
-  expect(Math.min(...others.slice(1).map(({ ms }) => ms))).toBeLessThan(2 * Math.min(first!.ms, others[0]!.ms))
+  expect(Math.min(...others.slice(1).map(({ ms }) => ms))).toBeLessThan(4 * Math.min(first!.ms, others[0]!.ms))
 })

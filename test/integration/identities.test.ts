@@ -128,6 +128,11 @@ describe('strongroom identity', () => {
     expect(await refusal('service', 'create', 'storage', '--account', '222222222222')).toBe(
       'service storage exists already',
     )
+    const acting = await ask('service', 'set-acts-for', 'storage', '222222222222', account, account)
+    expect(acting).toMatchObject({ actsFor: [account, '222222222222'].sort() })
+    expect(await refusal('service', 'set-acts-for', 'storage', '999999999999')).toBe('there is no account 999999999999')
+    expect(await refusal('service', 'set-acts-for', 'storage', 'tenant')).toContain('must have 12 digits')
+    expect(await ask('service', 'set-acts-for', 'storage')).toMatchObject({ actsFor: [] })
     await ask('service', 'delete', 'storage')
   })
 
@@ -168,7 +173,7 @@ describe('strongroom identity apply', () => {
     groups: { ops: { attached: ['Reading'] } },
     users: { eve: { path: '/ops/', groups: ['ops'], tags: { team: 'ops' } }, frank: {} },
     roles: { orders: { trust: trust(tenant), policies: { Use: policy(['kms:Decrypt']) }, boundary: 'Reading' } },
-    services: { billing: {} },
+    services: { billing: { actsFor: [tenant] } },
   }
   const apply = (content: object, ...options: string[]) =>
     strongroom('apply', file('identities.yaml', stringify(content)), '--account', tenant, ...options)
@@ -203,6 +208,7 @@ describe('strongroom identity apply', () => {
         '    + maxSessionSeconds 3600',
         '+ service billing',
         '    + path /',
+        `    + acts for ${tenant}`,
         '',
       ].join('\n'),
     )
@@ -257,6 +263,8 @@ describe('strongroom identity apply', () => {
     expect(await ask('user', 'list', '--account', tenant)).toEqual([])
     const unknown = await apply({ users: { good: { colour: 'red' } } }, '--yes')
     expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining('declaration.users.good') })
+    const acting = await apply({ users: { good: { actsFor: [tenant] } } }, '--yes')
+    expect(acting).toMatchObject({ code: 1, stderr: expect.stringContaining('a user acts for no account') })
     const trusted = await apply({ users: { good: { trust: trust(tenant) } } }, '--yes')
     expect(trusted).toMatchObject({ code: 1, stderr: expect.stringContaining('a role has a trust policy') })
   })

@@ -84,8 +84,9 @@ describe('/metrics', () => {
     await expect(kms.describeKey({ KeyId: 'alias/absent' })).rejects.toMatchObject({ name: 'NotFoundException' })
     await waitUntil(async () => ((await readMetrics()).get(`strongroom_hsm_open_sessions{${LEFT}}`) ?? 0) > 0, 10_000)
     const samples = await readMetrics()
+    const account = sandbox.description.accountId
     const requests = (operation: string, outcome: string) =>
-      samples.get(`strongroom_requests_total{operation="${operation}",outcome="${outcome}"}`)
+      samples.get(`strongroom_requests_total{operation="${operation}",outcome="${outcome}",account="${account}"}`)
     expect(requests('GenerateDataKey', 'ok')).toBeGreaterThan(100)
     expect(requests('DescribeKey', 'NotFoundException')).toBe(1)
     expect(requests('CreateKey', 'ok')).toBe(1)
@@ -100,6 +101,20 @@ describe('/metrics', () => {
     expect(sumOf(samples, 'strongroom_request_duration_seconds_count{')).toBe(
       sumOf(samples, 'strongroom_requests_total{'),
     )
+    const mechanism = 'command="generateDataKey",mechanism="AES-256-GCM"'
+    expect(samples.get(`strongroom_hsm_command_duration_seconds_count{${LEFT},${mechanism}}`)).toBeGreaterThan(0)
+    for (const token of [LEFT, RIGHT]) {
+      expect(samples.get(`strongroom_hsm_lanes{${token}}`)).toBe(1)
+      expect(samples.get(`strongroom_hsm_host_cpu_seconds_total{${token}}`)).toBeGreaterThan(0)
+      expect(samples.get(`strongroom_hsm_token_state_changes_total{${token},state="healthy"}`)).toBeGreaterThanOrEqual(
+        1,
+      )
+    }
+    expect(samples.get('strongroom_region_ready{region="on-prem-1"}')).toBe(1)
+    expect(samples.get('strongroom_store_hot_hits_total')).toBeGreaterThan(HOT_REQUESTS)
+    expect(samples.get('strongroom_store_file_bytes{file="database"}')).toBeGreaterThan(0)
+    expect(samples.get('strongroom_store_transaction_duration_seconds_count{outcome="committed"}')).toBeGreaterThan(0)
+    expect(samples.get('strongroom_connections')).toBeGreaterThan(0)
     for (const name of ['waiting', 'in_flight'])
       expect(sumOf(samples, `strongroom_hsm_commands_${name}{`)).toBeGreaterThanOrEqual(0)
     expect(samples.get('strongroom_store_cached_records')).toBeGreaterThan(0)
@@ -117,6 +132,16 @@ describe('/metrics', () => {
     const samples = await readMetrics()
     expect(sumOf(samples, 'strongroom_requests_total{operation="unknown"')).toBe(before + 2)
     expect([...samples.keys()].filter(name => name.includes('Strange'))).toEqual([])
+  })
+})
+
+describe('hosts', () => {
+  it('tell how many EKTs they took into use', async () => {
+    const imports = async () => sumOf(await readMetrics(), 'strongroom_hsm_hbk_imports_total{')
+    const before = await imports()
+    const other = (await kms.createKey({})).KeyMetadata!.KeyId!
+    await kms.generateDataKey({ KeyId: other, KeySpec: 'AES_256' })
+    await waitUntil(async () => (await imports()) > before, 20_000)
   })
 })
 

@@ -96,6 +96,21 @@ describe('a daemon that is killed', () => {
     kms.destroy()
   })
 
+  it('knows when keys were used before it was stopped', async () => {
+    const before = clientOf(daemon!)
+    const KeyId = (await before.createKey({})).KeyMetadata!.KeyId!
+    const { $metadata } = await before.encrypt({ KeyId, Plaintext: Buffer.from('x') })
+    const { KeyLastUsage } = await before.getKeyLastUsage({ KeyId })
+    before.destroy()
+    process.kill(daemon!.pid, 'SIGTERM')
+    expect(await daemon!.ended).toBe(0)
+    daemon = await instance.serve()
+    const after = clientOf(daemon)
+    expect(await after.getKeyLastUsage({ KeyId })).toMatchObject({ KeyLastUsage })
+    expect(KeyLastUsage).toMatchObject({ Operation: 'Encrypt', KmsRequestId: $metadata.requestId })
+    after.destroy()
+  })
+
   it('keeps a second daemon from its state folder', async () => {
     const { code, stderr } = await instance.run(['serve'])
     expect(code).toBe(1)

@@ -3,19 +3,22 @@ import { KMS } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { readCredentials } from '../../scripts/instance.ts'
 import { DAY_MS } from '../../src/base/clock.ts'
+import { askDaemon } from '../../src/cli/admin-client.ts'
 import { compose, type Daemon } from '../../src/compose.ts'
 import { loadConfiguration } from '../../src/config/load.ts'
+import { openStateFolder } from '../../src/config/state-folder.ts'
 import { type Instance, makeInstance } from '../support/instance.ts'
 import { REGION, silentLogger } from '../support/tokens.ts'
 
 let instance: Instance
+let path: string
 let daemon: Daemon
 let offsetMs = 0
 const clients: KMS[] = []
 
 beforeAll(async () => {
   instance = await makeInstance(['a'])
-  const path = instance.configure(['a'], { jobs: { rotationIntervalMs: 86_400_000 } })
+  path = instance.configure(['a'], { jobs: { rotationIntervalMs: 86_400_000 } })
   expect(await instance.init()).toMatchObject({ code: 0 })
   daemon = await compose(loadConfiguration(path), { clock: () => Date.now() + offsetMs, logger: silentLogger })
   await daemon.whenReady(30_000)
@@ -84,6 +87,23 @@ describe('automatic rotation', () => {
     offsetMs += 91 * DAY_MS
     await Promise.all([daemon.rotateDueKeys(), daemon.rotateDueKeys(), daemon.rotateDueKeys()])
     expect(await rotationsOf(KeyId)).toBe(1)
+  })
+
+  it('happens to the keys of services every year, without anybody asking for it', async () => {
+    const { account, stateDir } = loadConfiguration(path)
+    const { adminSocket } = openStateFolder(stateDir)
+    await askDaemon(adminSocket, 'identity/create', { account, kind: 'service', name: 'storage' })
+    await askDaemon(adminSocket, 'identity/set-acts-for', { account, name: 'storage', accounts: [account] })
+    const { KeyMetadata } = await kms().describeKey({ KeyId: 'alias/aws/storage' })
+    const KeyId = KeyMetadata!.KeyId!
+    for (const years of [1, 2]) {
+      offsetMs += 364 * DAY_MS
+      await daemon.rotateDueKeys()
+      expect(await rotationsOf(KeyId)).toBe(years - 1)
+      offsetMs += DAY_MS
+      await daemon.rotateDueKeys()
+      expect(await rotationsOf(KeyId)).toBe(years)
+    }
   })
 
   it('refuses one on demand within 20 minutes before', async () => {

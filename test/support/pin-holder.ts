@@ -43,6 +43,8 @@ interface Jobs {
   destroyObjects: { args: { labels: readonly string[] }; result: number }
   /** A generic secret of known bytes as a token object, as a resident HBK would be. */
   plantResident: { args: { ckaId: Buffer; value: Buffer }; result: undefined }
+  /** An Ed25519 private key of a known seed as a token object, as a resident one would be. */
+  plantResidentPair: { args: { ckaId: Buffer; seed: Buffer }; result: undefined }
   /** What a resident HBK refuses: reading it, and whatever would make it leave the token or do more than sign. */
   attackResident: { args: { ckaId: Buffer }; result: Outcomes }
   /** Puts a fresh key under the label and id of a key of the domain. */
@@ -65,6 +67,7 @@ interface Where {
 }
 
 const KWP = 0x210b
+const CKK_EC_EDWARDS = 0x40
 
 const CLASSES = new Map([
   [pkcs11.CKO_SECRET_KEY, 'secret'],
@@ -129,6 +132,13 @@ const handlers: { readonly [N in keyof Jobs]: (held: Held, args: Jobs[N]['args']
     const common = { CLASS: pkcs11.CKO_SECRET_KEY, KEY_TYPE: pkcs11.CKK_GENERIC_SECRET, TOKEN: true, PRIVATE: true }
     const secret = { SENSITIVE: true, EXTRACTABLE: false, SIGN: true, ID: Buffer.from(ckaId) }
     cryptoki.C_CreateObject(session, template({ ...common, ...secret, VALUE: Buffer.from(value) }))
+    return undefined
+  },
+  plantResidentPair({ cryptoki, session }, { ckaId, seed }) {
+    const identity = { CLASS: pkcs11.CKO_PRIVATE_KEY, KEY_TYPE: CKK_EC_EDWARDS, TOKEN: true, PRIVATE: true }
+    const secret = { SENSITIVE: true, EXTRACTABLE: false, SIGN: true, ID: Buffer.from(ckaId) }
+    const key = { EC_PARAMS: Buffer.from('06032b6570', 'hex'), VALUE: Buffer.from(seed) }
+    cryptoki.C_CreateObject(session, template({ ...identity, ...secret, ...key }))
     return undefined
   },
   attackResident(held, { ckaId }) {

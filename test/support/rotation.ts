@@ -85,7 +85,8 @@ export async function makeCeremonies(labels: readonly string[]): Promise<Ceremon
       const { host, event } = await Host.start({ token: byLabel[label]!, domain: description, ...limits })
       if (event.type === 'ready') return host
       await host[Symbol.asyncDispose]()
-      throw new Error(`the host of ${label} did not start: ${event.reason}`)
+      const reason = event.type === 'failed' ? event.reason : 'it told of something else first'
+      throw new Error(`the host of ${label} did not start: ${reason}`)
     },
     async rotateKilledAt(killAt) {
       const order: RotationOrder = { storePath, region: region(), officerPinFile, killAt }

@@ -44,7 +44,8 @@ describe('the generated pages', () => {
   })
 
   it('name metrics with their labels', () => {
-    expect(page('docs/metrics.md')).toContain('| `strongroom_requests_total` | counter | `operation`, `outcome` |')
+    const row = '| `strongroom_requests_total` | counter | `operation`, `outcome`, `account` |'
+    expect(page('docs/metrics.md')).toContain(row)
   })
 })
 

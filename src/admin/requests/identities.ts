@@ -9,6 +9,7 @@ const identity = z.strictObject({ account, kind, name })
 const ofPolicy = identity.extend({ policy: name })
 const ofGroup = z.strictObject({ account, name, group: name })
 const ofRole = z.strictObject({ account, name })
+const ofService = z.strictObject({ account, name })
 const sessionSecondsMax = z.int().optional()
 const tags = z.record(z.string(), z.string())
 
@@ -64,6 +65,9 @@ export function identityRequests(identities: Identities) {
           }),
         ),
     ),
+    'identity/set-acts-for': change(ofService.extend({ accounts: z.array(account).max(100) }), async request =>
+      details(await identities.setActsFor(request, request.accounts)),
+    ),
     'identity/revoke-sessions': change(ofRole, async request =>
       details(await identities.revokeSessions(role(request))),
     ),
@@ -83,7 +87,7 @@ function summary({ name: named, kind: ofKind, arn, path, principalId, inlinePoli
 }
 
 function details(found: Identity) {
-  const { tags: tagged, inlinePolicies, attachedPolicies, boundary, groups, role } = found
+  const { tags: tagged, inlinePolicies, attachedPolicies, boundary, groups, role, actsFor } = found
   const { fullAccess, ...brief } = summary(found)
   return {
     ...brief,
@@ -92,6 +96,7 @@ function details(found: Identity) {
     attached: attachedPolicies,
     ...(boundary === undefined ? {} : { boundary }),
     ...(found.kind === 'user' ? { groups } : {}),
+    ...(found.kind === 'service' ? { actsFor } : {}),
     ...(role === undefined
       ? {}
       : {

@@ -173,27 +173,30 @@ function splitSignedHeaders(text: string): readonly string[] {
 }
 
 const AMZ = 'x-amz-'
+const OWN = 'x-strongroom-'
+/** Headers that mean something to us. */
+const decides = (name: string) => name.startsWith(AMZ) || name.startsWith(OWN)
 
 /**
- * Every signed header is present, `host` is signed, and so is every `x-amz-*` that is present: otherwise somebody between
- * the client and us could add an X-Amz-Target or a session token to a signed request.
+ * Every signed header is present, `host` is signed, and so is every `x-amz-*` and `x-strongroom-*` that is present: otherwise
+ * somebody between the client and us could add an X-Amz-Target, a session token or another caller to a signed request.
  */
 function checkSignedHeaders({ headers, signedHeaderNames }: SignedRequest): void {
   let host = false
-  let amzSigned = 0
+  let signed = 0
   for (const name of signedHeaderNames) {
     if (!headers.has(name)) {
       throw incomplete(`'${echo(name)}' is named as a SignedHeader, but it does not exist in the HTTP request.`)
     }
     if (name === 'host') host = true
-    else if (name.startsWith(AMZ)) amzSigned++
+    else if (decides(name)) signed++
   }
   if (!host) throw mustBeSigned('Host')
-  let amzPresent = 0
-  for (const name of headers.keys()) if (name.startsWith(AMZ)) amzPresent++
-  if (amzPresent === amzSigned) return
+  let present = 0
+  for (const name of headers.keys()) if (decides(name)) present++
+  if (present === signed) return
   for (const name of headers.keys()) {
-    if (name.startsWith(AMZ) && !signedHeaderNames.includes(name)) throw mustBeSigned(name)
+    if (decides(name) && !signedHeaderNames.includes(name)) throw mustBeSigned(name)
   }
 }
 

@@ -10,18 +10,23 @@ import type { StsOutput, StsServices } from '../../sts/action.ts'
 import { ACTIONS } from '../../sts/actions.ts'
 import { StsError, type StsErrorCode } from '../../sts/errors.ts'
 import type { Logger } from '../../telemetry/logger.ts'
-import type { Metrics } from '../../telemetry/metrics.ts'
+import type { RequestSpan, Tracing } from '../../telemetry/tracing.ts'
 import type { Authenticated, Authenticator } from '../authenticate.ts'
 import { readBody } from '../body.ts'
-import { originOf } from '../pipeline.ts'
+import { originOf, traceparentOf } from '../pipeline.ts'
+import { OK, type RequestMetrics } from '../request-metrics.ts'
+import type { Throttle } from '../throttle.ts'
 import { echo, parseQuery } from './query.ts'
 import { encodeAnswer, encodeError, XML_CONTENT_TYPE } from './xml.ts'
 
 export interface StsRoadParts {
   readonly authenticator: Authenticator
+  readonly throttle: Throttle
   readonly services: StsServices
-  readonly metrics: Metrics
+  readonly metrics: RequestMetrics
   readonly logger: Logger
+  /** Absent when nobody wants traces. */
+  readonly tracing?: Tracing | undefined
 }
 
 interface Journey {
@@ -29,14 +34,16 @@ interface Journey {
   readonly startedAtMs: number
   action: string
   authenticated: Authenticated | undefined
+  /** Absent when nobody wants traces. */
+  readonly span: RequestSpan | undefined
 }
 
 const UNKNOWN = 'unknown'
-const OK = 'ok'
 const MS_PER_SECOND = 1_000
 
 /** What the steps that STS shares with KMS throw, in the words of the Query protocol. */
 const CODES: Partial<Record<ErrorCode, StsErrorCode>> = {
+  AccessDeniedException: 'AccessDenied',
   DependencyTimeoutException: 'ServiceUnavailable',
   ExpiredTokenException: 'ExpiredToken',
   IncompleteSignatureException: 'IncompleteSignature',
@@ -57,10 +64,16 @@ export class StsRoad {
   }
 
   /** Takes one request from its first byte to its answer. Never rejects. */
-  async travel(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  travel(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { tracing } = this.#parts
+    if (tracing === undefined) return this.#travel(request, response)
+    return tracing.request(traceparentOf(request), span => this.#travel(request, response, span))
+  }
+
+  async #travel(request: IncomingMessage, response: ServerResponse, span?: RequestSpan): Promise<void> {
     const requestId = randomUUID()
     const startedAtMs = performance.now()
-    const journey: Journey = { requestId, startedAtMs, action: UNKNOWN, authenticated: undefined }
+    const journey: Journey = { requestId, startedAtMs, action: UNKNOWN, authenticated: undefined, span }
     try {
       const output = await this.#perform(request, journey)
       send(response, 200, encodeAnswer(journey.action, output, requestId), requestId)
@@ -74,15 +87,17 @@ export class StsRoad {
   }
 
   async #perform(request: IncomingMessage, journey: Journey): Promise<StsOutput> {
-    const { authenticator, services } = this.#parts
+    const { authenticator, throttle, services } = this.#parts
     const body = await readBody(request)
     const { method = '', url = '', rawHeaders } = request
-    journey.authenticated = await authenticator.authenticate({ method, url, rawHeaders, body })
+    const authenticated = await authenticator.authenticate({ method, url, rawHeaders, body })
+    journey.authenticated = authenticated
     const { action: name, parameters } = parseQuery(body)
     const action = ACTIONS.get(name)
     if (action === undefined) throw new StsError('InvalidAction', `Could not find operation ${echo(name)}`)
     journey.action = name
-    const asked = { ...services, ...journey.authenticated, origin: originOf(request) }
+    throttle.count(authenticated.caller, authenticated.region, 'sts')
+    const asked = { ...services, ...authenticated, origin: originOf(request) }
     return action.perform(asked, readInput(action.input, parameters))
   }
 
@@ -91,9 +106,14 @@ export class StsRoad {
     const { action, authenticated, requestId, startedAtMs } = journey
     const seconds = (performance.now() - startedAtMs) / MS_PER_SECOND
     const operation = `sts:${action}`
-    metrics.requests.inc({ operation, outcome: error?.code ?? OK })
-    const outcome = error === undefined ? OK : error.status < 500 ? 'refused' : 'failed'
-    metrics.requestSeconds.observe({ operation, outcome }, seconds)
+    const account = authenticated?.caller.account
+    if (error === undefined && account !== undefined) metrics.succeeded(operation, account, seconds)
+    else if (error !== undefined)
+      metrics.refused(operation, { account, code: error.code, failed: error.status >= 500 }, seconds)
+    journey.span?.end({
+      ...{ operation, outcome: error?.code ?? OK, requestId, region: authenticated?.region, account },
+      failed: error !== undefined && error.status >= 500,
+    })
     logger[error?.code === 'InternalFailure' ? 'error' : 'info']('request', {
       requestId,
       operation,

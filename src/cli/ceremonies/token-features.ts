@@ -2,6 +2,7 @@
  * What a token gives a key management service, from its profile: which of Strongroom's features work on it, how, and what
  * is missing and why. And what somebody with its PIN could do, where it does not hold to what seals a domain.
  */
+import { needsOf, type SpecNeeds } from '../../hsm/contract/key-mechanisms.ts'
 import type { TokenInspection } from '../../hsm/contract/token-inspection.ts'
 import {
   commonSchemes,
@@ -25,6 +26,8 @@ const HMAC_MECHANISMS: Readonly<Record<string, string>> = {
   HMAC_512: 'CKM_SHA512_HMAC',
 }
 
+const ML_KEM_SPECS = ['ML_KEM_512', 'ML_KEM_768', 'ML_KEM_1024'] as const
+
 export function featuresOf(inspection: TokenInspection): Feature[] {
   const { profile } = inspection
   if (profile === null)
@@ -34,13 +37,14 @@ export function featuresOf(inspection: TokenInspection): Feature[] {
     hmacKeys(profile, inspection),
     privateKeys('RSA keys', profile.privateKeys.RSA),
     privateKeys('ECC keys (P-256)', profile.privateKeys.EC),
-    privateKeys('Ed25519 keys', profile.privateKeys.EC_EDWARDS),
+    privateKeys('Ed25519 keys', profile.privateKeys.EC_EDWARDS, needsOf('ECC_NIST_EDWARDS25519'), inspection),
+    prehash(inspection),
     oaep(profile),
     importOf(profile),
     pools(profile),
     sealing(profile),
-    byMechanism('ML-DSA keys', inspection, 'CKM_ML_DSA'),
-    byMechanism('ML-KEM', inspection, 'CKM_ML_KEM'),
+    mlKem(profile, inspection),
+    unproven('ML-DSA keys', needsOf('ML_DSA_65'), inspection),
     { feature: 'SM2 keys', available: 'no', how: 'PKCS#11 has no mechanism for SM2 signatures or encryption' },
   ]
 }
@@ -102,9 +106,19 @@ function hmacKeys(profile: TokenProfile, { mechanisms }: TokenInspection): Featu
   return { feature: 'HMAC keys', available: all ? 'yes' : 'partly', how: specs.join(', ') }
 }
 
-function privateKeys(feature: string, home: PrivateKeyHome): Feature {
+function privateKeys(
+  feature: string,
+  home: PrivateKeyHome,
+  needs?: SpecNeeds,
+  { mechanisms }: Pick<TokenInspection, 'mechanisms'> = { mechanisms: [] },
+): Feature {
   if (home === 'ekt') return { feature, available: 'yes', how: 'wrapped as EKTs' }
-  if (home === 'none') return { feature, available: 'no', how: 'not generated, or what is generated does not sign' }
+  if (home === 'none') {
+    const missing = needs === undefined ? [] : missingOf(needs, mechanisms)
+    const how =
+      missing.length > 0 ? `missing: ${missing.join(', ')}` : 'not generated, or what is generated does not work'
+    return { feature, available: 'no', how }
+  }
   return { feature, available: 'partly', how: 'resident: a key lives in one token, and is gone with it' }
 }
 
@@ -160,9 +174,31 @@ function sealing(profile: TokenProfile): Feature {
   return { feature, available: 'no', how: 'the domain is OPEN: whoever has the PIN could read keys' }
 }
 
-function byMechanism(feature: string, { mechanisms }: TokenInspection, name: string): Feature {
-  const listed = mechanisms.some(each => each.name === name)
-  return listed
-    ? { feature, available: 'yes', how: `${name} is listed; not tried` }
-    : { feature, available: 'no', how: `missing: ${name}` }
+function mlKem({ privateKeys: homes }: TokenProfile, { mechanisms }: TokenInspection): Feature {
+  const feature = 'ML-KEM keys'
+  const specs = ML_KEM_SPECS.filter(spec => homes[spec] === 'ekt')
+  if (specs.length > 0) {
+    const available = specs.length === ML_KEM_SPECS.length ? 'yes' : 'partly'
+    return { feature, available, how: `wrapped as EKTs: ${specs.join(', ')}` }
+  }
+  return privateKeys(feature, 'none', needsOf('ML_KEM_768'), { mechanisms })
+}
+
+/** Keys that Strongroom does not make, because no token was there to prove them on. */
+function unproven(feature: string, needs: SpecNeeds | undefined, { mechanisms }: TokenInspection): Feature {
+  const missing = needs === undefined ? [] : missingOf(needs, mechanisms)
+  const how =
+    missing.length > 0 ? `missing: ${missing.join(', ')}` : 'listed, but Strongroom does not use it yet: not tried'
+  return { feature, available: 'no', how }
+}
+
+/** A token may list CKM_EDDSA and ignore what asks for the prehash, as SoftHSM does: nothing is signed by it. */
+function prehash({ mechanisms }: TokenInspection): Feature {
+  const feature = 'Ed25519 with a prehash'
+  const listed = mechanisms.some(({ name }) => name === 'CKM_EDDSA')
+  return { feature, available: 'no', how: listed ? 'not used: proven on no token' : 'missing: CKM_EDDSA' }
+}
+
+function missingOf(needs: SpecNeeds, mechanisms: TokenInspection['mechanisms']): string[] {
+  return needs.mechanisms.filter(wanted => !mechanisms.some(({ name }) => name === wanted))
 }

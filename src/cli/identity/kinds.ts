@@ -33,6 +33,7 @@ export function addKinds(identity: Command): void {
     addTags(noun, kind)
     if (kind === 'role') addRole(noun)
     if (kind === 'group') addGroup(noun)
+    if (kind === 'service') addService(noun)
   }
 }
 
@@ -131,4 +132,14 @@ function addGroup(noun: Command): void {
           await showDetails(options, `identity/${request}`, account => ({ account, name, group }))
       },
     )
+}
+
+function addService(noun: Command): void {
+  command(
+    noun,
+    'set-acts-for <NAME> [ACCOUNT...]',
+    'name the accounts for whose users and sessions it may call',
+  ).action((name: string, accounts: readonly string[], options: Options) =>
+    showDetails(options, 'identity/set-acts-for', account => ({ account, name, accounts: [...accounts] })),
+  )
 }

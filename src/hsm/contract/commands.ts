@@ -25,8 +25,8 @@ export const PLAINTEXT_MAX_BYTES = 4_096
 export const CIPHERTEXT_MAX_BYTES = 6_144
 export const DATA_KEY_MAX_BYTES = 1_024
 export const MAC_MESSAGE_MAX_BYTES = 4_096
-/** SubjectPublicKeyInfo of RSA-4096 takes 550 bytes. */
-export const PUBLIC_KEY_MAX_BYTES = 1_024
+/** SubjectPublicKeyInfo of ML-KEM-1024 takes 1,590 bytes. */
+export const PUBLIC_KEY_MAX_BYTES = 2_048
 export const SIGNATURE_MAX_BYTES = 512
 /** A coordinate on P-521. */
 export const SHARED_SECRET_MAX_BYTES = 66
@@ -148,8 +148,16 @@ export const commands = {
   openSigningKey: command(9, HOT_DEADLINE_MS, { ekt: anyEkt, sealed, ...owner, ...scope }, { signingKey: fixed(32) }),
   /** Lets go of an HBK whose key is gone: its handle is destroyed and its record must be sent and verified again. */
   evict: command(10, HOT_DEADLINE_MS, { digest: fixed(32) }, {}),
-  /** A known-answer command: proves that the session works and that the token holds this domain's keys. */
-  status: command(11, HOT_DEADLINE_MS, {}, { cachedHbks: u32, openSessions: u32, residentMemoryMb: u32 }),
+  /**
+   * A known-answer command: proves that the session works and that the token holds this domain's keys. CPU time is that of the
+   * process, `hbkImports` counts the EKTs that this lane has verified and taken into use since it opened its sessions.
+   */
+  status: command(
+    11,
+    HOT_DEADLINE_MS,
+    {},
+    { cachedHbks: u32, openSessions: u32, residentMemoryMb: u32, cpuMicroseconds: u64, hbkImports: u64 },
+  ),
   /** Signs a digest, or a message where the algorithm hashes it itself. ECDSA comes as DER. */
   sign: command(
     40,
@@ -225,6 +233,13 @@ export const commands = {
     },
     { blob: bytes(CIPHERTEXT_MAX_BYTES) },
   ),
+  /** ML-KEM (FIPS 203): the secret of a ciphertext, in the token. */
+  decapsulate: command(
+    48,
+    ASYMMETRIC_DEADLINE_MS,
+    { ekt: anyEkt, ciphertext: bytes(CIPHERTEXT_MAX_BYTES) },
+    { secret: bytes(SHARED_SECRET_MAX_BYTES) },
+  ),
   /**
    * Makes the RSA key that an import comes under (`keySpec`), and the MAC of its import token (formats/import-token.ts), until
    * `notAfterMs`.
@@ -273,7 +288,11 @@ export const commands = {
       20,
       KEY_GENERATION_DEADLINE_MS,
       { ...newKey, ckaId: fixed(CKA_ID_BYTES) },
-      { full: flag, record: bytes(EKT_RECORD_MAX_BYTES), mid: bytes(MID_BYTES) },
+      {
+        ...{ full: flag, record: bytes(EKT_RECORD_MAX_BYTES), mid: bytes(MID_BYTES) },
+        /** SubjectPublicKeyInfo of a key pair. */
+        publicKey: bytes(PUBLIC_KEY_MAX_BYTES),
+      },
     ),
     once: true,
   },

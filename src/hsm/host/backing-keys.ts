@@ -21,14 +21,14 @@ import { IMPORTED_SECRET_BYTES } from '../../model/imports.ts'
 import type { KeySpec } from '../../model/key-specs.ts'
 import { HsmFault, STALE_DOMAIN } from '../contract/fault.ts'
 import type { EktReference } from '../contract/fields.ts'
-import type { Capabilities } from './capabilities.ts'
 import type { BaseKey } from './ciphers/message-cipher.ts'
 import type { MessageCiphers } from './ciphers/message-ciphers.ts'
 import { type Attributes, attributes, type Cryptoki, type ObjectHandle, type SessionHandle } from './cryptoki.ts'
-import type { DomainKeys } from './domain-keys.ts'
+import type { Domains, HostDomain } from './domains.ts'
 import { generateHbk, type HbkKind, type HbkObject, hbkTemplate, kindOf } from './hbk-kinds.ts'
 import {
   generatePair,
+  generateResidentPair,
   IMPORT_USAGE,
   type PairKind,
   type PrivateRight,
@@ -40,6 +40,7 @@ import {
   spkiOf,
 } from './key-pairs.ts'
 import type { WrappingKey } from './material-import.ts'
+import { pairForm, type ResidentForm, secretForm } from './resident-forms.ts'
 import { isResident, type ResidentKeys } from './resident-keys.ts'
 import type { Sessions } from './sessions.ts'
 
@@ -86,25 +87,22 @@ const NO_SPKI_DIGEST = Buffer.alloc(SPKI_DIGEST_BYTES)
 const WRAPPED_PAIR_MAX_BYTES = 4_096
 /** Of keys that make no ciphertext. */
 const NO_SUITE = 0
-/** The domain key version of records that none has wrapped. */
-const NO_DOMAIN_KEY = 0
 
 export class BackingKeys {
   readonly #cryptoki: Cryptoki
   readonly #sessions: Sessions
-  readonly #domain: DomainKeys
-  readonly #capabilities: Capabilities
+  readonly #domains: Domains
   readonly #ciphers: MessageCiphers
   readonly #resident: ResidentKeys
   readonly #lifetimeMs: number
   readonly #cache: LRUCache<string, Hbk>
+  #imports = 0
 
   constructor(
     parts: {
       cryptoki: Cryptoki
       sessions: Sessions
-      domain: DomainKeys
-      capabilities: Capabilities
+      domains: Domains
       ciphers: MessageCiphers
       resident: ResidentKeys
     },
@@ -112,12 +110,16 @@ export class BackingKeys {
   ) {
     this.#cryptoki = parts.cryptoki
     this.#sessions = parts.sessions
-    this.#domain = parts.domain
-    this.#capabilities = parts.capabilities
+    this.#domains = parts.domains
     this.#ciphers = parts.ciphers
     this.#resident = parts.resident
     this.#lifetimeMs = limits.hbkLifetimeMs
     this.#cache = new LRUCache({ max: limits.cachedHbks, dispose: hbk => this.#letGo(hbk) })
+  }
+
+  /** EKTs that were verified and taken into use because the cache did not hold them. */
+  get imports(): number {
+    return this.#imports
   }
 
   get cached(): number {
@@ -126,17 +128,18 @@ export class BackingKeys {
 
   /** Generates an HBK and wraps it. The generated object is destroyed: what is used later comes out of the EKT. */
   create(request: HbkRequest): NewHbk {
-    const { wrap } = this.#capabilities
+    const domain = this.#domains.of(request)
+    const { wrap } = domain.capabilities
     if (wrap === undefined) throw new HsmFault('key', 'this token does not wrap keys: they reside in it')
     const pair = pairKindOf(request.keySpec, request.keyUsage)
-    if (pair !== undefined) return this.#createPair(request, pair, wrap)
+    if (pair !== undefined) return this.#createPair(request, pair, domain, wrap)
     return this.#make(request, wrap.scheme, (session, _mid, object) => {
       const handle = generateHbk(this.#cryptoki, session, object, { inToken: false, extractable: true })
       try {
         const room = Buffer.alloc(object.lengthBytes + 32)
         return {
           kind: 'wrapped',
-          bytes: this.#cryptoki.C_WrapKey(session, wrap.mechanism, this.#domain.wrapKey, handle, room),
+          bytes: this.#cryptoki.C_WrapKey(session, wrap.mechanism, domain.keys.wrapKey, handle, room),
         }
       } finally {
         this.#cryptoki.C_DestroyObject(session, handle)
@@ -146,13 +149,13 @@ export class BackingKeys {
 
   /** Whether this token wraps HBKs into records; otherwise they reside in it. */
   get wraps(): boolean {
-    return this.#capabilities.wrap !== undefined
+    return this.#domains.region.capabilities.wrap !== undefined
   }
 
   /** An HBK without a record, which ends with the sessions of this lane: for known answers where none can be wrapped. */
   createUnrecorded(request: HbkRequest): Hbk {
     const kind = kindOf(request.keySpec, request.keyUsage)
-    const { kdf } = this.#capabilities
+    const { kdf } = this.#domains.of(request).capabilities
     const object = this.#objectOf(kind, kdf)
     const place = { inToken: false, extractable: false }
     return {
@@ -175,9 +178,16 @@ export class BackingKeys {
    */
   createResident(request: HbkRequest, ckaId: Buffer): NewHbk {
     const { kid, keySpec } = request
-    return this.#make(request, 'resident', (session, mid, object) =>
-      this.#resident.create(session, { kid, mid, keySpec }, ckaId, object),
-    )
+    const cryptoki = this.#cryptoki
+    const pair = pairKindOf(keySpec, request.keyUsage)
+    if (pair !== undefined) return this.#createResidentPair(request, pair, ckaId)
+    return this.#make(request, 'resident', (session, mid, object) => {
+      const generate = (last: Attributes) => {
+        const place = { inToken: true, extractable: false }
+        return { mid, handle: generateHbk(cryptoki, session, object, place, last) }
+      }
+      return this.#resident.create(session, { kid, ckaId }, secretForm(cryptoki, keySpec), generate).body
+    })
   }
 
   /** Destroys the resident HBK of a record that verifies, for good. Throws HsmFault `key` for any other record. */
@@ -185,7 +195,7 @@ export class BackingKeys {
     const fields = this.#verified(record)
     if (!isResident(fields)) throw new HsmFault('key', 'the HBK of the EKT does not reside in a token')
     this.#cache.delete(digestOf(record))
-    this.#sessions.withSession(session => this.#resident.destroy(session, fields))
+    this.#sessions.withSession(session => this.#resident.destroy(session, fields, this.#formOf(fields)))
   }
 
   /** An HBK that DEKs of this purpose may be derived from. Throws HsmFault `key` for an EKT of any other kind. */
@@ -242,12 +252,13 @@ export class BackingKeys {
     }
   }
 
-  /** Wraps an object of imported material under the domain key. */
-  wrapImported(session: SessionHandle, handle: ObjectHandle): Buffer {
-    const { wrap } = this.#capabilities
+  /** Wraps an object of imported material under the domain key of the request's key. */
+  wrapImported(session: SessionHandle, request: HbkRequest, handle: ObjectHandle): Buffer {
+    const { keys, capabilities } = this.#domains.of(request)
+    const { wrap } = capabilities
     if (wrap === undefined) throw new HsmFault('key', 'this token does not wrap keys: nothing is imported into it')
     const room = Buffer.alloc(WRAPPED_PAIR_MAX_BYTES)
-    return Buffer.from(this.#cryptoki.C_WrapKey(session, wrap.mechanism, this.#domain.wrapKey, handle, room))
+    return Buffer.from(this.#cryptoki.C_WrapKey(session, wrap.mechanism, keys.wrapKey, handle, room))
   }
 
   /** The record of imported material. A secret is what its spec says, in the way of this token's region. */
@@ -257,7 +268,8 @@ export class BackingKeys {
     made: { mid: Buffer; trueLength: number; bytes: Buffer } & Partial<Pick<EktFields, 'tokenKeyType' | 'spkiDigest'>>,
   ): Buffer {
     const { mid, trueLength, bytes, spkiDigest = NO_SPKI_DIGEST } = made
-    const wrapScheme = this.#capabilities.wrap?.scheme ?? 'resident'
+    const { capabilities } = this.#domains.of(request)
+    const wrapScheme = capabilities.wrap?.scheme ?? 'resident'
     const body = { kind: 'wrapped', bytes } as const
     if (made.tokenKeyType !== undefined) {
       const { tokenKeyType } = made
@@ -265,7 +277,7 @@ export class BackingKeys {
       return this.#record(session, request, fields, 'EXTERNAL')
     }
     const kind = kindOf(request.keySpec, request.keyUsage)
-    const kdf = kind.purpose === undefined ? undefined : this.#capabilities.kdf
+    const kdf = kind.purpose === undefined ? undefined : capabilities.kdf
     const { tokenKeyType } = this.#objectOf(kind, kdf)
     const fields = { mid, wrapScheme, kdf: kdf ?? '', tokenKeyType, trueLength, spkiDigest, body }
     return this.#record(session, request, fields, 'EXTERNAL')
@@ -295,6 +307,7 @@ export class BackingKeys {
     const held = this.#cache.get(key)
     if (held !== undefined && performance.now() - held.importedAt <= this.#lifetimeMs) return held
     const hbk = this.#import(record)
+    this.#imports += 1
     this.#cache.set(key, hbk)
     return hbk
   }
@@ -313,7 +326,7 @@ export class BackingKeys {
     const resident = isResident(fields)
     return {
       handle: resident
-        ? this.#sessions.withSession(session => this.#resident.find(session, fields))
+        ? this.#sessions.withSession(session => this.#resident.find(session, fields, this.#formOf(fields)))
         : this.#unwrap(fields, hbkTemplate(object, { inToken: false, extractable: false })),
       kid: Buffer.from(fields.kid),
       mid: Buffer.from(fields.mid),
@@ -331,8 +344,11 @@ export class BackingKeys {
     if (fields.tokenKeyType !== pair.tokenKeyType || fields.trueLength !== pair.lengthBytes) {
       throw new HsmFault('key', 'the EKT does not describe a key of its spec')
     }
+    const resident = isResident(fields)
     return {
-      handle: this.#unwrap(fields, privateTemplate(pair, { extractable: false })),
+      handle: resident
+        ? this.#sessions.withSession(session => this.#resident.find(session, fields, this.#formOf(fields)))
+        : this.#unwrap(fields, privateTemplate(pair, { extractable: false })),
       kid: Buffer.from(fields.kid),
       mid: Buffer.from(fields.mid),
       suite: NO_SUITE,
@@ -340,7 +356,7 @@ export class BackingKeys {
       purpose: undefined,
       pair,
       spkiDigest: Buffer.from(fields.spkiDigest),
-      resident: false,
+      resident,
       importedAt: performance.now(),
     }
   }
@@ -348,13 +364,15 @@ export class BackingKeys {
   /** The fields of a record of this domain whose MAC the token says to be good. Throws HsmFault `key`. */
   #verified(record: Buffer): EktFields {
     const { fields, mac } = decode(record)
-    if (!fields.domainId.equals(this.#domain.id)) throw new HsmFault('key', 'the EKT belongs to another domain')
-    if (!this.#domain.knowsMac(fields.macVersion)) throw new HsmFault('token', STALE_DOMAIN)
+    const { keys } = this.#domains.of(fields)
+    if (!fields.domainId.equals(keys.id)) throw new HsmFault('key', 'the EKT belongs to another domain')
+    if (!keys.knowsMac(fields.macVersion)) throw new HsmFault('token', STALE_DOMAIN)
     const verified = this.#sessions.withSession(session =>
-      this.#domain.verifies(session, fields.macVersion, ektMacInput(fields), mac),
+      keys.verifies(session, fields.macVersion, ektMacInput(fields), mac),
     )
     if (!verified) throw new HsmFault('key', 'the MAC of the EKT record does not verify')
-    if (fields.region !== this.#domain.region) throw new HsmFault('key', 'the EKT belongs to another region')
+    if (fields.region !== keys.region || fields.multiRegion !== this.#isMultiRegion(keys))
+      throw new HsmFault('key', 'the EKT belongs to another region')
     return fields
   }
 
@@ -365,7 +383,8 @@ export class BackingKeys {
     place: (session: SessionHandle, mid: Buffer, object: HbkObject) => EktFields['body'],
   ): NewHbk {
     const kind = kindOf(request.keySpec, request.keyUsage)
-    const kdf = kind.purpose === undefined ? undefined : this.#capabilities.kdf
+    const { capabilities } = this.#domains.of(request)
+    const kdf = kind.purpose === undefined ? undefined : capabilities.kdf
     const object = this.#objectOf(kind, kdf)
     const mid = randomBytes(MID_BYTES)
     const record = this.#sessions.withSession(session =>
@@ -380,7 +399,12 @@ export class BackingKeys {
     return { record, mid, publicKey: NO_PUBLIC_KEY }
   }
 
-  #createPair(request: HbkRequest, pair: PairKind, wrap: NonNullable<Capabilities['wrap']>): NewHbk {
+  #createPair(
+    request: HbkRequest,
+    pair: PairKind,
+    { keys }: HostDomain,
+    wrap: NonNullable<HostDomain['capabilities']['wrap']>,
+  ): NewHbk {
     const cryptoki = this.#cryptoki
     return this.#sessions.withSession(session => {
       const { publicKey: handle, privateKey } = generatePair(cryptoki, session, pair)
@@ -388,15 +412,11 @@ export class BackingKeys {
         const publicKey = spkiOf(publicJwk(cryptoki, session, pair, handle))
         const mid = pairMid(request.kid, publicKey)
         const room = Buffer.alloc(WRAPPED_PAIR_MAX_BYTES)
-        const bytes = cryptoki.C_WrapKey(session, wrap.mechanism, this.#domain.wrapKey, privateKey, room)
-        const record = this.#record(session, request, {
-          ...{ mid, wrapScheme: wrap.scheme, kdf: '' },
-          tokenKeyType: pair.tokenKeyType,
-          trueLength: pair.lengthBytes,
-          spkiDigest: spkiDigestOf(publicKey),
+        const bytes = cryptoki.C_WrapKey(session, wrap.mechanism, keys.wrapKey, privateKey, room)
+        return this.#recordPair(session, request, pair, {
+          ...{ mid, publicKey, wrapScheme: wrap.scheme },
           body: { kind: 'wrapped', bytes },
         })
-        return { record, mid, publicKey }
       } finally {
         cryptoki.C_DestroyObject(session, privateKey)
         cryptoki.C_DestroyObject(session, handle)
@@ -404,24 +424,69 @@ export class BackingKeys {
     })
   }
 
-  /** Everything that the request and this domain say of a new HBK, and the MAC over it. */
+  #createResidentPair(request: HbkRequest, pair: PairKind, ckaId: Buffer): NewHbk {
+    const cryptoki = this.#cryptoki
+    return this.#sessions.withSession(session => {
+      const generate = (last: Attributes) => {
+        const { publicKey: handle, privateKey } = generateResidentPair(cryptoki, session, pair, last)
+        try {
+          const publicKey = spkiOf(publicJwk(cryptoki, session, pair, handle))
+          return { handle: privateKey, publicKey, mid: pairMid(request.kid, publicKey) }
+        } catch (error) {
+          cryptoki.C_DestroyObject(session, privateKey)
+          throw error
+        } finally {
+          cryptoki.C_DestroyObject(session, handle)
+        }
+      }
+      const form = pairForm(cryptoki, pair)
+      const { made, body } = this.#resident.create(session, { kid: request.kid, ckaId }, form, generate)
+      return this.#recordPair(session, request, pair, { ...made, wrapScheme: 'resident', body })
+    })
+  }
+
+  #recordPair(
+    session: SessionHandle,
+    request: HbkRequest,
+    { tokenKeyType, lengthBytes }: PairKind,
+    made: Pick<EktFields, 'wrapScheme' | 'body'> & Pick<NewHbk, 'mid' | 'publicKey'>,
+  ): NewHbk {
+    const { mid, publicKey, wrapScheme, body } = made
+    const record = this.#record(session, request, {
+      ...{ mid, wrapScheme, kdf: '', tokenKeyType, trueLength: lengthBytes },
+      ...{ spkiDigest: spkiDigestOf(publicKey), body },
+    })
+    return { record, mid, publicKey }
+  }
+
+  #formOf({ keySpec, keyUsage }: EktFields): ResidentForm {
+    const pair = pairKindOf(keySpec, keyUsage)
+    return pair === undefined ? secretForm(this.#cryptoki, keySpec) : pairForm(this.#cryptoki, pair)
+  }
+
+  #isMultiRegion(keys: HostDomain['keys']): boolean {
+    return keys === this.#domains.multiRegion?.keys
+  }
+
+  /** Everything that the request and its domain say of a new HBK, and the MAC over it. */
   #record(
     session: SessionHandle,
     { account, kid, keySpec, keyUsage }: HbkRequest,
     made: Pick<EktFields, 'mid' | 'wrapScheme' | 'kdf' | 'tokenKeyType' | 'trueLength' | 'spkiDigest' | 'body'>,
     origin: 'AWS_KMS' | 'EXTERNAL' = 'AWS_KMS',
   ): Buffer {
+    const { keys } = this.#domains.of({ kid, keyUsage })
     const fields: EktFields = {
-      domainId: this.#domain.id,
-      dkVersion: made.body.kind === 'resident' ? NO_DOMAIN_KEY : this.#domain.dkVersion,
-      macVersion: this.#domain.macVersion,
-      region: this.#domain.region,
+      domainId: keys.id,
+      dkVersion: keys.dkVersion,
+      macVersion: keys.macVersion,
+      region: keys.region,
       ...{ account, kid, keySpec, keyUsage },
       origin,
-      multiRegion: false,
+      multiRegion: this.#isMultiRegion(keys),
       ...made,
     }
-    return encodeEkt(fields, this.#domain.sign(session, ektMacInput(fields)))
+    return encodeEkt(fields, keys.sign(session, ektMacInput(fields)))
   }
 
   /** `kdf` is undefined for keys that make MACs. Throws HsmFault `key` when this token does not derive by it. */
@@ -433,12 +498,14 @@ export class BackingKeys {
   }
 
   /** The handle belongs to the cache session, which is never lent. A verified record that does not unwrap is the token's fault. */
-  #unwrap({ body, wrapScheme, dkVersion }: EktFields, barred: Attributes): ObjectHandle {
-    const { wrap } = this.#capabilities
+  #unwrap(fields: EktFields, barred: Attributes): ObjectHandle {
+    const { body, wrapScheme, dkVersion } = fields
+    const { keys, capabilities } = this.#domains.of(fields)
+    const { wrap } = capabilities
     if (body.kind !== 'wrapped' || wrap === undefined || wrapScheme !== wrap.scheme) {
       throw new HsmFault('key', `this token does not unwrap ${wrapScheme}`)
     }
-    const unwrapKey = this.#domain.unwrapKey(dkVersion)
+    const unwrapKey = keys.unwrapKey(dkVersion)
     if (unwrapKey === undefined) throw new HsmFault('token', STALE_DOMAIN)
     const template = [...barred, ...attributes({ MODIFIABLE: false })]
     try {

@@ -31,10 +31,18 @@ export function initialise(cryptoki: Cryptoki, libraryParameters = ''): void {
 
 type Value = boolean | number | string | Buffer
 
+/** Of PKCS#11 3.2, which pkcs11js does not name. */
+export const CKA_SEED = 0x637
+const ATTRIBUTES_3_2: Readonly<Record<string, number>> = {
+  PARAMETER_SET: 0x61d,
+  ENCAPSULATE: 0x633,
+  DECAPSULATE: 0x634,
+}
+
 /** A template in the order given: SoftHSM applies attributes one by one, so MODIFIABLE=false comes last. */
 export function attributes(values: Readonly<Record<string, Value>>): Attributes {
   return Object.entries(values).map(([name, value]) => {
-    const type = (pkcs11 as unknown as Record<string, number>)[`CKA_${name}`]
+    const type = (pkcs11 as unknown as Record<string, number>)[`CKA_${name}`] ?? ATTRIBUTES_3_2[name]
     if (type === undefined) throw new RangeError(`CKA_${name} is unknown`)
     return { type, value }
   })
@@ -70,16 +78,23 @@ export function addressOf(bytes: Buffer): bigint {
 }
 
 /**
- * CKA_UNWRAP_TEMPLATE: an array of CK_ATTRIBUTE {type, pValue, ulValueLen}, which pkcs11js has no type for. The values must
- * outlive the call, so they are kept for ever; there are few.
+ * CKA_UNWRAP_TEMPLATE: an array of attributes, which pkcs11js has no type for. The values must outlive the call, so they are
+ * kept for ever; there are few.
  */
 export function unwrapTemplate(values: Readonly<Record<string, boolean>>): { type: number; value: Buffer } {
-  const entries = attributes(values).map(({ type, value }) => {
-    const flag = Buffer.from([value === true ? 1 : 0])
-    pinned.push(flag)
-    return words(type, addressOf(flag), flag.length)
+  const { array, values: kept } = attributeArray(attributes(values))
+  pinned.push(...kept)
+  return { type: CKA_UNWRAP_TEMPLATE, value: array }
+}
+
+/** A template as an array of CK_ATTRIBUTE {type, pValue, ulValueLen}. It points to `values`, which are to outlive the call. */
+export function attributeArray(template: Attributes): { array: Buffer; values: readonly Buffer[] } {
+  const values = template.map(({ value }) => {
+    if (typeof value === 'boolean') return Buffer.from([value ? 1 : 0])
+    return typeof value === 'number' ? words(value) : Buffer.from(value as Buffer)
   })
-  return { type: CKA_UNWRAP_TEMPLATE, value: Buffer.concat(entries) }
+  const entries = values.map((value, at) => words(template[at]?.type ?? 0, addressOf(value), value.length))
+  return { array: Buffer.concat(entries), values }
 }
 
 const pinned: Buffer[] = []

@@ -2,24 +2,43 @@
  * Key pairs in a token: which there are, how one is generated, what its private half may do, and its public half as
  * SubjectPublicKeyInfo (RFC 5280 section 4.1), which is the only form that leaves this world.
  */
-import { createPublicKey, hash, type KeyObject, type webcrypto } from 'node:crypto'
+import { createECDH, createPublicKey, hash, type KeyObject, type webcrypto } from 'node:crypto'
 import pkcs11 from 'pkcs11js'
 import type { TokenKeyType } from '../../formats/ekt.ts'
 import { HsmFault } from '../contract/fault.ts'
 import { type Attributes, attributes, type Cryptoki, type ObjectHandle, type SessionHandle } from './cryptoki.ts'
 
 /** The one right of a private key: KMS gives a key one usage, and the token holds it to that. */
-export type PrivateRight = 'SIGN' | 'DECRYPT' | 'DERIVE' | 'UNWRAP'
+export type PrivateRight = 'SIGN' | 'DECRYPT' | 'DERIVE' | 'UNWRAP' | 'DECAPSULATE'
 
 export interface PairKind {
   readonly keySpec: string
   readonly keyUsage: string
-  readonly tokenKeyType: Extract<TokenKeyType, 'RSA' | 'EC' | 'EC_EDWARDS'>
+  readonly tokenKeyType: Extract<TokenKeyType, 'RSA' | 'EC' | 'EC_EDWARDS' | 'ML_KEM'>
   readonly right: PrivateRight
-  /** Bytes of the modulus, or of a coordinate. */
+  /** Bytes of the modulus, of a coordinate, or of ML-KEM's public key. */
   readonly lengthBytes: number
-  /** Of elliptic curves: DER of the object identifier, and the name that JSON Web Keys give it (RFC 7518, 8037, 8812). */
-  readonly curve?: { readonly parameters: Buffer; readonly jwkName: string }
+  /** Of elliptic curves. */
+  readonly curve?: Curve
+  readonly kem?: Kem
+}
+
+interface Curve {
+  /** DER of the object identifier. */
+  readonly parameters: Buffer
+  /** As JSON Web Keys name it (RFC 7518, 8037, 8812). */
+  readonly jwkName: string
+  /** As OpenSSL names it. */
+  readonly opensslName: string
+}
+
+/** A parameter set of ML-KEM (FIPS 203 section 8). */
+interface Kem {
+  /** CKP_ML_KEM_512 and so on. */
+  readonly parameterSet: number
+  /** As JSON Web Keys name it. */
+  readonly jwkName: string
+  readonly ciphertextBytes: number
 }
 
 /** Of wrapping keys, which exist for an import and are no KMS keys. */
@@ -29,33 +48,42 @@ const RIGHTS: Readonly<Record<string, PrivateRight>> = {
   SIGN_VERIFY: 'SIGN',
   ENCRYPT_DECRYPT: 'DECRYPT',
   KEY_AGREEMENT: 'DERIVE',
+  ENCAPSULATE_DECAPSULATE: 'DECAPSULATE',
   [IMPORT_USAGE]: 'UNWRAP',
 }
 
 type PairShape = Omit<PairKind, 'keyUsage' | 'right'>
 
 const rsa = (bits: number): PairShape => ({ keySpec: `RSA_${bits}`, tokenKeyType: 'RSA', lengthBytes: bits / 8 })
-const ec = (keySpec: string, oid: string, jwkName: string, bits: number): PairShape => ({
+const ec = (keySpec: string, oid: string, [jwkName, opensslName]: [string, string], bits: number): PairShape => ({
   keySpec,
   tokenKeyType: 'EC',
   lengthBytes: Math.ceil(bits / 8),
-  curve: { parameters: Buffer.from(oid, 'hex'), jwkName },
+  curve: { parameters: Buffer.from(oid, 'hex'), jwkName, opensslName },
+})
+
+const mlKem = (size: number, parameterSet: number, lengthBytes: number, ciphertextBytes: number): PairShape => ({
+  ...{ keySpec: `ML_KEM_${size}`, tokenKeyType: 'ML_KEM', lengthBytes },
+  kem: { parameterSet, jwkName: `ML-KEM-${size}`, ciphertextBytes },
 })
 
 const SHAPES: readonly PairShape[] = [
   rsa(2_048),
   rsa(3_072),
   rsa(4_096),
-  ec('ECC_NIST_P256', '06082a8648ce3d030107', 'P-256', 256),
-  ec('ECC_NIST_P384', '06052b81040022', 'P-384', 384),
-  ec('ECC_NIST_P521', '06052b81040023', 'P-521', 521),
-  ec('ECC_SECG_P256K1', '06052b8104000a', 'secp256k1', 256),
+  ec('ECC_NIST_P256', '06082a8648ce3d030107', ['P-256', 'prime256v1'], 256),
+  ec('ECC_NIST_P384', '06052b81040022', ['P-384', 'secp384r1'], 384),
+  ec('ECC_NIST_P521', '06052b81040023', ['P-521', 'secp521r1'], 521),
+  ec('ECC_SECG_P256K1', '06052b8104000a', ['secp256k1', 'secp256k1'], 256),
   {
     keySpec: 'ECC_NIST_EDWARDS25519',
     tokenKeyType: 'EC_EDWARDS',
     lengthBytes: 32,
-    curve: { parameters: Buffer.from('06032b6570', 'hex'), jwkName: 'Ed25519' },
+    curve: { parameters: Buffer.from('06032b6570', 'hex'), jwkName: 'Ed25519', opensslName: 'ED25519' },
   },
+  mlKem(512, 1, 800, 768),
+  mlKem(768, 2, 1_184, 1_088),
+  mlKem(1_024, 3, 1_568, 1_568),
 ]
 
 /** Undefined when the spec is not one of key pairs, or has no such usage. */
@@ -63,7 +91,13 @@ export function pairKindOf(keySpec: string, keyUsage: string): PairKind | undefi
   const shape = SHAPES.find(entry => entry.keySpec === keySpec)
   const right = RIGHTS[keyUsage]
   if (shape === undefined || right === undefined) return undefined
-  return right === 'UNWRAP' && shape.curve !== undefined ? undefined : { ...shape, keyUsage, right }
+  if (right === 'UNWRAP' && shape.tokenKeyType !== 'RSA') return undefined
+  return (right === 'DECAPSULATE') === (shape.kem !== undefined) ? { ...shape, keyUsage, right } : undefined
+}
+
+/** What pairs of a spec are when they are made for a caller, who may use them as the spec allows. */
+export function dataPairKindOf(pairSpec: string): PairKind | undefined {
+  return pairKindOf(pairSpec, 'SIGN_VERIFY') ?? pairKindOf(pairSpec, 'ENCAPSULATE_DECAPSULATE')
 }
 
 export interface Pair {
@@ -74,25 +108,33 @@ export interface Pair {
 const PUBLIC_EXPONENT = Buffer.from('010001', 'hex')
 const CKM_EC_EDWARDS_KEY_PAIR_GEN = 0x1055
 const CKK_EC_EDWARDS = 0x40
+const CKM_ML_KEM_KEY_PAIR_GEN = 0x0f
+const CKK_ML_KEM = 0x49
 
 const NO_PRIVATE_RIGHTS = { DECRYPT: false, SIGN: false, SIGN_RECOVER: false, UNWRAP: false, DERIVE: false } as const
 
-const KEY_TYPES = { RSA: pkcs11.CKK_RSA, EC: pkcs11.CKK_EC, EC_EDWARDS: CKK_EC_EDWARDS } as const
+const KEY_TYPES = {
+  RSA: pkcs11.CKK_RSA,
+  EC: pkcs11.CKK_EC,
+  EC_EDWARDS: CKK_EC_EDWARDS,
+  ML_KEM: CKK_ML_KEM,
+} as const
 const GENERATION = {
   RSA: pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN,
   EC: pkcs11.CKM_EC_KEY_PAIR_GEN,
   EC_EDWARDS: CKM_EC_EDWARDS_KEY_PAIR_GEN,
+  ML_KEM: CKM_ML_KEM_KEY_PAIR_GEN,
 } as const
 
-/** What a private key is as a session object. `extractable` is for the moment between generating and wrapping. */
+/** What a private key is in the token. `extractable` is for the moment between generating and wrapping. */
 export function privateTemplate(
   { tokenKeyType, right }: PairKind,
-  { sensitive = true, extractable }: { sensitive?: boolean; extractable: boolean },
+  { inToken = false, sensitive = true, extractable }: { inToken?: boolean; sensitive?: boolean; extractable: boolean },
 ): Attributes {
   return attributes({
     CLASS: pkcs11.CKO_PRIVATE_KEY,
     KEY_TYPE: KEY_TYPES[tokenKeyType],
-    TOKEN: false,
+    TOKEN: inToken,
     PRIVATE: true,
     SENSITIVE: sensitive,
     EXTRACTABLE: extractable,
@@ -108,17 +150,29 @@ export function generatePair(
   kind: PairKind,
   { sensitive = true }: { sensitive?: boolean } = {},
 ): Pair {
-  const { curve, tokenKeyType, lengthBytes } = kind
-  const shape: Readonly<Record<string, number | Buffer>> =
-    curve === undefined ? { MODULUS_BITS: lengthBytes * 8, PUBLIC_EXPONENT } : { EC_PARAMS: curve.parameters }
-  const publicTemplate = attributes({ CLASS: pkcs11.CKO_PUBLIC_KEY, TOKEN: false, PRIVATE: false, ...shape })
-  const mechanism = { mechanism: GENERATION[tokenKeyType] }
-  return cryptoki.C_GenerateKeyPair(
-    session,
-    mechanism,
-    publicTemplate,
-    privateTemplate(kind, { sensitive, extractable: true }),
-  )
+  return generate(cryptoki, session, kind, privateTemplate(kind, { sensitive, extractable: true }))
+}
+
+/** The same with a private half that stays in the token, as an object that ends its template with `last`. */
+export function generateResidentPair(
+  cryptoki: Cryptoki,
+  session: SessionHandle,
+  kind: PairKind,
+  last: Attributes,
+): Pair {
+  return generate(cryptoki, session, kind, [...privateTemplate(kind, { inToken: true, extractable: false }), ...last])
+}
+
+function generate(cryptoki: Cryptoki, session: SessionHandle, kind: PairKind, privateKey: Attributes): Pair {
+  const identity = { CLASS: pkcs11.CKO_PUBLIC_KEY, TOKEN: false, PRIVATE: false }
+  const mechanism = { mechanism: GENERATION[kind.tokenKeyType] }
+  return cryptoki.C_GenerateKeyPair(session, mechanism, attributes({ ...identity, ...shapeOf(kind) }), privateKey)
+}
+
+/** What the template of a public key says of the pair that is to be made. */
+function shapeOf({ curve, kem, lengthBytes }: PairKind): Readonly<Record<string, number | boolean | Buffer>> {
+  if (kem !== undefined) return { PARAMETER_SET: kem.parameterSet, ENCAPSULATE: true }
+  return curve === undefined ? { MODULUS_BITS: lengthBytes * 8, PUBLIC_EXPONENT } : { EC_PARAMS: curve.parameters }
 }
 
 /** SubjectPublicKeyInfo, DER. */
@@ -130,10 +184,14 @@ export function spkiOf(jwk: webcrypto.JsonWebKey): Buffer {
 export function publicJwk(
   cryptoki: Cryptoki,
   session: SessionHandle,
-  { curve, lengthBytes, tokenKeyType }: PairKind,
+  { curve, kem, lengthBytes, tokenKeyType }: PairKind,
   handle: ObjectHandle,
 ): webcrypto.JsonWebKey {
   const read = (type: number) => readAttribute(cryptoki, session, handle, type)
+  if (kem !== undefined) {
+    // webcrypto's type has not heard of AKP (RFC 9964).
+    return { kty: 'AKP', alg: kem.jwkName, pub: read(pkcs11.CKA_VALUE).toString('base64url') } as webcrypto.JsonWebKey
+  }
   if (curve === undefined) {
     const [n, e] = [read(pkcs11.CKA_MODULUS), read(pkcs11.CKA_PUBLIC_EXPONENT)]
     return { kty: 'RSA', n: n.toString('base64url'), e: e.toString('base64url') }
@@ -197,6 +255,13 @@ export function pairMid(kid: Buffer, spki: Buffer): Buffer {
 
 export function spkiDigestOf(spki: Buffer): Buffer {
   return hash('sha256', spki, 'buffer')
+}
+
+/** The generator of a Weierstrass curve, uncompressed: the public key of the private key 1. */
+export function generatorOf({ curve, lengthBytes }: PairKind): Buffer {
+  const ecdh = createECDH(curve?.opensslName ?? '')
+  ecdh.setPrivateKey(Buffer.concat([Buffer.alloc(lengthBytes - 1), Buffer.from([1])]))
+  return ecdh.getPublicKey()
 }
 
 const UNCOMPRESSED = Buffer.from([0x04])

@@ -6,7 +6,7 @@
  * 2001). So nothing is answered before the end: where padding, length or bytes are bad, a stand-in of the token's own making
  * goes the rest of the way, and the one error comes last (security.md 2.7).
  */
-import { createCipheriv, createECDH, ECDH, hash, type KeyObject, randomBytes, verify } from 'node:crypto'
+import { createCipheriv, ECDH, hash, type KeyObject, randomBytes, verify } from 'node:crypto'
 import pkcs11 from 'pkcs11js'
 import { wipe } from '../../base/bytes.ts'
 import { type WrappingFacts, wrappingFacts } from '../../model/imports.ts'
@@ -21,7 +21,7 @@ import {
   type ObjectHandle,
   type SessionHandle,
 } from './cryptoki.ts'
-import { type PairKind, privateTemplate, publicKeyOf, readAttribute, spkiOf } from './key-pairs.ts'
+import { generatorOf, type PairKind, privateTemplate, publicKeyOf, readAttribute, spkiOf } from './key-pairs.ts'
 import { AES_KEY_GENERATION, ecdhMechanism, GENERIC_SECRET_GENERATION, oaepMechanism } from './mechanisms.ts'
 import { OAEP_NAMES, type RsaDecryption } from './rsa-decryption.ts'
 import { signatureRecipe } from './signatures.ts'
@@ -70,13 +70,6 @@ const RFC5649_IV = Buffer.from('a65959a6', 'hex')
 const PROOF = Buffer.from('strongroom/import/proof/1', 'latin1')
 const SMALLEST_EXPONENT = 65_537n
 const COMPRESSED_EVEN = Buffer.from([0x02])
-/** As OpenSSL names the curves. */
-const OPENSSL_NAMES: Readonly<Record<string, string>> = {
-  'P-256': 'prime256v1',
-  'P-384': 'secp384r1',
-  'P-521': 'secp521r1',
-  secp256k1: 'secp256k1',
-}
 
 export class MaterialImport {
   readonly #cryptoki: Cryptoki
@@ -240,7 +233,7 @@ export class MaterialImport {
     const digest = hash('sha256', PROOF, 'buffer')
     const recipe = signatureRecipe(kind, algorithm, digest)
     this.#cryptoki.C_SignInit(session, recipe.mechanism, handle)
-    const raw = this.#cryptoki.C_Sign(session, recipe.input(digest), Buffer.alloc(kind.lengthBytes * 2))
+    const raw = this.#cryptoki.C_Sign(session, recipe.input(digest), Buffer.alloc(recipe.signatureBytes))
     const signature = recipe.encode(raw)
     const proven = candidates.find(spki => verify('sha256', PROOF, publicKeyOf(spki), signature))
     if (proven === undefined) throw badMaterial()
@@ -256,16 +249,17 @@ export class MaterialImport {
    * The two public keys that a private key on the curve may have. A token tells no point of a private key, but agreement with
    * the generator gives its x-coordinate (SP 800-56A section 5.7.1.2), which two points share.
    */
-  #points(session: SessionHandle, { curve, lengthBytes }: PairKind, handle: ObjectHandle): Buffer[] {
+  #points(session: SessionHandle, kind: PairKind, handle: ObjectHandle): Buffer[] {
+    const { curve, lengthBytes } = kind
     if (curve === undefined) return []
     const parameters = readAttribute(this.#cryptoki, session, handle, pkcs11.CKA_EC_PARAMS)
     if (!parameters.equals(curve.parameters)) throw badMaterial()
-    const name = OPENSSL_NAMES[curve.jwkName] ?? ''
+    const name = curve.opensslName
     const template = attributes({
       ...{ CLASS: pkcs11.CKO_SECRET_KEY, KEY_TYPE: pkcs11.CKK_GENERIC_SECRET, VALUE_LEN: lengthBytes },
       ...{ TOKEN: false, PRIVATE: true, SENSITIVE: false, EXTRACTABLE: true, ...NO_RIGHTS },
     })
-    const derived = this.#cryptoki.C_DeriveKey(session, ecdhMechanism(generatorOf(name, lengthBytes)), handle, template)
+    const derived = this.#cryptoki.C_DeriveKey(session, ecdhMechanism(generatorOf(kind)), handle, template)
     try {
       const x = readAttribute(this.#cryptoki, session, derived, pkcs11.CKA_VALUE)
       const compressed = Buffer.concat([COMPRESSED_EVEN, Buffer.alloc(lengthBytes - x.length), x])
@@ -330,14 +324,6 @@ function importTemplate(kind: PairKind): Attributes {
   const template = privateTemplate({ ...kind, right: 'SIGN' }, { extractable: true })
   const replaced = new Set(right.map(({ type }) => type))
   return [...template.filter(({ type }) => !replaced.has(type)), ...right]
-}
-
-function generatorOf(curveName: string, lengthBytes: number): Buffer {
-  const ecdh = createECDH(curveName)
-  const one = Buffer.alloc(lengthBytes)
-  one[lengthBytes - 1] = 1
-  ecdh.setPrivateKey(one)
-  return ecdh.getPublicKey()
 }
 
 function isOfKind(key: KeyObject, { curve, lengthBytes }: PairKind): boolean {

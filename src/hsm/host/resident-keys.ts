@@ -1,29 +1,31 @@
 /**
- * HBKs that live in the token as objects of their own, for tokens that cannot wrap keys. The host makes and finds them by
- * CKA_ID, and destroys only what a verified record names: it never tidies up, because an object that no record names may
- * belong to a newer database than the one at hand (security.md 4.2).
+ * HBKs that live in the token as objects of their own, for tokens that cannot wrap keys, or not keys of a kind. The host
+ * makes and finds them by CKA_ID, and destroys only what a verified record names: it never tidies up, because an object that
+ * no record names may belong to a newer database than the one at hand (security.md 4.2).
  */
 import pkcs11 from 'pkcs11js'
-import { equalConstantTime, wipe } from '../../base/bytes.ts'
+import { equalConstantTime } from '../../base/bytes.ts'
 import type { EktFields } from '../../formats/ekt.ts'
-import { CKA_ID_BYTES, commitmentInput, commitmentOf, isResidentCkaIdOf } from '../../formats/resident-key.ts'
+import { CKA_ID_BYTES, isResidentCkaIdOf } from '../../formats/resident-key.ts'
 import { HsmFault } from '../contract/fault.ts'
 import { ckrCode } from './ckr.ts'
-import { attributes, type Cryptoki, findObjects, type ObjectHandle, type SessionHandle } from './cryptoki.ts'
-import { generateHbk, type HbkObject } from './hbk-kinds.ts'
-import { HMAC_BY_SPEC, HMAC_SHA_256 } from './mechanisms.ts'
+import {
+  type Attributes,
+  attributes,
+  type Cryptoki,
+  findObjects,
+  type ObjectHandle,
+  type SessionHandle,
+} from './cryptoki.ts'
+import type { ResidentForm } from './resident-forms.ts'
 import type { Token } from './token.ts'
 
 const CKR_DEVICE_MEMORY = 0x31
-const LONGEST_MAC_BYTES = 64
 
 /** The token has no room for another object. */
 export class TokenFull extends Error {
   override readonly name = 'TokenFull'
 }
-
-/** What a commitment ties together: the HBK of this key and material. */
-export type ResidentIdentity = Pick<EktFields, 'kid' | 'mid' | 'keySpec'>
 
 /** The fields of a record of kind 1. */
 export type ResidentFields = EktFields & { readonly body: { readonly kind: 'resident' } }
@@ -45,49 +47,57 @@ export class ResidentKeys {
   }
 
   /**
-   * Generates an HBK as a token object that is not readable, extractable or modifiable. Throws HsmFault `key` when the
-   * CKA_ID is taken or not the key's, and {@link TokenFull}.
+   * Has `generate` make an HBK as a token object with the attributes that it is given last, and names the object for its
+   * record. Throws HsmFault `key` when the CKA_ID is taken or not the key's, and {@link TokenFull}.
    */
-  create(session: SessionHandle, identity: ResidentIdentity, ckaId: Buffer, object: HbkObject): EktFields['body'] {
-    if (!isResidentCkaIdOf(ckaId, identity.kid)) throw new HsmFault('key', "the CKA_ID is not the key's")
+  create<M extends { readonly handle: ObjectHandle; readonly mid: Buffer }>(
+    session: SessionHandle,
+    { kid, ckaId }: { readonly kid: Buffer; readonly ckaId: Buffer },
+    form: ResidentForm,
+    generate: (last: Attributes) => M,
+  ): { made: M; body: EktFields['body'] } {
+    if (!isResidentCkaIdOf(ckaId, kid)) throw new HsmFault('key', "the CKA_ID is not the key's")
     // Never another object under a CKA_ID that is in use, and never that object itself: its HBK is another record's.
-    if (this.#objectsUnder(session, ckaId).length > 0) throw new HsmFault('key', 'the CKA_ID is taken in this token')
-    const handle = this.#generate(session, ckaId, object)
+    if (this.#objectsUnder(session, form, ckaId).length > 0)
+      throw new HsmFault('key', 'the CKA_ID is taken in this token')
+    const made = this.#generate(ckaId, generate)
     try {
-      const commitment = this.#commit(session, handle, identity)
-      return { kind: 'resident', ckaId, serials: [this.#serial], commitment }
+      const commitment = form.commit(session, made.handle, { kid, mid: made.mid })
+      return { made, body: { kind: 'resident', ckaId, serials: [this.#serial], commitment } }
     } catch (error) {
-      this.#forgetNew(session, handle)
+      this.#forgetNew(session, made.handle)
       throw error
     }
   }
 
   /** The one object that a verified record names. Throws HsmFault `key` for none, for several, and for another HBK. */
-  find(session: SessionHandle, fields: ResidentFields): ObjectHandle {
+  find(session: SessionHandle, fields: ResidentFields, form: ResidentForm): ObjectHandle {
     const { ckaId, commitment } = this.#held(fields)
-    const [handle, ...others] = this.#objectsUnder(session, ckaId)
+    const [handle, ...others] = this.#objectsUnder(session, form, ckaId)
     if (handle === undefined) throw new HsmFault('key', 'the token has lost the object of the HBK')
     if (others.length > 0) throw new HsmFault('key', `the token holds ${others.length + 1} objects under one CKA_ID`)
-    if (!equalConstantTime(this.#commit(session, handle, fields), commitment))
+    if (!equalConstantTime(form.commit(session, handle, fields), commitment))
       throw new HsmFault('key', 'the object under the CKA_ID is another HBK')
     return handle
   }
 
   /** Destroys the HBK that a verified record names; of several objects under its CKA_ID, that one. It may be gone already. */
-  destroy(session: SessionHandle, fields: ResidentFields): void {
+  destroy(session: SessionHandle, fields: ResidentFields, form: ResidentForm): void {
     const { ckaId, commitment } = this.#held(fields)
-    const isMeant = (handle: ObjectHandle) => equalConstantTime(this.#commit(session, handle, fields), commitment)
-    for (const handle of this.#objectsUnder(session, ckaId).filter(isMeant)) {
+    const isMeant = (handle: ObjectHandle) => equalConstantTime(form.commit(session, handle, fields), commitment)
+    for (const handle of this.#objectsUnder(session, form, ckaId).filter(isMeant)) {
       this.#cryptoki.C_DestroyObject(session, handle)
     }
-    if (this.#objectsUnder(session, ckaId).some(isMeant))
+    if (this.#objectsUnder(session, form, ckaId).some(isMeant))
       throw new HsmFault('token', 'the token still holds an object that it was told to destroy')
   }
 
   /** CKA_IDs of this domain's resident HBKs, whether a record names them or not. */
   list(session: SessionHandle): Buffer[] {
-    const template = attributes({ CLASS: pkcs11.CKO_SECRET_KEY, TOKEN: true, LABEL: this.#label })
-    const ids = findObjects(this.#cryptoki, session, template).map(handle => {
+    const objects = [pkcs11.CKO_SECRET_KEY, pkcs11.CKO_PRIVATE_KEY].flatMap(objectClass =>
+      findObjects(this.#cryptoki, session, attributes({ CLASS: objectClass, TOKEN: true, LABEL: this.#label })),
+    )
+    const ids = objects.map(handle => {
       const [attribute] = this.#cryptoki.C_GetAttributeValue(session, handle, [{ type: pkcs11.CKA_ID }])
       return Buffer.from(attribute?.value as Buffer)
     })
@@ -100,10 +110,9 @@ export class ResidentKeys {
     return body
   }
 
-  #generate(session: SessionHandle, ckaId: Buffer, object: HbkObject): ObjectHandle {
-    const name = attributes({ LABEL: this.#label, ID: ckaId, MODIFIABLE: false })
+  #generate<M>(ckaId: Buffer, generate: (last: Attributes) => M): M {
     try {
-      return generateHbk(this.#cryptoki, session, object, { inToken: true, extractable: false }, name)
+      return generate(attributes({ LABEL: this.#label, ID: ckaId, MODIFIABLE: false }))
     } catch (error) {
       if (ckrCode(error) === CKR_DEVICE_MEMORY) throw new TokenFull('the token has no room', { cause: error })
       throw error
@@ -119,17 +128,7 @@ export class ResidentKeys {
     }
   }
 
-  #objectsUnder(session: SessionHandle, ckaId: Buffer): ObjectHandle[] {
-    return findObjects(this.#cryptoki, session, attributes({ CLASS: pkcs11.CKO_SECRET_KEY, TOKEN: true, ID: ckaId }))
-  }
-
-  #commit(session: SessionHandle, handle: ObjectHandle, { kid, mid, keySpec }: ResidentIdentity): Buffer {
-    this.#cryptoki.C_SignInit(session, HMAC_BY_SPEC[keySpec] ?? HMAC_SHA_256, handle)
-    const mac = this.#cryptoki.C_Sign(session, commitmentInput(kid, mid), Buffer.alloc(LONGEST_MAC_BYTES))
-    try {
-      return commitmentOf(mac)
-    } finally {
-      wipe(mac)
-    }
+  #objectsUnder(session: SessionHandle, { objectClass }: ResidentForm, ckaId: Buffer): ObjectHandle[] {
+    return findObjects(this.#cryptoki, session, attributes({ CLASS: objectClass, TOKEN: true, ID: ckaId }))
   }
 }

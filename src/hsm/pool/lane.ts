@@ -43,6 +43,8 @@ const WRITER_BYTES = 65_536
 const KEPT_BACK_FACTOR = 20
 
 export class Lane {
+  /** EKTs that the thread behind it had taken into use when it was last asked. */
+  hbkImports = 0
   readonly #channel: Socket
   readonly #events: LaneEvents
   readonly #writer = new ByteWriter(WRITER_BYTES)
@@ -116,7 +118,7 @@ export class Lane {
   send(errand: Errand): void {
     const id = this.#nextId
     this.#nextId = id === 0xffff_ffff ? 1 : id + 1
-    writeRequest(this.#writer, id, errand.name, errand.args, this.#writeContext)
+    writeRequest(this.#writer, id, errand.name, errand.args, this.#writeContext, errand.trace)
     errand.sentAtMs = performance.now()
     if (this.#inFlight.size === 0) this.#headSinceMs = errand.sentAtMs
     this.#inFlight.set(id, errand)
@@ -130,6 +132,11 @@ export class Lane {
     const [head] = this.#inFlight.values()
     if (head === undefined) return undefined
     return nowMs - this.#headSinceMs > Math.max(floorMs, head.deadlineMs) ? head : undefined
+  }
+
+  /** Does not count this time against the command that is being worked on. */
+  excuse(lateMs: number): void {
+    this.#headSinceMs += lateMs
   }
 
   /** Looks whether the lane still moves; true when it does not and commands wait behind the one it is at. */

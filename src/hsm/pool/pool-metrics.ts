@@ -1,36 +1,77 @@
 /** What a pool counts and times, under the labels of its region. */
+import type { LatencySeries } from '../../telemetry/latency-histogram.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
-import type { HsmFault } from '../contract/fault.ts'
+import type { CommandName } from '../contract/commands.ts'
+import { FAULT_KINDS, type HsmFault } from '../contract/fault.ts'
 import { TOKEN_STATES } from './circuit.ts'
+import { computationOf } from './computation.ts'
 import type { Errand } from './errand.ts'
-import type { Member } from './member.ts'
+import type { Member, Progress } from './member.ts'
 
 const MICROSECONDS_PER_SECOND = 1_000_000
 const MS_PER_SECOND = 1_000
 const BYTES_PER_MB = 1_048_576
+const REFUSALS = ['busy', 'unavailable'] as const
+const PROBE_OUTCOMES = ['passed', 'failed'] as const
+
+/** What a pool knows of itself when somebody asks. */
+export interface PoolFigures {
+  readonly waiting: number
+  /** Commands that it takes, in flight and waiting together. */
+  readonly limit: number
+  readonly ready: boolean
+}
 
 export class PoolMetrics {
   readonly #metrics: Metrics
   readonly #region: string
-  readonly #observers = new Map<string, (seconds: number) => void>()
+  readonly #wait: LatencySeries
+  /** Of each token by its label, by command and then by mechanism: looked up once by their labels. */
+  readonly #hostSeries = new Map<string, Map<string, Map<string, LatencySeries>>>()
+  readonly #roundTrips = new Map<string, LatencySeries>()
 
-  constructor(metrics: Metrics, region: string) {
+  /** What may happen to these tokens stands at nought from the start: an increase from nothing is none to Prometheus. */
+  constructor(metrics: Metrics, region: string, tokens: readonly string[]) {
     this.#metrics = metrics
     this.#region = region
+    this.#wait = metrics.waitSeconds.labels({ region })
+    for (const reason of REFUSALS) metrics.commandsRefused.inc({ region, reason }, 0)
+    for (const token of tokens) this.#start({ region, token })
   }
 
-  answered({ label: token }: Member, { name, startedAtMs }: Errand, microseconds: number): void {
-    const region = this.#region
-    this.#observe(`${token}/${name}`, () => this.#metrics.commandSeconds.labels({ region, token, command: name }))(
-      microseconds / MICROSECONDS_PER_SECOND,
-    )
-    this.#observe(name, () => this.#metrics.commandRoundTripSeconds.labels({ region, command: name }))(
-      (performance.now() - startedAtMs) / MS_PER_SECOND,
-    )
+  #start(labels: { region: string; token: string }): void {
+    const { commandRepeats, commandFailovers, commandRecalls, hostRestarts, hostRecycles } = this.#metrics
+    const { commandFaults, probes, tokenStateChanges } = this.#metrics
+    for (const counter of [commandRepeats, commandFailovers, commandRecalls, hostRestarts, hostRecycles])
+      counter.inc(labels, 0)
+    for (const kind of FAULT_KINDS) commandFaults.inc({ ...labels, kind }, 0)
+    for (const outcome of PROBE_OUTCOMES) probes.inc({ ...labels, outcome }, 0)
+    for (const state of TOKEN_STATES) tokenStateChanges.inc({ ...labels, state }, 0)
+  }
+
+  answered({ label: token }: Member, errand: Errand, microseconds: number): void {
+    const { name, args, startedAtMs, lastFault } = errand
+    this.#hostSeriesOf(token, name, computationOf(name, args)).observe(microseconds / MICROSECONDS_PER_SECOND)
+    this.#roundTripsOf(name).observe((performance.now() - startedAtMs) / MS_PER_SECOND)
+    if (lastFault !== undefined && lastFault.label !== token)
+      this.#metrics.commandFailovers.inc({ region: this.#region, token })
   }
 
   waited(ms: number): void {
-    this.#metrics.waitSeconds.observe({ region: this.#region }, ms / MS_PER_SECOND)
+    this.#wait.observe(ms / MS_PER_SECOND)
+  }
+
+  refused(reason: (typeof REFUSALS)[number]): void {
+    this.#metrics.commandsRefused.inc({ region: this.#region, reason })
+  }
+
+  stateChanged({ label: token, state }: Member): void {
+    this.#metrics.tokenStateChanges.inc({ region: this.#region, token, state })
+  }
+
+  progressed({ label: token }: Member, { cpuSeconds, hbkImports }: Progress): void {
+    this.#metrics.hostCpuSeconds.inc({ region: this.#region, token }, cpuSeconds)
+    this.#metrics.hbkImports.inc({ region: this.#region, token }, hbkImports)
   }
 
   faulted({ label: token }: Member, { kind }: HsmFault): void {
@@ -57,14 +98,17 @@ export class PoolMetrics {
     this.#metrics.probes.inc({ region: this.#region, token, outcome: passed ? 'passed' : 'failed' })
   }
 
-  report(members: readonly Member[], waiting: number): void {
+  report(members: readonly Member[], { waiting, limit, ready }: PoolFigures): void {
     const region = this.#region
-    const { inFlight, tokenState, cachedHbks, openSessions, hostMemoryBytes, hosts } = this.#metrics
+    const { inFlight, tokenState, cachedHbks, openSessions, hostMemoryBytes, hosts, lanes } = this.#metrics
     this.#metrics.waiting.set({ region }, waiting)
+    this.#metrics.commandLimit.set({ region }, limit)
+    this.#metrics.regionReady.set({ region }, ready ? 1 : 0)
     for (const member of members) {
       const labels = { region, token: member.label }
       inFlight.set(labels, member.inFlight)
       hosts.set(labels, member.pids.length)
+      lanes.set(labels, member.lanes.length)
       cachedHbks.set(labels, member.sum('cachedHbks'))
       openSessions.set(labels, member.sum('sessions'))
       hostMemoryBytes.set(labels, member.sum('residentMemoryMb') * BYTES_PER_MB)
@@ -72,14 +116,33 @@ export class PoolMetrics {
     }
   }
 
-  /** The histogram of one set of labels, looked up once. */
-  #observe(key: string, child: () => { observe(seconds: number): void }): (seconds: number) => void {
-    let observer = this.#observers.get(key)
-    if (observer === undefined) {
-      const histogram = child()
-      observer = seconds => histogram.observe(seconds)
-      this.#observers.set(key, observer)
-    }
-    return observer
+  /** Forgets what a token is at; what it has done stays counted. */
+  left({ label: token }: Member): void {
+    const labels = { region: this.#region, token }
+    const { inFlight, tokenState, cachedHbks, openSessions, hostMemoryBytes, hosts, lanes } = this.#metrics
+    for (const gauge of [inFlight, cachedHbks, openSessions, hostMemoryBytes, hosts, lanes]) gauge.remove(labels)
+    for (const state of TOKEN_STATES) tokenState.remove({ ...labels, state })
   }
+
+  #hostSeriesOf(token: string, command: CommandName, mechanism: string): LatencySeries {
+    const region = this.#region
+    const byCommand = heldOr(this.#hostSeries, token, () => new Map<string, Map<string, LatencySeries>>())
+    const byMechanism = heldOr(byCommand, command, () => new Map<string, LatencySeries>())
+    return heldOr(byMechanism, mechanism, () => {
+      return this.#metrics.commandSeconds.labels({ region, token, command, mechanism })
+    })
+  }
+
+  #roundTripsOf(command: CommandName): LatencySeries {
+    const region = this.#region
+    return heldOr(this.#roundTrips, command, () => this.#metrics.commandRoundTripSeconds.labels({ region, command }))
+  }
+}
+
+function heldOr<V>(held: Map<string, V>, name: string, make: () => V): V {
+  const known = held.get(name)
+  if (known !== undefined) return known
+  const made = make()
+  held.set(name, made)
+  return made
 }

@@ -6,14 +6,16 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from '../../telemetry/logger.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
+import type { Tracing } from '../../telemetry/tracing.ts'
 import type { Args, CommandName, Result } from '../contract/commands.ts'
 import { HsmFault } from '../contract/fault.ts'
-import type { DomainDescription } from '../contract/host-configuration.ts'
+import type { DescribedDomains, DomainDescription } from '../contract/host-configuration.ts'
+import type { TokenProfile } from '../contract/token-profile.ts'
 import { chooseLane, isServed } from './choice.ts'
 import { type Asker, Errand } from './errand.ts'
 import type { Host } from './host.ts'
 import type { Lane } from './lane.ts'
-import { Member, type MemberEvents, type MemberStatus, type TokenSettings } from './member.ts'
+import { Member, type MemberEvents, type MemberLimits, type MemberStatus, type TokenSettings } from './member.ts'
 import { PoolMetrics } from './pool-metrics.ts'
 import { type Sent, Waiting } from './waiting.ts'
 
@@ -24,7 +26,12 @@ export class PoolBusy extends Error {
 
 /** No token answered in time. */
 export class PoolUnavailable extends Error {
-  override readonly name = 'PoolUnavailable'
+  override readonly name: string = 'PoolUnavailable'
+}
+
+/** No token that holds an HBK could answer; those that could, for other keys, are no help. */
+export class HoldersUnavailable extends PoolUnavailable {
+  override readonly name = 'HoldersUnavailable'
 }
 
 export interface PoolSettings {
@@ -42,11 +49,29 @@ export interface PoolSettings {
   /** When a host is replaced by a fresh one; 0, or absent, for never. */
   readonly recycleAfterCommands?: number
   readonly recycleAfterMb?: number
-  /** Reads the domain's row again, and calls {@link HsmPool.useDomain} with what it says. */
+  /** Reads the rows of the domains again, and calls {@link HsmPool.useDomain} with what they say. */
   readonly onStaleDomain?: () => Promise<void>
 }
 
+export interface PoolToken {
+  readonly serial: string
+  readonly label: string
+  /** Whether it can be given a command now. */
+  readonly serving: boolean
+  /** Whether HBKs may reside in it. */
+  readonly keeps: boolean
+}
+
+/** Where a pool tells what it does. */
+export interface PoolTelemetry {
+  readonly metrics: Metrics
+  readonly logger: Logger
+  readonly tracing?: Tracing | undefined
+}
+
 const TICK_MS = 25
+/** A tick that comes later than this says that this process did not run, and could not see what its hosts did meanwhile. */
+const LATE_MS = 250
 /** In hand at two host deaths, a command may be their cause, and is not repeated. */
 const DEATHS_MAX = 2
 /** Faults of tokens that a command may meet. Faults come and go; a command that always meets one is not served. */
@@ -68,9 +93,14 @@ interface Parked {
 export class HsmPool {
   readonly region: string
   readonly #settings: PoolSettings
-  readonly #members: readonly Member[]
+  #members: readonly Member[]
+  /** Members that finish what they have and end. */
+  readonly #leaving = new Set<Promise<void>>()
+  readonly #limits: MemberLimits
+  readonly #memberEvents: MemberEvents
   readonly #metrics: PoolMetrics
   readonly #logger: Logger
+  readonly #tracing: Tracing | undefined
   readonly #waiting = new Waiting()
   readonly #timer: NodeJS.Timeout
   /** Hosts whose replacement is on its way. */
@@ -85,19 +115,22 @@ export class HsmPool {
    */
   #suspect: Errand | undefined
   #domainReadAtMs = Number.NEGATIVE_INFINITY
+  #tickedAtMs = performance.now()
   #outstanding = 0
   #turn = 0
   #closed = false
 
-  constructor(settings: PoolSettings, { metrics, logger }: { metrics: Metrics; logger: Logger }) {
+  constructor(settings: PoolSettings, { metrics, logger, tracing }: PoolTelemetry) {
     this.region = settings.region
     this.#settings = settings
     this.#logger = logger
-    this.#metrics = new PoolMetrics(metrics, settings.region)
+    this.#tracing = tracing
+    const labels = settings.tokens.map(({ label }) => label)
+    this.#metrics = new PoolMetrics(metrics, settings.region, labels)
     const { healthIntervalMs, deadlineFloorMs = 0, recycleAfterCommands = 0, recycleAfterMb = 0 } = settings
-    const limits = { healthIntervalMs, deadlineFloorMs, recycleAfterCommands, recycleAfterMb }
-    const events = this.#events()
-    this.#members = settings.tokens.map(token => new Member(token, limits, events, Math.random))
+    this.#limits = { healthIntervalMs, deadlineFloorMs, recycleAfterCommands, recycleAfterMb }
+    this.#memberEvents = this.#events()
+    this.#members = settings.tokens.map(token => this.#newMember(token))
     this.#timer = setInterval(() => this.#tick(), TICK_MS).unref()
   }
 
@@ -106,16 +139,23 @@ export class HsmPool {
     return this.#members.some(({ circuit }) => circuit.serving || circuit.takesTrials)
   }
 
-  /** Whether an HBK of this region stays in the token that made it. */
+  /** Whether its hosts know the domain that regions share. */
+  get multiRegion(): boolean {
+    return this.#members.some(({ domains }) => domains.multiRegionDomain !== undefined)
+  }
+
+  /** Whether every HBK of this region stays in the token that made it. */
   get resident(): boolean {
     return this.#settings.resident ?? false
   }
 
-  /** The tokens that have told their serial so far, and whether each can be given a command now. */
-  get tokens(): readonly { readonly serial: string; readonly label: string; readonly serving: boolean }[] {
-    return this.#members.flatMap(({ profile, label, circuit }) =>
-      profile === undefined ? [] : [{ serial: profile.serial, label, serving: circuit.serving || circuit.takesTrials }],
-    )
+  /** The tokens that have told their profile so far. */
+  get tokens(): readonly PoolToken[] {
+    return this.#members.flatMap(({ profile, label, circuit }) => {
+      if (profile === undefined) return []
+      const keeps = this.resident || Object.values(profile.privateKeys).includes('resident')
+      return [{ serial: profile.serial, label, serving: circuit.serving || circuit.takesTrials, keeps }]
+    })
   }
 
   get members(): readonly Pick<Member, 'label' | 'state' | 'pids' | 'inFlight' | 'profile' | 'restarts'>[] {
@@ -133,10 +173,11 @@ export class HsmPool {
   call<C extends CommandName>(
     name: C,
     args: Args<C>,
-    { serials }: { serials?: readonly string[] } = {},
+    { serials }: { serials?: readonly string[] | undefined } = {},
   ): Promise<Result<C>> {
     return new Promise((resolve, reject) => {
       if (this.#outstanding >= this.#settings.maxCommands) {
+        this.#metrics.refused('busy')
         reject(new PoolBusy(`region ${this.region} has all it takes`))
         return
       }
@@ -148,10 +189,12 @@ export class HsmPool {
         },
         reject: error => {
           this.#outstanding -= 1
+          if (error instanceof PoolUnavailable) this.#metrics.refused('unavailable')
+          else if (error instanceof PoolBusy) this.#metrics.refused('busy')
           reject(error)
         },
       }
-      this.#dispatch(new Errand(name, args as Args<CommandName>, asker, { serials }))
+      this.#dispatch(new Errand(name, args as Args<CommandName>, asker, { serials, trace: this.#tracing?.current() }))
     })
   }
 
@@ -161,18 +204,39 @@ export class HsmPool {
   }
 
   /**
-   * Gives the hosts another description of the domain: each is replaced by a fresh one, one after another in the region,
+   * Gives the hosts other descriptions of the domain, and of the one that regions share: each is replaced by a fresh one, one after another in the region,
    * and no command is lost. Rejects with {@link PoolUnavailable}, naming the tokens, when some host could not be replaced:
-   * it goes on with what it knew. A token that is down gets the description when it comes back.
+   * it goes on with what it knew. A token that is down gets the descriptions when it comes back.
    */
-  useDomain(description: DomainDescription): Promise<void> {
-    const known = this.#members.every(member => isDeepStrictEqual(member.domain, description))
+  useDomain(domain: DomainDescription, multiRegionDomain?: DomainDescription): Promise<void> {
+    const described: DescribedDomains = { domain, multiRegionDomain }
+    const known = this.#members.every(({ domains }) => isDeepStrictEqual(domains, described))
     if (!known) {
       this.#generation += 1
-      for (const member of this.#members) member.describe(description, this.#generation)
+      for (const member of this.#members) member.describe(described, this.#generation)
       this.#unpark()
     }
     return this.#inTurn(() => this.#renewAll())
+  }
+
+  /**
+   * Has the pool consist of these tokens and no others. One that is not among them is given nothing any more, finishes what
+   * it has, and its hosts end; one that was not there before is started.
+   */
+  useTokens(tokens: readonly TokenSettings[]): void {
+    const wanted = new Set(tokens.map(uriOf))
+    const leaving = this.#members.filter(({ uri }) => !wanted.has(uri))
+    const held = new Set(this.#members.map(({ uri }) => uri))
+    const joining = tokens.filter(token => !held.has(uriOf(token)))
+    if (this.#closed || leaving.length + joining.length === 0) return
+    this.#members = [
+      ...this.#members.filter(member => !leaving.includes(member)),
+      ...joining.map(token => this.#newMember(token)),
+    ]
+    for (const member of leaving) {
+      const gone = this.#leave(member).finally(() => this.#leaving.delete(gone))
+      this.#leaving.add(gone)
+    }
   }
 
   /** An operator says that a token's PIN may be tried again. False when no token of that label is locked out. */
@@ -195,12 +259,23 @@ export class HsmPool {
     this.#closed = true
     clearInterval(this.#timer)
     for (const errand of this.#waiting.take(() => true)) errand.reject(new PoolUnavailable('the pool is closing'))
-    await Promise.all(this.#members.map(member => member.close()))
+    await Promise.all([...this.#members.map(member => member.close()), ...this.#leaving])
   }
 
   /** Brings the gauges up to date, for a scrape. */
   report(): void {
-    this.#metrics.report(this.#members, this.#waiting.size)
+    const figures = { waiting: this.#waiting.size, limit: this.#settings.maxCommands, ready: this.ready }
+    this.#metrics.report(this.#members, figures)
+  }
+
+  #newMember(token: TokenSettings): Member {
+    return new Member(token, this.#limits, this.#memberEvents, Math.random, this.#generation)
+  }
+
+  async #leave(member: Member): Promise<void> {
+    await member.close()
+    this.#metrics.left(member)
+    this.#logger.info('HSM has left the pool', { region: this.region, hsm: member.label })
   }
 
   #events(): MemberEvents {
@@ -215,9 +290,17 @@ export class HsmPool {
       restarted: member => this.#metrics.restarted(member),
       worn: (member, host, reason) => this.#recycle(member, host, reason),
       probed: (member, passed) => this.#metrics.probed(member, passed),
-      profiled: ({ label: hsm }, profile) => this.#logger.info('HSM profile', { region: this.region, hsm, profile }),
+      progressed: (member, progress) => this.#metrics.progressed(member, progress),
+      profiled: (member, profile) => this.#logProfile(member, profile),
+      traced: ({ label: token }, { pid }, { context, ...span }) =>
+        this.#tracing?.host({ ...span, context: Buffer.from(context, 'hex'), region: this.region, token, pid }),
       output: ({ label: hsm }, line) => this.#logger.warn('output of an HSM host', { region: this.region, hsm, line }),
     }
+  }
+
+  /** By a name of its own for what a log leaves out when it is called private. */
+  #logProfile({ label: hsm }: Member, { privateKeys: keyPairs, ...profile }: TokenProfile): void {
+    this.#logger.info('HSM profile', { region: this.region, hsm, profile: { ...profile, keyPairs } })
   }
 
   /** Sends a command, or has it wait. */
@@ -355,6 +438,7 @@ export class HsmPool {
 
   #stateChanged(member: Member): void {
     const { state, label: hsm, circuit } = member
+    this.#metrics.stateChanged(member)
     const fields = { region: this.region, hsm, state, reason: circuit.reason }
     if (state === 'open' || state === 'locked-out') this.#logger.error('HSM changed its state', fields)
     else if (state === 'degraded') this.#logger.warn('HSM changed its state', fields)
@@ -364,7 +448,12 @@ export class HsmPool {
   /** What is due: mute hosts, lanes that do not move, commands that have waited for too long. */
   #tick(): void {
     const nowMs = performance.now()
-    for (const member of this.#members) member.tick(nowMs)
+    const lateMs = nowMs - this.#tickedAtMs - TICK_MS
+    this.#tickedAtMs = nowMs
+    for (const member of this.#members) {
+      if (lateMs > LATE_MS) member.excuse(lateMs)
+      member.tick(nowMs)
+    }
     for (const member of this.#members) for (const lane of member.stalledLanes(nowMs)) this.#recall(member, lane)
     const { maxWaitMs } = this.#settings
     const expired = this.#waiting.take(errand => {
@@ -375,7 +464,8 @@ export class HsmPool {
       const { serials, lastFault } = errand
       const which = serials === undefined ? '' : ` that holds the HBK (${serials.join(', ')})`
       const reason = lastFault === undefined ? '' : `: ${lastFault.reason}`
-      errand.reject(new PoolUnavailable(`no token of region ${this.region}${which} can serve${reason}`))
+      const message = `no token of region ${this.region}${which} can serve${reason}`
+      errand.reject(serials === undefined ? new PoolUnavailable(message) : new HoldersUnavailable(message))
     }
     this.#drain()
   }
@@ -395,4 +485,8 @@ export class HsmPool {
       this.#dispatch(errand)
     }
   }
+}
+
+function uriOf({ configuration }: TokenSettings): string {
+  return configuration.token.uri
 }

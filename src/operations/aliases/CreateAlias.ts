@@ -21,14 +21,14 @@ export const CreateAlias = defineOperation({
     return { key, aliasArn }
   },
 
-  async run({ key, aliasArn, input, store, clock }) {
+  async run({ key, aliasArn, input, store, quotas, clock }) {
     const { region, account } = key
     const now = clock()
     const alias = { region, account, name: input.AliasName, keyId: key.id, createdAtMs: now, updatedAtMs: now }
     try {
       await store.transaction(async tx => {
         if ((await tx.findAlias(key, alias.name)) !== undefined) throw new AlreadyStored(alias.name)
-        requireRoomForAlias(key, await tx.countAliases(key, key.id))
+        requireRoomForAlias(key, await tx.countAliases(key, key.id), quotas)
         await tx.insertAlias(alias)
       })
     } catch (error) {

@@ -20,10 +20,10 @@ export const UpdateAlias = defineOperation({
     return { alias, old, next }
   },
 
-  async run({ alias, old, next, store, clock }) {
+  async run({ alias, old, next, store, quotas, clock }) {
     requireSameKind(old, next)
     await store.transaction(async tx => {
-      if (next.id !== old.id) requireRoomForAlias(next, await tx.countAliases(next, next.id))
+      if (next.id !== old.id) requireRoomForAlias(next, await tx.countAliases(next, next.id), quotas)
       await tx.updateAlias({ ...alias, keyId: next.id, updatedAtMs: clock() })
     })
     return undefined

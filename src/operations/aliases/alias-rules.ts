@@ -1,14 +1,13 @@
 /** What an alias may be called and what it may point to. */
+import type { ResourceQuotas } from '../../config/schema.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { KmsKey } from '../../model/key.ts'
 import { specFacts } from '../../model/key-specs.ts'
+import { RESERVED_PREFIX } from '../service-keys.ts'
 import { invalid } from '../shapes.ts'
 
 const PREFIX = 'alias/'
-const RESERVED_PREFIX = 'alias/aws/'
 const NAME = /^alias\/[a-zA-Z0-9/_-]+$/
-
-export const ALIASES_PER_KEY = 50
 
 /** Whether it is the name of an alias at all, existing or not. Throws KmsError ValidationException. */
 export function requireAliasName(name: string): void {
@@ -39,7 +38,7 @@ export function requireSameKind(old: KmsKey, next: KmsKey): void {
 }
 
 /** Throws KmsError LimitExceededException. */
-export function requireRoomForAlias(key: KmsKey, aliases: number): void {
-  if (aliases < ALIASES_PER_KEY) return
-  throw new KmsError('LimitExceededException', `${key.arn} has ${ALIASES_PER_KEY} aliases, as many as a key can have.`)
+export function requireRoomForAlias(key: KmsKey, aliases: number, { aliasesPerKey }: ResourceQuotas): void {
+  if (aliases < aliasesPerKey) return
+  throw new KmsError('LimitExceededException', `${key.arn} has ${aliases} aliases; a key can have ${aliasesPerKey}.`)
 }

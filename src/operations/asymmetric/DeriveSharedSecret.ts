@@ -26,6 +26,7 @@ export const DeriveSharedSecret = defineOperation({
       grantTokens: GrantTokens,
     }),
   }),
+  uses: ({ key }) => [key],
 
   async run({ key, input, keyring }) {
     return {

@@ -10,6 +10,7 @@ export const Sign = defineOperation({
   access: async (access, request, input) => ({
     key: await access.key(request, 'Sign', input.KeyId, signs('kms:Sign', input)),
   }),
+  uses: ({ key }) => [key],
 
   async run({ key, input, keyring }) {
     const signature = await keyring.pairs.sign(key, toSign(key, input))

@@ -11,6 +11,7 @@ export const Verify = defineOperation({
   access: async (access, request, input) => ({
     key: await access.key(request, 'Verify', input.KeyId, signs('kms:Verify', input)),
   }),
+  uses: ({ key }) => [key],
 
   async run({ key, input, keyring }) {
     if (!(await keyring.pairs.verify(key, toSign(key, input), input.Signature))) {

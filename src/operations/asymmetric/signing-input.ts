@@ -1,7 +1,7 @@
 /** What Sign and Verify share: their input, and the key they need. */
 import { blob, oneOf, optional } from '../../base/schema.ts'
-import type { MessageType, ToSign } from '../../keyring/key-pairs.ts'
-import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../../model/algorithms.ts'
+import type { ToSign } from '../../keyring/key-pairs.ts'
+import { MESSAGE_TYPES, type MessageType, SIGNING_ALGORITHMS, type SigningAlgorithm } from '../../model/algorithms.ts'
 import type { KmsKey } from '../../model/key.ts'
 import type { KeyRequirement } from '../access.ts'
 import { requireAlgorithm } from '../algorithm.ts'
@@ -10,7 +10,7 @@ import { dryRun, grantTokens, keyId } from '../shapes.ts'
 export const signingInput = {
   KeyId: keyId,
   Message: blob({ min: 1, max: 4_096 }),
-  MessageType: optional(oneOf(['RAW', 'DIGEST', 'EXTERNAL_MU'])),
+  MessageType: optional(oneOf(MESSAGE_TYPES)),
   SigningAlgorithm: oneOf(SIGNING_ALGORITHMS),
   GrantTokens: grantTokens,
   DryRun: dryRun,

@@ -52,6 +52,7 @@ export const Decrypt = defineOperation({
         : await access.keyOfCiphertext(request, 'Decrypt', blob, KeyId, needed)
     return { key, blob }
   },
+  uses: ({ key }) => [key],
 
   async run({ key, blob, input, keyring }) {
     const algorithm = encryptionAlgorithmOf(key, input.EncryptionAlgorithm)

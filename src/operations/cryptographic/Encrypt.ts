@@ -27,6 +27,7 @@ export const Encrypt = defineOperation({
       grantTokens: input.GrantTokens,
     }),
   }),
+  uses: ({ key }) => [key],
 
   async run({ key, input, keyring }) {
     const algorithm = encryptionAlgorithmOf(key, input.EncryptionAlgorithm)

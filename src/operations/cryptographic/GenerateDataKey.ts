@@ -16,6 +16,7 @@ export const GenerateDataKey = defineOperation({
   access: async (access, request, input) => ({
     key: await access.key(request, 'GenerateDataKey', input.KeyId, generatesDataKeys('kms:GenerateDataKey', input)),
   }),
+  uses: ({ key }) => [key],
 
   async run({ key, input, keyring }) {
     const context = input.EncryptionContext ?? EMPTY_CONTEXT

@@ -18,6 +18,7 @@ export const GenerateDataKeyPair = defineOperation({
   access: async (access, request, input) => ({
     key: await access.key(request, 'GenerateDataKeyPair', input.KeyId, generatesDataKeyPairs(ACTION, input)),
   }),
+  uses: ({ key }) => [key],
 
   async run({ key, input, keyring }) {
     const context = input.EncryptionContext ?? EMPTY_CONTEXT

@@ -19,6 +19,7 @@ export const GenerateDataKeyPairWithoutPlaintext = defineOperation({
       generatesDataKeyPairs(ACTION, input),
     ),
   }),
+  uses: ({ key }) => [key],
 
   async run({ key, input, keyring }) {
     const context = input.EncryptionContext ?? EMPTY_CONTEXT

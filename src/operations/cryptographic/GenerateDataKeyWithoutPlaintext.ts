@@ -17,6 +17,7 @@ export const GenerateDataKeyWithoutPlaintext = defineOperation({
       generatesDataKeys('kms:GenerateDataKeyWithoutPlaintext', input),
     ),
   }),
+  uses: ({ key }) => [key],
 
   async run({ key, input, keyring }) {
     const context = input.EncryptionContext ?? EMPTY_CONTEXT

@@ -69,6 +69,7 @@ export const ReEncrypt = defineOperation({
     const destination = await access.key(request, 'ReEncrypt', DestinationKeyId, to)
     return { source, destination, blob }
   },
+  uses: ({ source, destination }) => [source, destination],
 
   async run({ source, destination, blob, input, keyring }) {
     const sourceAlgorithm = encryptionAlgorithmOf(source, input.SourceEncryptionAlgorithm)

@@ -31,7 +31,7 @@ export function checkDataKeyPairInput(
   input: { readonly KeyPairSpec: DataKeyPairSpec } & Parameters<typeof refuseUnsupported>[0],
 ): void {
   if (input.KeyPairSpec === 'SM2') {
-    throw new KmsError('UnsupportedOperationException', 'Data key pairs of KeyPairSpec SM2 are not supported.')
+    throw new KmsError('UnsupportedOperationException', 'KeySpec SM2 needs a mechanism that PKCS#11 does not have.')
   }
   refuseUnsupported(input)
 }

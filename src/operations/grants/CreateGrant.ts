@@ -42,7 +42,7 @@ export const CreateGrant = defineOperation({
     }),
   }),
 
-  async run({ key, input, caller, store, clock }) {
+  async run({ key, input, caller, store, quotas, clock }) {
     const granted = await requireGrantable(store.reader, key, input)
     const terms = { ...granted, name: input.Name ?? '', issuingAccount: caller.account }
     const grant = await store.transaction(async tx => {
@@ -53,7 +53,7 @@ export const CreateGrant = defineOperation({
         held => held.name === input.Name && held.issuingAccount === caller.account && sameTerms(held, terms),
       )
       if (same !== undefined) return same
-      requireRoomForGrant(current, current.grants.length)
+      requireRoomForGrant(current, quotas)
       const made: Grant = {
         ...terms,
         id: randomBytes(GRANT_ID_BYTES).toString('hex'),

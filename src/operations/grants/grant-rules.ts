@@ -2,6 +2,7 @@
 
 import { identify } from '../../access/principals.ts'
 import type { RequestFacts } from '../../access/request-context.ts'
+import type { ResourceQuotas } from '../../config/schema.ts'
 import { rootArn } from '../../model/arn.ts'
 import type { Caller } from '../../model/caller.ts'
 import { KmsError } from '../../model/errors.ts'
@@ -9,7 +10,6 @@ import {
   CONSTRAINT_PAIRS_MAX,
   CONSTRAINT_VALUE_MAX_CHARACTERS,
   fitsKey,
-  GRANTS_PER_KEY,
   type Grant,
   type GrantConstraints,
   type GrantOperation,
@@ -142,9 +142,12 @@ export async function requireGrantable(reader: Reader, key: KmsKey, input: Grant
 }
 
 /** Throws KmsError LimitExceededException. */
-export function requireRoomForGrant(key: KmsKey, grants: number): void {
-  if (grants < GRANTS_PER_KEY) return
-  throw new KmsError('LimitExceededException', `${key.arn} has ${GRANTS_PER_KEY} grants, as many as a key can have.`)
+export function requireRoomForGrant(key: KmsKey, { grantsPerKey }: ResourceQuotas): void {
+  if (key.grants.length < grantsPerKey) return
+  throw new KmsError(
+    'LimitExceededException',
+    `${key.arn} has ${key.grants.length} grants; a key can have ${grantsPerKey}.`,
+  )
 }
 
 /** Throws KmsError InvalidGrantIdException for what is no grant id, NotFoundException for one that the key does not have. */

@@ -3,7 +3,7 @@ import { boolean, type Infer, oneOf, optional, structure, text } from '../../bas
 import { KmsError } from '../../model/errors.ts'
 import { isImportable } from '../../model/imports.ts'
 import { arnOf, defaultKeyPolicy, KEY_ORIGINS, type KeyMaterial, type KmsKey } from '../../model/key.ts'
-import { kidOf, newKeyId } from '../../model/key-id.ts'
+import { kidOf, newKeyId, newMultiRegionKeyId } from '../../model/key-id.ts'
 import { KEY_SPECS, KEY_USAGES, LEGACY_KEY_SPECS } from '../../model/key-specs.ts'
 import { VersionSwept } from '../../store/faults.ts'
 import { defineOperation } from '../operation.ts'
@@ -11,6 +11,7 @@ import { bypassFacts, requireKeyPolicy, requireNoLockout } from '../policies/key
 import { description, policy, tags } from '../shapes.ts'
 import { requireTags, tagFacts } from '../tags/tag-rules.ts'
 import { keyMetadata } from './key-metadata.ts'
+import { requireRoomForKey } from './key-quota.ts'
 import { keySpecOf } from './key-spec-input.ts'
 
 const input = structure({
@@ -45,29 +46,30 @@ export const CreateKey = defineOperation({
     return {}
   },
 
-  async run({ input, keyring, store, clock, access, ...asker }) {
+  async run({ input, keyring, store, quotas, clock, access, ...asker }) {
     const { region } = asker
     const { account } = asker.caller
     const { spec, usage } = keySpecOf(input)
     const { Origin: origin = 'AWS_KMS' } = input
+    keyring.requireSpec(region, spec)
     const unsupported =
       (origin !== 'AWS_KMS' && origin !== 'EXTERNAL' && `Origin ${origin}`) ||
       (origin === 'EXTERNAL' && !isImportable(spec) && `Origin EXTERNAL for KeySpec ${spec}`) ||
       (input.CustomKeyStoreId !== undefined && 'CustomKeyStoreId') ||
-      (input.XksKeyId !== undefined && 'XksKeyId') ||
-      (input.MultiRegion === true && 'MultiRegion')
+      (input.XksKeyId !== undefined && 'XksKeyId')
     if (unsupported) throw new KmsError('UnsupportedOperationException', `${unsupported} is not supported yet.`)
-    const tagList = requireTags(input.Tags ?? [])
-    const id = newKeyId()
+    const tagList = requireTags(input.Tags ?? [], quotas)
+    const primaryRegion = input.MultiRegion === true ? region : undefined
+    if (primaryRegion !== undefined) keyring.requireMultiRegion(region, spec)
+    const id = primaryRegion === undefined ? newKeyId() : newMultiRegionKeyId()
     const kid = kidOf(id)
     const arn = arnOf({ region, account, id })
-    const facts: KeyFacts = { arn, account, id, spec, usage, origin, tags: tagList, aliases: [] }
-    const checked = input.Policy === undefined ? undefined : await requireKeyPolicy(store.reader, input.Policy)
+    const facts: KeyFacts = { arn, region, account, id, spec, usage, origin, primaryRegion, tags: tagList, aliases: [] }
+    const checked = input.Policy === undefined ? undefined : await requireKeyPolicy(store.reader, input.Policy, quotas)
     if (checked) requireNoLockout(access, asker, facts, checked, input.BypassPolicyLockoutSafetyCheck)
     const now = clock()
     const makeKey = (current: KeyMaterial | undefined): KmsKey => ({
       ...facts,
-      region,
       kid,
       state: current === undefined ? 'PendingImport' : 'Enabled',
       description: input.Description ?? '',
@@ -86,10 +88,11 @@ export const CreateKey = defineOperation({
       const key = makeKey(material)
       try {
         await store.transaction(async tx => {
+          requireRoomForKey(key, await tx.countKeys(key), quotas)
           await tx.insertKey(key)
           await tx.putTags(key, tagList)
         })
-        return { KeyMetadata: keyMetadata(key) }
+        return { KeyMetadata: keyMetadata(key, [region]) }
       } catch (error) {
         // The domain was rotated between the two: the next EKT is under its new version.
         if (!(error instanceof VersionSwept) || attempt === ATTEMPTS_MAX) throw error

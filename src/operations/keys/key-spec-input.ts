@@ -1,6 +1,5 @@
 /** KeySpec and KeyUsage of a new key, from what CreateKey was given: the checks that need no key. */
-import { KmsError } from '../../model/errors.ts'
-import { algorithmsOf, type KeySpec, type KeyUsage, specFacts } from '../../model/key-specs.ts'
+import { algorithmsOf, type KeySpec, type KeyUsage } from '../../model/key-specs.ts'
 import { invalid } from '../shapes.ts'
 
 interface SpecInput {
@@ -9,7 +8,7 @@ interface SpecInput {
   readonly KeyUsage?: KeyUsage | undefined
 }
 
-/** Throws KmsError ValidationException when the members contradict each other, UnsupportedOperation when we make no such key. */
+/** Throws KmsError ValidationException when the members contradict each other. */
 export function keySpecOf(input: SpecInput): { spec: KeySpec; usage: KeyUsage } {
   const { KeySpec, CustomerMasterKeySpec } = input
   if (KeySpec !== undefined && CustomerMasterKeySpec !== undefined && KeySpec !== CustomerMasterKeySpec) {
@@ -20,8 +19,5 @@ export function keySpecOf(input: SpecInput): { spec: KeySpec; usage: KeyUsage } 
   if (usage === undefined)
     return invalid('You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.')
   if (algorithmsOf(spec, usage).length === 0) invalid(`KeyUsage ${usage} is not compatible with KeySpec ${spec}`)
-  if (!specFacts(spec).offered) {
-    throw new KmsError('UnsupportedOperationException', `Keys of KeySpec ${spec} cannot be made yet.`)
-  }
   return { spec, usage }
 }

@@ -11,6 +11,7 @@ export const GenerateMac = defineOperation({
   access: async (access, request, input) => ({
     key: await access.key(request, 'GenerateMac', input.KeyId, makesMacs('kms:GenerateMac', input)),
   }),
+  uses: ({ key }) => [key],
 
   async run({ key, input, keyring }) {
     requireAlgorithm(key, input.MacAlgorithm)

@@ -12,6 +12,7 @@ export const VerifyMac = defineOperation({
   access: async (access, request, input) => ({
     key: await access.key(request, 'VerifyMac', input.KeyId, makesMacs('kms:VerifyMac', input)),
   }),
+  uses: ({ key }) => [key],
 
   async run({ key, input, keyring }) {
     requireAlgorithm(key, input.MacAlgorithm)

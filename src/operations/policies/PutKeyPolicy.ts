@@ -21,8 +21,8 @@ export const PutKeyPolicy = defineOperation({
     key: await access.key(request, 'PutKeyPolicy', KeyId, { action: 'kms:PutKeyPolicy', facts: bypassFacts(bypass) }),
   }),
 
-  async run({ key, input, store, access, ...asker }) {
-    const checked = await requireKeyPolicy(store.reader, input.Policy)
+  async run({ key, input, store, quotas, access, ...asker }) {
+    const checked = await requireKeyPolicy(store.reader, input.Policy, quotas)
     requireNoLockout(access, asker, key, checked, input.BypassPolicyLockoutSafetyCheck)
     await changeKey(store, key, undefined, { policy: input.Policy, policyPrincipals: checked.principals })
     return undefined

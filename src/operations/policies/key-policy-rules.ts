@@ -6,13 +6,13 @@ import { parsePolicy } from '../../access/policy/parse.ts'
 import type { Policy } from '../../access/policy/policy.ts'
 import { identify } from '../../access/principals.ts'
 import type { Asker, KeyFacts } from '../../access/request-context.ts'
+import type { ResourceQuotas } from '../../config/schema.ts'
 import type { PrincipalIds } from '../../model/caller.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { Reader } from '../../store/store.ts'
 import type { Access } from '../access.ts'
 
 export const POLICY_NAME = 'default'
-const POLICY_MAX_BYTES = 32_768
 
 /** A key policy that may be stored, and whom it means. */
 export interface CheckedPolicy {
@@ -21,9 +21,13 @@ export interface CheckedPolicy {
 }
 
 /** Throws KmsError: LimitExceeded or MalformedPolicyDocument. */
-export async function requireKeyPolicy(reader: Reader, text: string): Promise<CheckedPolicy> {
-  if (Buffer.byteLength(text) > POLICY_MAX_BYTES) {
-    throw new KmsError('LimitExceededException', `The key policy is longer than ${POLICY_MAX_BYTES} bytes.`)
+export async function requireKeyPolicy(
+  reader: Reader,
+  text: string,
+  { keyPolicyBytes }: ResourceQuotas,
+): Promise<CheckedPolicy> {
+  if (Buffer.byteLength(text) > keyPolicyBytes) {
+    throw new KmsError('LimitExceededException', `The key policy is longer than ${keyPolicyBytes} bytes.`)
   }
   const policy = parse(text)
   const principals = await identify(reader, policy.principalArns)

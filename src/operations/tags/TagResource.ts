@@ -2,7 +2,7 @@ import { structure } from '../../base/schema.ts'
 import { LIVE_STATES } from '../../model/key.ts'
 import { defineOperation } from '../operation.ts'
 import { keyId, tags } from '../shapes.ts'
-import { requireTagCount, requireTags, TAGS_PER_KEY, tagFacts } from './tag-rules.ts'
+import { requireTagCount, requireTags, tagFacts } from './tag-rules.ts'
 
 /** TagResource adds tags to a key; a tag whose key is there already gets the new value. */
 export const TagResource = defineOperation({
@@ -17,11 +17,11 @@ export const TagResource = defineOperation({
     }),
   }),
 
-  async run({ key, input, store }) {
-    const added = requireTags(input.Tags)
+  async run({ key, input, store, quotas }) {
+    const added = requireTags(input.Tags, quotas)
     await store.transaction(async tx => {
-      const held = await tx.listTags(key, key.id, { after: undefined, limit: TAGS_PER_KEY })
-      requireTagCount(new Set([...held, ...added].map(tag => tag.key)).size)
+      const held = await tx.listTags(key, key.id, { after: undefined, limit: quotas.tagsPerKey })
+      requireTagCount(new Set([...held, ...added].map(tag => tag.key)).size, quotas)
       await tx.putTags(key, added)
     })
     return undefined

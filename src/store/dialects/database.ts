@@ -1,6 +1,7 @@
 /** What a dialect hands to the store: two handles for the same queries, and the little that SQL has no word for. */
 import type { Kysely } from 'kysely'
 import type { Tables } from '../sql/tables.ts'
+import type { StoreSizes } from '../store.ts'
 
 /** What the database calls a column of bytes: all that differs in the tables. */
 export type BytesColumn = 'blob' | 'bytea'
@@ -17,6 +18,8 @@ export interface Database {
   foreignCommits(): number
   /** Whether a statement failed because the row it points at does not exist. */
   isMissingReference(error: unknown): boolean
+  /** Bytes on disk, by what holds them. */
+  sizes(): Promise<StoreSizes>
   /** Overwrites what removed rows left behind. Throws StoreLocked when others keep it from doing so. */
   scrub(): Promise<void>
   /** What is wrong with the file, and rows that belong to one that is not there. */

@@ -4,6 +4,7 @@
  * means while the store is open: POSIX would drop SQLite's locks with the first close.
  */
 import { closeSync, openSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { DatabaseSync } from 'node:sqlite'
 import { CompiledQuery, Kysely } from 'kysely'
 import { StoreLocked, StoreUnusable } from '../faults.ts'
@@ -41,7 +42,7 @@ export async function openSqlite({ path, lockWaitMs }: SqliteOptions): Promise<D
   try {
     await prepareFile(writing, path, lockWaitMs)
     const [reading, looking] = [openReadOnly(path), openReadOnly(path)]
-    return databaseOf({ writing, reading, looking }, { path, lockWaitMs })
+    return databaseOf({ path, writing, reading, looking }, lockWaitMs)
   } catch (error) {
     writing.close()
     throw error
@@ -55,6 +56,7 @@ function openReadOnly(path: string): DatabaseSync {
 }
 
 interface Connections {
+  readonly path: string
   readonly writing: DatabaseSync
   /** For single statements. */
   readonly reading: DatabaseSync
@@ -62,7 +64,7 @@ interface Connections {
   readonly looking: DatabaseSync
 }
 
-function databaseOf({ writing, reading, looking }: Connections, { path, lockWaitMs }: SqliteOptions): Database {
+function databaseOf({ path, writing, reading, looking }: Connections, lockWaitMs: number): Database {
   const handle = (database: DatabaseSync, exclusive: boolean, writes: boolean) =>
     new Kysely<Tables>({ dialect: new NodeSqliteDialect(database, { exclusive, writes, lockWaitMs }) })
   const writer = handle(writing, true, true)
@@ -76,6 +78,7 @@ function databaseOf({ writing, reading, looking }: Connections, { path, lockWait
     bytesColumn: 'blob',
     foreignCommits: () => dataVersion.get()?.data_version as number,
     isMissingReference: error => errorNumber(error) === FOREIGN_KEY_VIOLATION,
+    sizes: async () => ({ database: await sizeOf(path), wal: await sizeOf(`${path}-wal`) }),
     scrub: () => truncateLog(writer, lockWaitMs),
     damages: () => findDamages(looking),
     copyTo: (to, onProgress) => copyDatabase(path, to, onProgress),
@@ -90,6 +93,14 @@ function databaseOf({ writing, reading, looking }: Connections, { path, lockWait
       })
     },
   }
+}
+
+/** 0 for a file that is not there. To look at it does not open it. */
+async function sizeOf(path: string): Promise<number> {
+  return stat(path).then(
+    ({ size }) => size,
+    () => 0,
+  )
 }
 
 /** SQLite gives the WAL and its index the mode of the file, so it is enough that the file is made with the right one. */

@@ -1,13 +1,13 @@
 /**
  * The ledgers of records: what shows that one, or the whole store, was put back (formats/row-ledger.ts). MACs from before
- * stand in none, so they go: `strongroom init` signs the store once, as it is, unless a token remembers a ledger of it.
+ * stand in none: `strongroom init` holds the records against them and enters them.
  */
-import type { Kysely } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import type { BytesColumn } from '../dialects/database.ts'
 
 export async function createRowLedger(db: Kysely<unknown>, bytes: BytesColumn): Promise<void> {
   const { schema } = db
-  await db.withTables<{ row_macs: Record<string, unknown> }>().deleteFrom('row_macs').execute()
+  await sql`delete from row_macs where table_name = 'row_macs' and primary_key = 'all'`.execute(db)
   await schema
     .createTable('ledger_heads')
     .addColumn('region', 'text', column => column.notNull().primaryKey())

@@ -15,6 +15,10 @@ import { addPublicKeys } from './0008-public-keys.ts'
 import { addKeyRotation } from './0009-key-rotation.ts'
 import { addImportedMaterial } from './0010-imported-material.ts'
 import { createRowMacs } from './0011-row-macs.ts'
+import { addMultiRegionKeys } from './0012-multi-region-keys.ts'
+import { addServices } from './0013-services.ts'
+import { addImportKeyVersions } from './0014-import-key-versions.ts'
+import { createKeyUses } from './0014-key-uses.ts'
 import { createRowLedger } from './0016-row-ledger.ts'
 
 const MIGRATIONS = {
@@ -29,6 +33,10 @@ const MIGRATIONS = {
   '0009-key-rotation': addKeyRotation,
   '0010-imported-material': addImportedMaterial,
   '0011-row-macs': createRowMacs,
+  '0012-multi-region-keys': addMultiRegionKeys,
+  '0013-services': addServices,
+  '0014-import-key-versions': addImportKeyVersions,
+  '0014-key-uses': createKeyUses,
   '0016-row-ledger': createRowLedger,
 } as const
 

@@ -55,7 +55,7 @@ export async function listGroupMembers(db: Handle, groupId: string): Promise<str
   return rows.map(({ name }) => name)
 }
 
-async function changeableColumns(db: Handle, { account, path, boundary, role }: Identity) {
+async function changeableColumns(db: Handle, { account, path, boundary, role, actsFor }: Identity) {
   const boundaryId = boundary === undefined ? null : (await managedPolicyIds(db, account, [boundary]))[0]!
   return {
     path,
@@ -64,6 +64,7 @@ async function changeableColumns(db: Handle, { account, path, boundary, role }: 
     trust_principals: role === undefined ? null : JSON.stringify([...role.trustPrincipals]),
     session_seconds_max: role?.sessionSecondsMax ?? null,
     revoked_before_ms: role?.revokedBeforeMs ?? null,
+    acts_for: actsFor.length === 0 ? null : JSON.stringify(actsFor),
   }
 }
 

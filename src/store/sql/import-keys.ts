@@ -1,6 +1,8 @@
 /** Wrapping keys of imports (security.md 2.7): each belongs to one KMS key, and goes with it, at its end or after bad imports. */
 import type { Selectable } from 'kysely'
+import { dkVersionOf } from '../../formats/ekt.ts'
 import type { ImportKey, Scope } from '../store.ts'
+import { requireWritableVersion } from './ekts.ts'
 import { bufferOf, ektOf, requireInserted } from './outcomes.ts'
 import type { Handle, Tables } from './tables.ts'
 
@@ -45,11 +47,14 @@ export async function countImportKeys(db: Handle, { region, account }: Scope, ke
 
 export async function insertImportKey(db: Handle, key: ImportKey): Promise<void> {
   const { region, account, keyId, importId, algorithm, spec, ekt, notAfterMs, attempts } = key
+  const dkVersion = dkVersionOf(ekt.record)
+  await requireWritableVersion(db, region, dkVersion)
   const inserted = await db
     .insertInto('import_keys')
     .values({
       ...{ region, account, key_id: keyId, import_id: importId, algorithm, spec, attempts },
       ekt: ekt.record,
+      dk_version: dkVersion,
       not_after_ms: notAfterMs,
     })
     .onConflict(conflict => conflict.doNothing())

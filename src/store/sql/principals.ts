@@ -33,6 +33,10 @@ export async function findIdentity(
   return principalsOf(await selectByName(db, account, kind, name))[0]?.identity
 }
 
+export async function findService(db: Handle, name: string): Promise<Identity | undefined> {
+  return principalsOf(await selectByNameAlone(db, 'service', name))[0]?.identity
+}
+
 /** By name. */
 export async function listIdentities(db: Handle, account: string, kind: IdentityKind): Promise<Identity[]> {
   return principalsOf(await selectByKind(db, account, kind)).map(({ identity }) => identity)
@@ -52,6 +56,9 @@ const selectByName = buildOnce((db, account: string, kind: string, name: string)
       .where('kind', '=', kind as IdentityKind)
       .where('name', '=', name),
   ),
+)
+const selectByNameAlone = buildOnce((db, kind: string, name: string) =>
+  withFacts(db, select => select.where('kind', '=', kind as IdentityKind).where('name', '=', name)),
 )
 const selectByKind = buildOnce((db, account: string, kind: string) =>
   withFacts(db, select => select.where('account', '=', account).where('kind', '=', kind as IdentityKind)),
@@ -196,6 +203,7 @@ function principalOf(row: IdentityRow, facts: readonly Fact[]): Principal {
               sessionSecondsMax: row.session_seconds_max ?? 0,
               revokedBeforeMs: row.revoked_before_ms ?? 0,
             },
+      actsFor: JSON.parse(row.acts_for ?? '[]') as string[],
     },
     policies: [...of('inline'), ...of('managed')].map(source),
     boundary: boundary === undefined ? undefined : source(boundary),

@@ -10,6 +10,7 @@ import type {
   Principal,
 } from '../../model/identity.ts'
 import type { Alias, KmsKey, Tag } from '../../model/key.ts'
+import type { KeyUse } from '../../model/key-use.ts'
 import type {
   CeremonyRecord,
   DaemonKey,
@@ -33,6 +34,7 @@ import * as ekts from './ekts.ts'
 import * as grants from './grants.ts'
 import * as identities from './identities.ts'
 import * as importKeys from './import-keys.ts'
+import * as keyUses from './key-uses.ts'
 import * as keys from './keys.ts'
 import * as policies from './managed-policies.ts'
 import * as officers from './officers.ts'
@@ -51,6 +53,10 @@ export class SqlReader implements Reader {
 
   findKey(scope: Scope, keyId: string): Promise<KmsKey | undefined> {
     return keys.findKey(this.db, scope, keyId)
+  }
+
+  listRegionsOfKey(account: string, keyId: string): Promise<string[]> {
+    return keys.listRegionsOfKey(this.db, account, keyId)
   }
 
   listKeyIds(scope: Scope, page: Page): Promise<string[]> {
@@ -87,6 +93,14 @@ export class SqlReader implements Reader {
 
   findKeyOwner(region: string, keyId: string): Promise<string | undefined> {
     return keys.findKeyOwner(this.db, region, keyId)
+  }
+
+  findKeyUse(scope: Scope, keyId: string): Promise<KeyUse | undefined> {
+    return keyUses.findKeyUse(this.db, scope, keyId)
+  }
+
+  findTrackingStart(): Promise<number> {
+    return keyUses.findTrackingStart(this.db)
   }
 
   findAlias(scope: Scope, name: string): Promise<Alias | undefined> {
@@ -127,6 +141,10 @@ export class SqlReader implements Reader {
 
   findIdentity(account: string, kind: IdentityKind, name: string): Promise<Identity | undefined> {
     return principals.findIdentity(this.db, account, kind, name)
+  }
+
+  findService(name: string): Promise<Identity | undefined> {
+    return principals.findService(this.db, name)
   }
 
   listIdentities(account: string, kind: IdentityKind): Promise<Identity[]> {

@@ -5,6 +5,7 @@ import type { IdentityKind } from '../../model/identity.ts'
 import type { WrappingAlgorithm, WrappingKeySpec } from '../../model/imports.ts'
 import type { KeyMaterial, KeyOrigin, KeyState } from '../../model/key.ts'
 import type { KeySpec, KeyUsage } from '../../model/key-specs.ts'
+import type { UsingOperation } from '../../model/key-use.ts'
 import type { CeremonyRecord, Domain, DomainKeyVersion, EnrolledToken, ResidentObject, Rotation } from '../store.ts'
 
 /** SQLite hands bytes out as Uint8Array; PostgreSQL's driver as Buffer, which is one. */
@@ -27,6 +28,8 @@ export interface Tables {
     trust_principals: string | null
     session_seconds_max: number | null
     revoked_before_ms: number | null
+    /** Of a service: a JSON array of account ids. */
+    acts_for: string | null
   }
   identity_policies: { principal_id: string; name: string; document: string }
   attached_policies: { principal_id: string; policy_id: string }
@@ -44,6 +47,15 @@ export interface Tables {
   }
   managed_policy_versions: { policy_id: string; version: number; document: string; created_at_ms: number }
   access_keys: { id: string; principal_id: string; active: Flag; sealed_secret: Bytes; created_at_ms: number }
+  key_uses: {
+    region: string
+    account: string
+    key_id: string
+    operation: UsingOperation
+    at_ms: number
+    request_id: string
+  }
+  key_use_tracking: { started_at_ms: number }
   access_key_uses: { access_key_id: string; at_ms: number; region: string; service: string }
 
   domains: {
@@ -108,6 +120,9 @@ export interface Tables {
     deletion_at_ms: number | null
     rotation_period_days: number | null
     rotation_next_at_ms: number | null
+    primary_region: string | null
+    deletion_window_days: number | null
+    managed_by: string | null
     generation: number
   }
   materials: {
@@ -126,6 +141,8 @@ export interface Tables {
     expires_at_ms: number | null
     description: string | null
     commitment: ColumnType<Uint8Array | null, Buffer | null, Buffer | null>
+    /** The domain that wraps it, where it is not its region's. */
+    domain: string | null
   }
   import_keys: {
     region: string
@@ -135,6 +152,7 @@ export interface Tables {
     algorithm: WrappingAlgorithm
     spec: WrappingKeySpec
     ekt: Bytes
+    dk_version: number
     not_after_ms: number
     attempts: number
   }

@@ -3,6 +3,7 @@ import type { Approval, ApprovalRequest, DualControl } from '../../model/dual-co
 import type { Grant } from '../../model/grant.ts'
 import type { AccessKey, AccessKeyUse, Account, Identity, ManagedPolicy } from '../../model/identity.ts'
 import type { Alias, KeyMaterial, KmsKey, Tag } from '../../model/key.ts'
+import type { KeyUse } from '../../model/key-use.ts'
 import type { RowChanges } from '../row-changes.ts'
 import type {
   CeremonyRecord,
@@ -10,6 +11,7 @@ import type {
   Domain,
   ImportKey,
   KeyGrant,
+  Page,
   ResidentObject,
   Scope,
   StoredEkt,
@@ -22,12 +24,13 @@ import { type RowName, rowName } from './aggregates.ts'
 import * as aliases from './aliases.ts'
 import * as approvalRequests from './approval-requests.ts'
 import * as ceremonies from './ceremonies.ts'
-import { DecidingReader } from './deciding-reader.ts'
+import { DecidingReader, type Listed } from './deciding-reader.ts'
 import * as domains from './domains.ts'
 import * as ekts from './ekts.ts'
 import * as grants from './grants.ts'
 import * as identities from './identities.ts'
 import * as importKeys from './import-keys.ts'
+import * as keyUses from './key-uses.ts'
 import * as keys from './keys.ts'
 import * as policies from './managed-policies.ts'
 import * as officers from './officers.ts'
@@ -93,6 +96,10 @@ export class SqlTransaction extends DecidingReader implements Transaction {
     }
     await keys.deleteKey(this.db, key, nowMs)
     for (const { ekt } of key.materials.values()) if (ekt) await residents.doomResident(this.db, key.region, ekt, nowMs)
+  }
+
+  putKeyUses(uses: readonly KeyUse[]): Promise<void> {
+    return keyUses.putKeyUses(this.db, uses)
   }
 
   async insertAlias(alias: Alias): Promise<void> {
@@ -216,9 +223,9 @@ export class SqlTransaction extends DecidingReader implements Transaction {
   }
 
   async replaceEkt(old: StoredEkt, record: Buffer): Promise<boolean> {
-    const key = ekts.keyTouchedBy(old)
-    if (key !== undefined) await this.#willChangeKey(key, key.keyId)
-    else await this.#changes.willWrite(rowName('daemon_keys', ...old.primaryKey.map(String)))
+    const owner = ekts.ownerOf(old)
+    if (owner !== undefined && 'keyId' in owner) await this.#willChangeKey(owner, owner.keyId)
+    else if (owner !== undefined) await this.#changes.willWrite(rowName('daemon_keys', owner.purpose))
     return ekts.replaceEkt(this.db, old, record)
   }
 
@@ -226,19 +233,23 @@ export class SqlTransaction extends DecidingReader implements Transaction {
     return ceremonies.recordCeremony(this.db, record)
   }
 
-  putDualControl(dualControl: DualControl): Promise<void> {
+  async putDualControl(dualControl: DualControl): Promise<void> {
+    await this.#changes.willWrite(rowName('dual_control', officers.DUAL_CONTROL_ID))
     return officers.putDualControl(this.db, dualControl)
   }
 
-  insertApprovalRequest(request: ApprovalRequest): Promise<void> {
+  async insertApprovalRequest(request: ApprovalRequest): Promise<void> {
+    await this.#changes.willWrite(rowName('approval_requests', request.id))
     return approvalRequests.insertApprovalRequest(this.db, request)
   }
 
-  updateApprovalRequest(request: ApprovalRequest): Promise<void> {
+  async updateApprovalRequest(request: ApprovalRequest): Promise<void> {
+    await this.#changes.willWrite(rowName('approval_requests', request.id))
     return approvalRequests.updateApprovalRequest(this.db, request)
   }
 
-  insertApproval(requestId: string, approval: Approval): Promise<void> {
+  async insertApproval(requestId: string, approval: Approval): Promise<void> {
+    await this.#changes.willWrite(rowName('approval_requests', requestId))
     return approvalRequests.insertApproval(this.db, requestId, approval)
   }
 
@@ -249,6 +260,24 @@ export class SqlTransaction extends DecidingReader implements Transaction {
     const found = await find(new SqlReader(this.db))
     if (found !== undefined) await this.#changes.reliesOn(...(await madeOf(found, this.db)))
     return found
+  }
+
+  /** What a change is decided upon must be genuine: one record that is not refuses the transaction. */
+  protected override async checkedAll<T>(
+    list: (reader: SqlReader) => Promise<T[]>,
+    madeOf: (item: T) => readonly RowName[],
+  ): Promise<T[]> {
+    const items = await list(new SqlReader(this.db))
+    for (const item of items) await this.#changes.reliesOn(...madeOf(item))
+    return items
+  }
+
+  protected override checkedPage<T>(
+    page: Page,
+    list: (reader: SqlReader, page: Page) => Promise<T[]>,
+    { madeOf }: Listed<T>,
+  ): Promise<T[]> {
+    return this.checkedAll(reader => list(reader, page), madeOf)
   }
 
   async #willChangeKey(scope: Scope, keyId: string): Promise<void> {

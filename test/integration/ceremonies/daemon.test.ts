@@ -2,12 +2,13 @@
  * The `strongroom domain` commands beside a daemon that serves: a rotation, a token that leaves and comes back, and the end of
  * a version, under a load of which no request may fail.
  */
-import { createPublicKey, verify } from 'node:crypto'
+import { createPublicKey, randomBytes, verify } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type KeySpec, KMS } from '@aws-sdk/client-kms'
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
 import { readCredentials } from '../../../scripts/instance.ts'
+import type { Readiness } from '../../../src/admin/health.ts'
 import { rotateDomain } from '../../../src/cli/ceremonies/rotate-domain.ts'
 import type { ShownDomain } from '../../../src/cli/ceremonies/show-domain.ts'
 import { PoolsOnDemand, protectRows } from '../../../src/compose-rows.ts'
@@ -15,11 +16,14 @@ import { loadConfiguration } from '../../../src/config/load.ts'
 import { openStore } from '../../../src/store/open-store.ts'
 import type { Store } from '../../../src/store/store.ts'
 import { Metrics } from '../../../src/telemetry/metrics.ts'
+import { wrapMaterial } from '../../support/import.ts'
 import { type Instance, makeInstance, type Serving } from '../../support/instance.ts'
 import { type LoadResult, startLoad } from '../../support/load.ts'
 import { waitUntil } from '../../support/processes.ts'
 import { asPinHolder, REGION, silentLogger } from '../../support/tokens.ts'
 
+/** Each test runs several commands, each of which starts processes of its own, beside a load. */
+jest.setTimeout(300_000)
 const LANES = 3
 const KEYS = 12
 const PLAINTEXT = Buffer.from('written before')
@@ -32,6 +36,8 @@ const written: { keyId: string; blob: Uint8Array }[] = []
 /** Keys of every other kind, made at the start, with a way to see that one is still the same. */
 const others: { what: string; sameAsEver: () => Promise<boolean> }[] = []
 
+let waiting: Awaited<ReturnType<typeof makeWaiting>>
+
 beforeAll(async () => {
   instance = await makeInstance(['a', 'b'])
   instance.configure(['a', 'b'])
@@ -43,6 +49,7 @@ beforeAll(async () => {
   for (const spec of ['RSA_2048', 'RSA_3072', 'ECC_NIST_P256', 'ECC_NIST_P521', 'ECC_SECG_P256K1'] as const)
     others.push(await makeSigner(spec))
   others.push(await makeMacKey(), await makeRsaEncrypter())
+  waiting = await makeWaiting()
 })
 
 afterAll(async () => {
@@ -101,6 +108,13 @@ async function makeRsaEncrypter(): Promise<(typeof others)[number]> {
   }
 }
 
+/** A key that waits for material, with what the material is to be wrapped under. */
+async function makeWaiting() {
+  const KeyId = (await kms.createKey({ Origin: 'EXTERNAL' })).KeyMetadata!.KeyId!
+  const wrapping = { WrappingAlgorithm: 'RSAES_OAEP_SHA_256', WrappingKeySpec: 'RSA_2048' } as const
+  return { ...(await kms.getParametersForImport({ KeyId, ...wrapping })), KeyId, ...wrapping }
+}
+
 async function changedKeys(): Promise<string[]> {
   const changed: string[] = []
   for (const { what, sameAsEver } of others) if (!(await sameAsEver())) changed.push(what)
@@ -132,6 +146,16 @@ async function show(): Promise<ShownDomain> {
   const { code, stdout, stderr } = await instance.run(['domain', 'show', '--output', 'json'])
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
   return (JSON.parse(stdout) as ShownDomain[])[0]!
+}
+
+/** Labels of the tokens that the daemon's pool has, in this state or in any. */
+async function pooled(state?: string): Promise<string[]> {
+  const { regions } = (await (await fetch(`${daemon.adminEndpoint}/readyz`)).json()) as Readiness
+  return regions
+    .flatMap(({ hsms }) => hsms)
+    .filter(hsm => state === undefined || hsm.state === state)
+    .map(({ hsm }) => hsm)
+    .toSorted()
 }
 
 const officer = () => ['--so-pin-file', instance.officerPinFile]
@@ -179,6 +203,10 @@ describe('beside a daemon that serves', () => {
       ['a', 'enrolled', [1, 2]],
       ['b', 'retired', []],
     ])
+    // The daemon lets go of it by itself, and so do the metrics.
+    await waitUntil(async () => (await pooled()).join() === 'a', 20_000)
+    const metrics = await (await fetch(`${daemon.adminEndpoint}/metrics`)).text()
+    expect(metrics.match(/^strongroom_hsm_hosts\{.*\}/gm)).toEqual([expect.stringContaining('token="a"')])
   })
 
   it('init leaves a retired token as it is, and enrol brings it back when a person has compared the fingerprints', async () => {
@@ -198,6 +226,7 @@ describe('beside a daemon that serves', () => {
     expect(await objectsOf('b')).toEqual(await objectsOf('a'))
     const shown = JSON.parse(result.stdout) as ShownDomain
     expect(shown.tokens.find(({ label }) => label === 'b')).toMatchObject({ state: 'enrolled', versions: [1, 2] })
+    await waitUntil(async () => (await pooled('healthy')).join() === 'a,b', 30_000)
   })
 
   it('a version is destroyed once its retention has ended, or by force, and fails no request', async () => {
@@ -219,6 +248,15 @@ describe('beside a daemon that serves', () => {
     }
     const again = await instance.run(['domain', 'destroy-version', '--version', '1'])
     expect(again).toMatchObject({ code: 0, stderr: '' })
+  })
+
+  it('material is imported under the wrapping key that was handed out before the rotation', async () => {
+    const { KeyId, ImportToken, PublicKey, WrappingAlgorithm } = waiting
+    const EncryptedKeyMaterial = wrapMaterial(WrappingAlgorithm, PublicKey!, randomBytes(32))
+    const material = { KeyId, ImportToken, EncryptedKeyMaterial }
+    await kms.importKeyMaterial({ ...material, ExpirationModel: 'KEY_MATERIAL_DOES_NOT_EXPIRE' })
+    const { CiphertextBlob } = await kms.encrypt({ KeyId, Plaintext: PLAINTEXT })
+    expect(Buffer.from((await kms.decrypt({ CiphertextBlob })).Plaintext!)).toEqual(PLAINTEXT)
   })
 
   it('everything written since the start opens, and the daemon makes access keys with its own HBK', async () => {

@@ -50,7 +50,16 @@ describe('checkConfiguration', () => {
         recycleAfterCommands: 10_000_000,
         recycleAfterMb: 768,
       },
-      domain: { retentionDays: 35 },
+      quotas: {
+        keysPerAccount: 100_000,
+        aliasesPerKey: 50,
+        grantsPerKey: 50_000,
+        tagsPerKey: 50,
+        keyPolicyBytes: 32_768,
+        requests: { preset: 'none', account: {}, principal: {} },
+      },
+      telemetry: { accountLabels: 20, otlp: { endpoint: '', sampledOneIn: 100 } },
+      domain: { retentionDays: 35, multiRegion: 'auto' },
       jobs: { deletionIntervalMs: 60_000, rotationIntervalMs: 60_000, expiryIntervalMs: 10_000 },
     })
   })

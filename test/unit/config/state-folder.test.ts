@@ -31,6 +31,19 @@ describe('the state folder', () => {
     expect(existsSync(path)).toBe(false)
   })
 
+  it('is refused, and not made, when its sockets would have longer paths than sockets have', () => {
+    const shortest = Buffer.byteLength(join(folder.path, 'x', 'ceremony.sock'))
+    const longest = join(folder.path, 'x'.repeat(1 + 107 - shortest))
+    expect(Buffer.byteLength(openStateFolder(longest).ceremonySocket)).toBe(107)
+    const longer = `${longest}é`
+    const refused = new ConfigurationError(
+      `stateDir: ${longer} is 2 bytes too long: the path of a socket has 107 at most`,
+    )
+    expect(() => openStateFolder(longer)).toThrow(refused)
+    expect(() => stateFolderAt(longer)).toThrow(refused)
+    expect(existsSync(longer)).toBe(false)
+  })
+
   it('is named when it cannot be used', () => {
     const file = join(folder.path, 'file')
     writeFileSync(file, '')

@@ -92,6 +92,7 @@ export function makeIdentity(name = 'alice', changes: Partial<Identity> = {}): I
     boundary: undefined,
     groups: [],
     role: undefined,
+    actsFor: [],
     ...changes,
   }
 }

@@ -393,10 +393,10 @@ function findAuditKey(domainId: string): ObjectHandle | undefined {
   return found
 }
 
-function ensureAuditKey({ domainId, domainKeys, macKeys }: DomainForks): void {
+function ensureAuditKey({ domainId, audited, domainKeys, macKeys }: DomainForks): void {
   const { token, session } = openedToken()
   const first = domainKeys[0] ?? macKeys[0]
-  if (findAuditKey(domainId) !== undefined || first === undefined) return
+  if (!audited || first === undefined || findAuditKey(domainId) !== undefined) return
   generateAuditKey(token, session, domainId, first.forkId)
 }
 

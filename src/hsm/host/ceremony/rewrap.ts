@@ -20,8 +20,8 @@ import {
 import type { DomainKeys } from '../domain-keys.ts'
 import { type PairKind, pairKindOf, privateTemplate } from '../key-pairs.ts'
 import { HMAC_BY_SPEC, HMAC_SHA_256 } from '../mechanisms.ts'
+import { comparedBy, fingerprintPrivateKey } from '../private-key-fingerprint.ts'
 import type { Token } from '../token.ts'
-import { fingerprintPrivateKey } from './private-key-fingerprint.ts'
 import type { UnwrapKey } from './sealed-keys.ts'
 
 const COMPARE_LABEL = Buffer.from('strongroom/rewrap/1\0', 'latin1')
@@ -101,7 +101,7 @@ export class Rewrap {
   /** A private key gets the one right by which two copies of it can be compared, in place of its own. */
   #wayOfPair(pair: PairKind): Way {
     const { cryptoki } = this.#parts.token
-    const compared: PairKind = { ...pair, right: pair.tokenKeyType === 'EC' ? 'DERIVE' : 'SIGN' }
+    const compared: PairKind = { ...pair, right: comparedBy(pair) }
     return {
       leaving: privateTemplate(compared, { extractable: true }),
       staying: [...privateTemplate(compared, { extractable: false }), ...last],

@@ -2,8 +2,8 @@ import { createPrivateKey, type webcrypto } from 'node:crypto'
 import pkcs11 from 'pkcs11js'
 import { IV_BYTES, NONCE_BYTES } from '../../../formats/ciphertext.ts'
 import { HsmFault } from '../../contract/fault.ts'
-import type { Cryptoki, ObjectHandle, SessionHandle } from '../cryptoki.ts'
-import { generatePair, type PairKind, pairKindOf, publicJwk, readAttribute, spkiOf } from '../key-pairs.ts'
+import { CKA_SEED, type Cryptoki, type ObjectHandle, type SessionHandle } from '../cryptoki.ts'
+import { dataPairKindOf, generatePair, type PairKind, publicJwk, readAttribute, spkiOf } from '../key-pairs.ts'
 import { type Handler, NO_BYTES } from './command.ts'
 
 /** The pair comes from the token's generator, readable from birth, for it is the caller's and no key of ours. */
@@ -11,7 +11,7 @@ export const generateDataKeyPair: Handler<'generateDataKeyPair'> = (host, args) 
   const { backingKeys, sealing, sessions, token, wipeLater } = host
   const { cryptoki } = token
   const hbk = backingKeys.forDerivation(args.ekt, 'data')
-  const kind = pairKindOf(args.pairSpec, 'SIGN_VERIFY')
+  const kind = dataPairKindOf(args.pairSpec)
   if (kind === undefined) throw new HsmFault('key', `no data key pair is made of ${args.pairSpec}`)
   const { publicKey, privateKey } = sessions.withSession(session => {
     const pair = generatePair(cryptoki, session, kind, { sensitive: false })
@@ -50,6 +50,8 @@ function privateMembers(
     const members = Object.entries(RSA_MEMBERS).map(([name, type]) => [name, read(type).toString('base64url')])
     return Object.fromEntries(members) as webcrypto.JsonWebKey
   }
+  // FIPS 203 section 7.1: the seed d + z, of which PKCS #8 is made in the form that RFC 9935 calls seed.
+  if (tokenKeyType === 'ML_KEM') return { priv: read(CKA_SEED).toString('base64url') } as webcrypto.JsonWebKey
   // A token may drop leading zeros, or write one too many.
   const value = read(pkcs11.CKA_VALUE).subarray(-lengthBytes)
   const d = Buffer.alloc(lengthBytes)

@@ -6,6 +6,7 @@ import { createAccessKeySecret } from './create-access-key-secret.ts'
 import { createBackingKey } from './create-backing-key.ts'
 import { createImportKey } from './create-import-key.ts'
 import { createResidentKey } from './create-resident-key.ts'
+import { decapsulate } from './decapsulate.ts'
 import { decrypt } from './decrypt.ts'
 import { decryptRsa } from './decrypt-rsa.ts'
 import { deriveSharedSecret } from './derive-shared-secret.ts'
@@ -50,6 +51,7 @@ export const handlers: { readonly [C in CommandName]: Handler<C> } = {
   reEncryptRsa,
   generateDataKeyPair,
   deriveSharedSecret,
+  decapsulate,
   decryptRsa,
   checkPublicKey,
   createResidentKey,

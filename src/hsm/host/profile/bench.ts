@@ -14,6 +14,7 @@ import {
   type ObjectHandle,
   type SessionHandle,
 } from '../cryptoki.ts'
+import { mechanismName } from '../mechanism-names.ts'
 import { oaepMechanism } from '../mechanisms.ts'
 import type { Token } from '../token.ts'
 import type { Quirks } from './quirks.ts'
@@ -53,6 +54,11 @@ export class Bench implements Disposable {
 
   get token(): Token {
     return this.#token
+  }
+
+  /** Whether the token lists a mechanism of this name. */
+  lists(name: string): boolean {
+    return [...this.#listed].some(number => mechanismName(number) === name)
   }
 
   /** Whether the token lists a mechanism, and with this right. */

@@ -3,6 +3,7 @@
  * change while the process lives.
  */
 import { ANY } from '../../../base/token-schemes.ts'
+import { KEY_MECHANISMS } from '../../contract/key-mechanisms.ts'
 import type { ProfilePins, SelfTest, TokenProfile } from '../../contract/token-profile.ts'
 import type { SessionHandle } from '../cryptoki.ts'
 import type { Token } from '../token.ts'
@@ -46,6 +47,7 @@ export function examineToken(token: Token, session: SessionHandle, pins: Profile
     gcmMaxBytes: encryption.gcmMaxBytes,
     hmac,
     ...tryPrivateKeys(bench, wraps, quirks),
+    keyMechanisms: KEY_MECHANISMS.filter(name => bench.lists(name)),
     ...tryBarrierAttributes(bench, wraps),
     ...sessions,
     maxSessions: quirks.maxSessions ?? limitOf(maxRwSessionCount, maxSessionCount),

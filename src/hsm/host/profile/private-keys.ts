@@ -8,6 +8,7 @@ import { OAEP_HASHES, type OaepHash, type PrivateKeyHome, type TokenProfile } fr
 import { type Attributes, attributes, NO_RIGHTS, type ObjectHandle } from '../cryptoki.ts'
 import { HMAC_SHA_256, oaepMechanism } from '../mechanisms.ts'
 import { type Bench, WrongAnswer } from './bench.ts'
+import { tryMlKem } from './encapsulation.ts'
 import { type KeyWraps, wrapOutside } from './key-wrap.ts'
 import { KNOWN_RSA_KEY, KNOWN_RSA_PUBLIC_KEY } from './known-rsa-key.ts'
 import type { Quirks } from './quirks.ts'
@@ -41,6 +42,7 @@ export function tryPrivateKeys(
       RSA: rsa === undefined ? (generatesRsa ? 'resident' : 'none') : 'ekt',
       EC: tryPair(bench, wrap, ecPair(quirks)),
       EC_EDWARDS: tryPair(bench, wrap, edwardsPair),
+      ...tryMlKem(bench, wrap),
     },
     oaepHashes: rsa === undefined ? [] : tryOaep(bench, rsa),
     oaepUnwraps: rsa === undefined ? [] : tryOaepUnwrap(bench, rsa),

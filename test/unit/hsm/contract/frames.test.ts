@@ -22,6 +22,7 @@ import {
   readFault,
   readRequest,
   readResult,
+  TRACE_CONTEXT_BYTES,
   writeConfiguration,
   writeEvent,
   writeFault,
@@ -59,6 +60,7 @@ const samples: { readonly [C in CommandName]: readonly [fc.Arbitrary<Args<C>>, f
     fc.record({ ekt, publicKey, algorithm: name, bytes: upTo(4_096), signature: upTo(CIPHERTEXT_MAX_BYTES) }),
     fc.record({ valid: fc.boolean() }),
   ],
+  decapsulate: [fc.record({ ekt, ciphertext: upTo(CIPHERTEXT_MAX_BYTES) }), fc.record({ secret: upTo(66) })],
   checkPublicKey: [fc.record({ ekt, publicKey }), fc.record({ matches: fc.boolean() })],
   verifyMac: [
     fc.record({ ekt, message: upTo(4_096), mac: upTo(CIPHERTEXT_MAX_BYTES) }),
@@ -110,7 +112,7 @@ const samples: { readonly [C in CommandName]: readonly [fc.Arbitrary<Args<C>>, f
   ],
   createResidentKey: [
     fc.record({ account: name, kid: buffer(17), keySpec: name, keyUsage: name, ckaId: digest }),
-    fc.record({ full: fc.boolean(), record: upTo(RECORD_MAX_BYTES), mid: buffer(0, 32) }),
+    fc.record({ full: fc.boolean(), record: upTo(RECORD_MAX_BYTES), mid: buffer(0, 32), publicKey }),
   ],
   createImportKey: [
     fc.record({
@@ -140,7 +142,13 @@ const samples: { readonly [C in CommandName]: readonly [fc.Arbitrary<Args<C>>, f
   createAccessKeySecret: [fc.record({ ekt, ...owner }), fc.record({ secret: buffer(0, 64), sealed: upTo(256) })],
   openSigningKey: [fc.record({ ekt, sealed: upTo(256), ...owner, ...scope }), fc.record({ signingKey: digest })],
   evict: [fc.record({ digest }), nothing],
-  status: [nothing, fc.record({ cachedHbks: u32, openSessions: u32, residentMemoryMb: u32 })],
+  status: [
+    nothing,
+    fc.record({
+      ...{ cachedHbks: u32, openSessions: u32, residentMemoryMb: u32 },
+      ...{ cpuMicroseconds: u48, hbkImports: u48 },
+    }),
+  ],
   sealSession: [
     fc.record({ ekt, accessKeyId: name, terms: upTo(4_096) }),
     fc.record({ secret: upTo(64), sealed: upTo(4_096) }),
@@ -186,6 +194,8 @@ describe('the commands', () => {
     for (const name of COMMAND_NAMES) expect(commandByCode(commands[name].code)).toBe(name)
     expect(commandByCode(0)).toBeUndefined()
     expect(commandByCode(255)).toBeUndefined()
+    // The eighth bit says that a command is traced.
+    expect(Math.max(...codes)).toBeLessThan(128)
   })
 
   it('each have a deadline', () => {
@@ -219,6 +229,19 @@ describe('a request', () => {
     const writer = new ByteWriter()
     writeRequest(writer, 0x01020304, 'generateRandom', { lengthBytes: 32 }, HOLDS_NONE)
     expect(writer.finish().toString('hex')).toBe('00000007' + '01020304' + '06' + '0020')
+  })
+
+  it('that is traced carries its context before its arguments, and is refused without all of it', () => {
+    const trace = Buffer.alloc(TRACE_CONTEXT_BYTES, 7)
+    const args = { lengthBytes: 32 }
+    const frame = frameOf(writer => writeRequest(writer, 0x01020304, 'generateRandom', args, HOLDS_NONE, trace))
+    expect(frame.toString('hex')).toBe(`01020304${'86'}${'07'.repeat(24)}0020`)
+    expect(readRequest(frame)).toEqual({ id: 0x01020304, name: 'generateRandom', args, trace })
+    for (let length = 0; length < frame.length; length++) {
+      expect(() => readRequest(frame.subarray(0, length))).toThrow(MalformedBytes)
+    }
+    const short = () => writeRequest(new ByteWriter(), 1, 'generateRandom', args, HOLDS_NONE, trace.subarray(1))
+    expect(short).toThrow()
   })
 
   it('of an unknown command is refused', () => {

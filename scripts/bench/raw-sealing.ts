@@ -1,0 +1,103 @@
+/**
+ * The PKCS#11 calls that seal and open messages, as an HSM host makes them (src/hsm/host/sealing.ts).
+ *
+ * | operation       | C_GenerateRandom | then                                                              |
+ * |-----------------|------------------|-------------------------------------------------------------------|
+ * | GenerateDataKey | 60 bytes         | C_DeriveKey, C_EncryptInit, C_Encrypt, C_DestroyObject            |
+ * | Encrypt         | 28 bytes         | the same                                                          |
+ * | Decrypt         |                  | C_DeriveKey, C_DecryptInit, C_Decrypt, C_DestroyObject            |
+ * | ReEncrypt       | 28 bytes         | those of Decrypt, then those of Encrypt                           |
+ */
+import { randomBytes } from 'node:crypto'
+import pkcs11 from 'pkcs11js'
+import { AAD_BYTES, IV_BYTES, NONCE_BYTES, TAG_BYTES } from '../../src/formats/ciphertext.ts'
+import { CBC_NONCE_OFFSET, cbcDerivationData, DEK_BYTES, ZERO_IV } from '../../src/formats/derivation.ts'
+import { attributes, NO_RIGHTS } from '../../src/hsm/host/cryptoki.ts'
+import { AES_KEY_GENERATION, aesCbcEncryptData, aesGcm } from '../../src/hsm/host/mechanisms.ts'
+import { PLAINTEXT_BYTES, VARIANTS } from './operations.ts'
+import type { BenchToken } from './tokens.ts'
+
+const HEAD_BYTES = NONCE_BYTES + IV_BYTES
+
+const aesKey = {
+  CLASS: pkcs11.CKO_SECRET_KEY,
+  KEY_TYPE: pkcs11.CKK_AES,
+  VALUE_LEN: DEK_BYTES,
+  TOKEN: false,
+  PRIVATE: true,
+  SENSITIVE: true,
+  EXTRACTABLE: false,
+  ...NO_RIGHTS,
+}
+const sealTemplate = attributes({ ...aesKey, ENCRYPT: true })
+const openTemplate = attributes({ ...aesKey, DECRYPT: true })
+
+/** Seals under one AES key, its buffers made once. */
+export class RawSealing {
+  readonly #token: BenchToken
+  readonly #hbk: Buffer
+  readonly #drawn = Buffer.alloc(HEAD_BYTES + PLAINTEXT_BYTES)
+  readonly #drawnHead = this.#drawn.subarray(0, HEAD_BYTES)
+  readonly #nonce = this.#drawn.subarray(0, NONCE_BYTES)
+  readonly #dataKey = this.#drawn.subarray(HEAD_BYTES)
+  readonly #plaintext = randomBytes(PLAINTEXT_BYTES)
+  readonly #aad = randomBytes(AAD_BYTES)
+  readonly #gcm = aesGcm(this.#drawn.subarray(NONCE_BYTES, HEAD_BYTES), this.#aad)
+  readonly #derivationData = cbcDerivationData('data', this.#nonce)
+  readonly #derivation = aesCbcEncryptData(ZERO_IV, this.#derivationData)
+  readonly #output = Buffer.alloc(PLAINTEXT_BYTES + TAG_BYTES)
+  readonly #opened = Buffer.alloc(PLAINTEXT_BYTES + TAG_BYTES)
+  readonly #ciphertexts: { nonce: Buffer; gcm: pkcs11.Mechanism; sealed: Buffer }[] = []
+  #turn = 0
+
+  constructor(token: BenchToken) {
+    this.#token = token
+    const { cryptoki, session } = token
+    this.#hbk = cryptoki.C_GenerateKey(session, AES_KEY_GENERATION, attributes({ ...aesKey, DERIVE: true }))
+    for (let count = 0; count < VARIANTS; count++) {
+      this.encrypt()
+      const iv = Buffer.from(this.#drawn.subarray(NONCE_BYTES, HEAD_BYTES))
+      const sealed = Buffer.from(this.#output)
+      this.#ciphertexts.push({ nonce: Buffer.from(this.#nonce), gcm: aesGcm(iv, this.#aad), sealed })
+    }
+  }
+
+  generateDataKey(): void {
+    this.#token.cryptoki.C_GenerateRandom(this.#token.session, this.#drawn)
+    this.#seal(this.#dataKey, this.#output)
+  }
+
+  encrypt(): void {
+    this.sealDrawn(this.#plaintext, this.#output)
+  }
+
+  decrypt(): void {
+    const { cryptoki, session } = this.#token
+    const ciphertext = this.#ciphertexts[this.#turn++ % VARIANTS]!
+    this.#derivationData.set(ciphertext.nonce, CBC_NONCE_OFFSET)
+    const dek = cryptoki.C_DeriveKey(session, this.#derivation, this.#hbk, openTemplate)
+    cryptoki.C_DecryptInit(session, ciphertext.gcm, dek)
+    cryptoki.C_Decrypt(session, ciphertext.sealed, this.#opened)
+    cryptoki.C_DestroyObject(session, dek)
+  }
+
+  reEncrypt(): void {
+    this.decrypt()
+    this.encrypt()
+  }
+
+  /** Seals any message; `output` has room for it and its tag. */
+  sealDrawn(message: Buffer, output: Buffer): void {
+    this.#token.cryptoki.C_GenerateRandom(this.#token.session, this.#drawnHead)
+    this.#seal(message, output)
+  }
+
+  #seal(message: Buffer, output: Buffer): void {
+    const { cryptoki, session } = this.#token
+    this.#derivationData.set(this.#nonce, CBC_NONCE_OFFSET)
+    const dek = cryptoki.C_DeriveKey(session, this.#derivation, this.#hbk, sealTemplate)
+    cryptoki.C_EncryptInit(session, this.#gcm, dek)
+    cryptoki.C_Encrypt(session, message, output)
+    cryptoki.C_DestroyObject(session, dek)
+  }
+}

@@ -1,0 +1,2 @@
+export { Decapsulate } from './Decapsulate.ts'
+export { Encapsulate } from './Encapsulate.ts'
