@@ -13,7 +13,11 @@ const POOL_START_MS = 30_000
 
 export function protectRows(
   pools: SigningPools & AnchorPools,
-  parts: { metrics: Metrics; logger: Logger },
+  parts: {
+    metrics: Metrics
+    logger: Logger
+    onRefused?: (row: { readonly table: string; readonly primaryKey: string; readonly reason: string }) => void
+  },
 ): RowProtection {
   const told = new Set<string>()
   return {
@@ -29,6 +33,7 @@ export function protectRows(
       parts.logger.error('stored record refused: it was changed by other means than this program', {
         ...{ table, primaryKey, reason },
       })
+      parts.onRefused?.({ table, primaryKey, reason })
     },
   }
 }

@@ -1,15 +1,17 @@
 /** The admin listener: metrics, health and readiness, on loopback, without a credential; nothing that changes anything. */
 import express, { type Express } from 'express'
+import type { AuditFailure } from '../audit/log.ts'
 import { readinessOf } from './health.ts'
 import { Scrape, type ScrapeParts } from './scrape.ts'
 
 export interface AdminListenerParts extends ScrapeParts {
-  /** What is in the way of serving, besides tokens. */
+  readonly audit: { readonly log: { readonly failure: AuditFailure | undefined }; report(): void }
+  /** What is in the way of serving, besides tokens and audit log. */
   readonly obstacles: () => readonly string[]
 }
 
 export function createAdminListener(parts: AdminListenerParts): Express {
-  const { metrics, pools, obstacles } = parts
+  const { metrics, pools, audit, obstacles } = parts
   const app = express()
   const scrape = new Scrape(parts)
   app.disable('x-powered-by')
@@ -17,10 +19,11 @@ export function createAdminListener(parts: AdminListenerParts): Express {
     response.json({ status: 'ok' })
   })
   app.get('/readyz', (_request, response) => {
-    const readiness = readinessOf(pools.values(), obstacles())
+    const readiness = readinessOf(pools.values(), audit.log, obstacles())
     response.status(readiness.ready ? 200 : 503).json(readiness)
   })
   app.get('/metrics', async (_request, response) => {
+    audit.report()
     response.type(metrics.registry.contentType).send(await scrape.read())
   })
   app.use((_request, response) => {

@@ -16,6 +16,10 @@ export const TASKS = [
   'check resident keys',
   'anchor the key store',
   'verify stored records',
+  'tend the audit log',
+  'expire stored audit events',
+  'forward audit events by syslog',
+  'forward audit events by http',
 ] as const
 export type TaskName = (typeof TASKS)[number]
 

@@ -8,6 +8,7 @@ import { HsmFault, STALE_DOMAIN } from '../contract/fault.ts'
 import { readRequest, writeEvent, writeFault, writeNeedRecord, writeResult } from '../contract/frames.ts'
 import type { CompleteHostConfiguration, DomainDescription, HostEvent } from '../contract/host-configuration.ts'
 import type { TokenProfile } from '../contract/token-profile.ts'
+import { AuditKey, LaneHistory } from './audit-key.ts'
 import { BackingKeys, NeedRecord } from './backing-keys.ts'
 import { Canary } from './canary.ts'
 import { type Capabilities, chooseCapabilities } from './capabilities.ts'
@@ -35,6 +36,7 @@ export class Lane {
   readonly #token: Token
   readonly #configuration: CompleteHostConfiguration
   readonly #spent: Buffer[] = []
+  readonly #history = new LaneHistory()
   #examination: Examination | undefined
   #parts: HostParts
 
@@ -59,6 +61,7 @@ export class Lane {
 
   #answer(channel: HostChannel, frame: Buffer): void {
     const { id, name, args, trace } = readRequest(frame)
+    this.#history.count(name)
     const startedAt = performance.now()
     const elapsed = () => Math.round((performance.now() - startedAt) * MICROSECONDS_PER_MS)
     try {
@@ -122,8 +125,9 @@ export class Lane {
       const material = new MaterialImport({ cryptoki, rsa, capabilities }, { inHostAllowed })
       const imports = new Imports({ cryptoki, sessions, domain, backingKeys, material })
       const canary = new Canary(backingKeys, sealing, { multiRegion: domains.multiRegion !== undefined })
+      const auditKey = new AuditKey({ token, sessions, domainId: domain.id, history: this.#history })
       const wipeLater = (bytes: Buffer) => void this.#spent.push(bytes)
-      const ways = { backingKeys, resident, sealing, rsa, imports, canary }
+      const ways = { backingKeys, resident, sealing, rsa, imports, canary, auditKey }
       return { token, sessions, domain, domains, ...ways, macCheckValue, wipeLater }
     } catch (error) {
       sessions.close()

@@ -2,7 +2,6 @@
  * A ceremony process: one token, opened for an operator's commands and let go at their end. It serves the contract of
  * contract/ceremony.ts and nothing of the daemon's.
  */
-import { createPublicKey } from 'node:crypto'
 import pkcs11 from 'pkcs11js'
 import { parsePkcs11Uri } from '../../../base/pkcs11-uri.ts'
 import {
@@ -19,6 +18,7 @@ import {
 import { HsmFault } from '../../contract/fault.ts'
 import type { TokenLocation } from '../../contract/host-configuration.ts'
 import type { OaepHash } from '../../contract/token-profile.ts'
+import { spkiOfP256 } from '../audit-key.ts'
 import { type Capabilities, chooseCapabilities } from '../capabilities.ts'
 import { HostChannel } from '../channel.ts'
 import { faultOf } from '../ckr.ts'
@@ -414,10 +414,4 @@ function pinOf(source: PinSource): string {
 
 function describe({ label, serial, manufacturer, model }: TokenIdentity): TokenIdentity {
   return { label, serial, manufacturer, model }
-}
-
-function spkiOfP256(point: Buffer): Buffer {
-  const coordinate = (start: number) => point.subarray(start, start + 32).toString('base64url')
-  const key = { kty: 'EC', crv: 'P-256', x: coordinate(1), y: coordinate(33) }
-  return createPublicKey({ key, format: 'jwk' }).export({ type: 'spki', format: 'der' })
 }

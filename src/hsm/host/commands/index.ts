@@ -27,6 +27,7 @@ import { reEncryptRsa } from './re-encrypt-rsa.ts'
 import { readAnchor } from './read-anchor.ts'
 import { sealSession } from './seal-session.ts'
 import { sign } from './sign.ts'
+import { signCheckpoint } from './sign-checkpoint.ts'
 import { status } from './status.ts'
 import { verify } from './verify.ts'
 import { verifyMac } from './verify-mac.ts'
@@ -65,4 +66,5 @@ export const handlers: { readonly [C in CommandName]: Handler<C> } = {
   verifyRows,
   readAnchor,
   writeAnchor,
+  signCheckpoint,
 }

@@ -46,6 +46,7 @@ const ekt = fc.record({ digest, record: buffer(1, 200) })
 const publicKey = upTo(1_024)
 const owner = { accessKeyId: name, principalId: name, account: name }
 const scope = { date: fc.stringMatching(/^\d{8}$/), region: name, service: name }
+const chainHead = { chain: buffer(16), seq: u48, head: digest }
 const row = { table: name, primaryKey: name, generation: fc.nat(), content: digest }
 const nothing = fc.constant({})
 
@@ -167,6 +168,14 @@ const samples: { readonly [C in CommandName]: readonly [fc.Arbitrary<Args<C>>, f
   ],
   readAnchor: [fc.constant({}), fc.record({ epoch: fc.maxSafeNat(), digest })],
   writeAnchor: [fc.record({ epoch: fc.maxSafeNat(), digest }), fc.record({ written: fc.boolean() })],
+  signCheckpoint: [
+    fc.record({
+      ...chainHead,
+      ...{ timeMs: u48, previous: digest, epoch: u48, anchor: digest },
+      others: fc.array(fc.record(chainHead), { maxLength: 16 }),
+    }),
+    fc.record({ body: upTo(2_048), signature: upTo(80) }),
+  ],
 }
 
 /** What a reader of the stream is given: the frames, without their lengths. */
