@@ -139,6 +139,7 @@ export interface Reader {
   countImportKeys(scope: Scope, keyId: string): Promise<number>
   /** Keys of every account and region whose deletion is due, the longest overdue first. */
   listKeysDueForDeletion(nowMs: number, limit: number): Promise<KmsKey[]>
+  /** Those that callers made, in whatever state: keys of services are not counted. */
   countKeys(scope: Scope): Promise<number>
   /** The account that a key of this id belongs to. */
   findKeyOwner(region: string, keyId: string): Promise<string | undefined>

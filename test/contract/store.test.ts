@@ -152,6 +152,22 @@ describe.each(BACKENDS)('key store on $name', backend => {
     })
   })
 
+  describe('the count of keys', () => {
+    it('is that of an account in a region, in whatever state, without those of services', async () => {
+      const keys = [
+        makeKey(),
+        makeKey({ state: 'PendingDeletion', deletionAtMs: 9 }),
+        makeKey({ managedBy: 'storage.amazonaws.com' }),
+        makeKey({ region: 'on-prem-2' }),
+        makeKey({ account: '111122223333' }),
+      ]
+      await store.transaction(async tx => {
+        for (const key of keys) await tx.insertKey(key)
+      })
+      expect(await store.reader.countKeys(SCOPE)).toBe(2)
+    })
+  })
+
   describe('wrapping keys of imports', () => {
     it('are among the records of their domain key version, and are replaced only as they were read', async () => {
       const key = makeKey({}, [])

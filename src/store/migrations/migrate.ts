@@ -19,6 +19,7 @@ import { addMultiRegionKeys } from './0012-multi-region-keys.ts'
 import { addServices } from './0013-services.ts'
 import { addImportKeyVersions } from './0014-import-key-versions.ts'
 import { createKeyUses } from './0014-key-uses.ts'
+import { indexKeysOfServices } from './0014-keys-of-services.ts'
 import { createAuditLog } from './0015-audit-log.ts'
 import { createRowLedger } from './0016-row-ledger.ts'
 
@@ -38,6 +39,7 @@ const MIGRATIONS = {
   '0013-services': addServices,
   '0014-import-key-versions': addImportKeyVersions,
   '0014-key-uses': createKeyUses,
+  '0014-keys-of-services': indexKeysOfServices,
   '0015-audit-log': createAuditLog,
   '0016-row-ledger': createRowLedger,
 } as const
