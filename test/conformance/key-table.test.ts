@@ -17,8 +17,8 @@ import {
   SPECS_THAT_ARE_NOT_OFFERED,
   STATES_THAT_ARE_NOT_REACHED,
 } from './key-table.ts'
-import { Subject } from './key-table-subject.ts'
-import { kms, sandbox } from './kms.ts'
+import { kms, Subject } from './key-table-subject.ts'
+import { sandbox } from './kms.ts'
 
 const [head, ...lines] = CELLS.split('\n').filter(line => line !== '')
 const columnNames = head!.trim().split(/ +/)
