@@ -392,6 +392,8 @@ a request chooses it, a signing, encryption or wrapping algorithm, or the spec o
   state: TOKEN_STATES.map(code).join(', '),
   table: 'a table of the key store whose rows carry MACs',
   file: '`database` or `wal`',
+  part: '`write`, `checkpoint`, `store`, or a sink that lines are forwarded to',
+  sink: '`syslog` or `http`: where the audit log is forwarded to',
   task: TASKS.map(code).join(', '),
 }
 
@@ -447,6 +449,7 @@ const WHAT_COUNTS: Readonly<Partial<Record<RateName, string>>> = {
   p384DataKeyPairs: 'data key pairs of ECC_NIST_P384',
   p521DataKeyPairs: 'data key pairs of ECC_NIST_P521',
   sts: 'GetCallerIdentity and AssumeRole',
+  lookupEvents: 'LookupEvents of CloudTrail',
 }
 
 function quotasPage(): string {
@@ -460,9 +463,9 @@ function quotasPage(): string {
     `## How much there may be
 
 \`quotas\` in the [configuration](configuration.md#quotas) bounds the keys of an account in a region, the aliases, grants and tags
-of a key, and the size of a key policy. The defaults are AWS's. What would go beyond one is refused with
-\`LimitExceededException\` (tags with \`TagException\`); a quota that is lowered takes nothing away that is there. A key has 25
-rotations on demand and 25 valid wrapping keys of imports, whatever is configured.`,
+of a key, and the size of a key policy. Keys of services do not count. The defaults are AWS's. What would go beyond one is
+refused with \`LimitExceededException\` (tags with \`TagException\`); a quota that is lowered takes nothing away that is there. A
+key has 25 rotations on demand and 25 valid wrapping keys of imports, whatever is configured.`,
     `## How fast callers may ask
 
 \`quotas.requests\` bounds the requests a second of an account (all of its principals together) and of each principal: a user, a

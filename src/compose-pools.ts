@@ -1,23 +1,44 @@
 /** From configuration and domain rows to the pools of HSMs: shared by the daemon and by ceremonies. */
 import { parsePkcs11Uri } from './base/pkcs11-uri.ts'
+import { MULTI_REGION_DOMAIN } from './base/region.ts'
 import type { Configuration } from './config/schema.ts'
-import type { DomainDescription, KeyVersion } from './hsm/contract/host-configuration.ts'
+import type { DescribedDomains, DomainDescription, KeyVersion } from './hsm/contract/host-configuration.ts'
 import type { TokenSettings } from './hsm/pool/member.ts'
 import { HsmPool, type PoolTelemetry } from './hsm/pool/pool.ts'
-import type { Domain, Store } from './store/store.ts'
+import type { Domain, Reader, Store } from './store/store.ts'
 
 /** Something that an operator has to do first; the message says what. */
 export class NotReady extends Error {
   override readonly name = 'NotReady'
 }
 
-/** The domain of a region as a host is told of it: the versions that are in use. */
+/** A domain as a host is told of it: the versions that are in use. */
 export function describeDomain({ id, region, schemes, versions }: Domain): DomainDescription {
   const of = (kind: 'dk' | 'mac'): KeyVersion[] =>
     versions
       .filter(version => version.kind === kind && version.state === 'active')
       .map(({ version, forkId, checkValue }) => ({ version, forkId, checkValue }))
   return { id, region, schemes, domainKeys: of('dk'), macKeys: of('mac') }
+}
+
+/**
+ * The domains of a region as its hosts are told of them. Of the one that regions share they learn once every token of the
+ * region holds it: what one of them writes, all of them read. Undefined while the region has no domain of its own.
+ */
+export async function describeDomains(
+  reader: Pick<Reader, 'findDomain'>,
+  region: string,
+): Promise<DescribedDomains | undefined> {
+  const regional = await reader.findDomain(region)
+  return regional?.state === 'ready' ? describeBoth(regional, await reader.findDomain(MULTI_REGION_DOMAIN)) : undefined
+}
+
+/** The same from the rows. */
+export function describeBoth(regional: Domain, shared: Domain | undefined): DescribedDomains {
+  const holders = new Set(shared?.tokens.filter(({ state }) => state === 'enrolled').map(({ serial }) => serial))
+  const enrolled = regional.tokens.filter(({ state }) => state === 'enrolled')
+  const held = shared?.state === 'ready' && enrolled.every(({ serial }) => holders.has(serial))
+  return { domain: describeDomain(regional), multiRegionDomain: held ? describeDomain(shared) : undefined }
 }
 
 /** The region whose domain signs what belongs to no region, and whose HBKs are the daemon's own: the first. */
@@ -36,15 +57,15 @@ export async function composePool(
   const { maxCommands, maxWaitMs, healthIntervalMs, deadlineFloorMs, recycleAfterCommands, recycleAfterMb } =
     configuration.hsm
   const limits = { maxCommands, maxWaitMs, healthIntervalMs, deadlineFloorMs, recycleAfterCommands, recycleAfterMb }
-  const description = describeDomain(domain)
-  const tokens = tokensOf(region, configuration, domain)
+  const described = describeBoth(domain, await store.reader.findDomain(MULTI_REGION_DOMAIN))
+  const tokens = tokensOf(region, configuration, domain, described)
   if (tokens.length === 0) throw new NotReady(`every configured token of region ${region.name} is retired`)
   const pool: HsmPool = new HsmPool(
     {
-      ...{ region: region.name, tokens, resident: description.domainKeys.length === 0, ...limits },
+      ...{ region: region.name, tokens, resident: described.domain.domainKeys.length === 0, ...limits },
       async onStaleDomain() {
-        const row = await store.reader.findDomain(region.name)
-        if (row?.state === 'ready') void pool.useDomain(describeDomain(row)).catch(refused)
+        const found = await describeDomains(store.reader, region.name)
+        if (found !== undefined) void pool.useDomain(found.domain, found.multiRegionDomain).catch(refused)
       },
     },
     { metrics, logger, tracing },
@@ -54,22 +75,28 @@ export async function composePool(
   return pool
 }
 
-/** Has a pool work with what its domain's row says: the keys, and which of the configured tokens belong to it. */
+/** Has a pool work with what the rows of its domains say: the keys, and which of the configured tokens belong to it. */
 export async function followDomain(
   pool: HsmPool,
   region: Configuration['regions'][number],
   configuration: Configuration,
   domain: Domain,
+  shared: Domain | undefined,
 ): Promise<void> {
-  pool.useTokens(tokensOf(region, configuration, domain))
-  await pool.useDomain(describeDomain(domain))
+  const described = describeBoth(domain, shared)
+  pool.useTokens(tokensOf(region, configuration, domain, described))
+  await pool.useDomain(described.domain, described.multiRegionDomain)
 }
 
 /** The configured tokens that are not retired. */
-function tokensOf(region: Configuration['regions'][number], { hsm }: Configuration, domain: Domain): TokenSettings[] {
-  const description = describeDomain(domain)
+function tokensOf(
+  region: Configuration['regions'][number],
+  { hsm }: Configuration,
+  domain: Domain,
+  described: DescribedDomains,
+): TokenSettings[] {
   return region.tokens
-    .map((token, index) => tokenSettings(token, index, hsm, description))
+    .map((token, index) => tokenSettings(token, index, hsm, described))
     .filter(({ configuration }) => !isRetired(domain, configuration.token.uri))
 }
 
@@ -85,7 +112,7 @@ function tokenSettings(
   { hosts, threads, ...location }: Configuration['regions'][number]['tokens'][number],
   index: number,
   { cachedHbks, hbkLifetimeMs, importInHost, hostsPerToken, threadsPerHost, sessionsPerToken }: Configuration['hsm'],
-  domain: DomainDescription,
+  domains: DescribedDomains,
 ): TokenSettings {
   const { token: label, serial } = parsePkcs11Uri(location.uri)
   const processes = hosts ?? hostsPerToken
@@ -94,7 +121,7 @@ function tokenSettings(
     label: label ?? serial ?? `token-${index + 1}`,
     hosts: processes,
     configuration: {
-      ...{ token: location, domain, cachedHbks, hbkLifetimeMs, importInHost, threads: lanes },
+      ...{ token: location, ...domains, cachedHbks, hbkLifetimeMs, importInHost, threads: lanes },
       sessions: { limit: sessionsPerToken, shares: processes + 1 },
       logsInAgain: processes === 1 && lanes === 1,
     },

@@ -11,6 +11,7 @@ import { Child } from './child.ts'
 import { cpuOfTree } from './cpu.ts'
 import type { Target } from './load.ts'
 import type { LoadGenerator } from './load-generator.ts'
+import type { OpenLoopPoint } from './open-loop.ts'
 import {
   factsOf,
   MESSAGE_BYTES,
@@ -22,6 +23,7 @@ import {
   VARIANTS,
 } from './operations.ts'
 import { type Made, requestBodies } from './requests.ts'
+import { sampleOf } from './sample.ts'
 import type { SandboxDescription, SandboxKeeper } from './sandbox-keeper.ts'
 
 export class Daemon implements Server {
@@ -53,16 +55,17 @@ export class Daemon implements Server {
   }
 
   async measure(operation: Operation, seconds: number): Promise<Sample> {
-    const run = await this.#load.measure(await this.target(operation), seconds, () => cpuOfTree(this.pid))
-    const serviceCpuUs = (run.after.rootUs - run.before.rootUs) / run.operations
-    const hostsCpuUs = (run.after.belowUs - run.before.belowUs) / run.operations
+    return sampleOf(this.#load, await this.target(operation), this.pid, seconds)
+  }
+
+  /** Latencies at a fixed rate, with the CPU of one operation. */
+  async pace(operation: Operation, perSecond: number, seconds: number): Promise<Omit<OpenLoopPoint, 'askedPerSec'>> {
+    const target = await this.target(operation)
+    const { before, after, ...latencies } = await this.#load.pace(target, perSecond, seconds, () => cpuOfTree(this.pid))
     return {
-      operations: run.operations,
-      opsPerSec: run.operations / run.seconds,
-      cpuUs: serviceCpuUs + hostsCpuUs,
-      serviceCpuUs,
-      hostsCpuUs,
-      loadCpuUs: run.loadCpuUs / run.operations,
+      ...latencies,
+      serviceCpuUs: (after.rootUs - before.rootUs) / latencies.operations,
+      hostsCpuUs: (after.belowUs - before.belowUs) / latencies.operations,
     }
   }
 

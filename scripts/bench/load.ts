@@ -1,10 +1,12 @@
 /**
  * Child process: the load generator. Requests are made beforehand, and of an answer it is looked only whether it is a success.
  *
- * Closed loop: every connection has one request out at a time, and sends the next when the answer is there.
+ * Closed loop (`run`): every connection has one request out at a time, and sends the next when the answer is there. Open
+ * loop (`pace`): pace.ts.
  */
 import { answer } from './child.ts'
 import { Connection, isSuccess } from './connection.ts'
+import { type Latencies, pace } from './pace.ts'
 import { type Credentials, httpPost, signedRequest } from './sigv4.ts'
 
 /** The requests of one operation, sent in turn. With `operation` they are KMS requests and signed. */
@@ -81,6 +83,10 @@ const answers = {
       connection.send(nextRequest())
     }
     return promise.finally(() => clearInterval(silence))
+  },
+
+  pace(rate: { perSecond: number; seconds: number }): Promise<Latencies> {
+    return pace(connections, nextRequest, rate)
   },
 
   close(_: null): void {

@@ -7,29 +7,26 @@
  * | daemon | the sandbox's daemon, two tokens, over HTTP with signed requests         | daemon.ts        |
  * | naive  | Express and graphene-pk11 in one process, a session for each request     | naive-service.ts |
  *
- * The three take turns in every round, so that a machine that slows down does so for all of them. The last line of
- * stdout is the report in JSON.
+ * The three take turns in every round, so that a machine that slows down does so for all of them. What else can be
+ * measured: several numbers of connections (`--connections 1,8,64`), latencies at fixed rates (`--rates 50%`), and the daemon
+ * with up to a million keys in its store (`--growth`). The last line of stdout is everything in JSON.
  */
 import { availableParallelism, cpus } from 'node:os'
-import { Command, InvalidArgumentError } from 'commander'
-import { cpuOfMachine } from './cpu.ts'
+import { closedLoop } from './closed-loop.ts'
 import { Daemon } from './daemon.ts'
+import { growth, growthTable } from './growth.ts'
 import { LoadGenerator } from './load-generator.ts'
 import { NaiveService } from './naive.ts'
-import { type Measurement, OPERATIONS, type Operation, type Server } from './operations.ts'
+import { openLoop, openLoopTable } from './open-loop.ts'
+import type { Server } from './operations.ts'
+import { GROWTH_SIZES, PAGE_FOLDER, parseOptions } from './options.ts'
+import { writePage } from './page.ts'
 import { RawTokens } from './raw.ts'
-import { DISTURBED_PERCENT, type Report, type Rounds, summariesOf, summarise, table } from './report.ts'
+import { DISTURBED_PERCENT, type Report, type Results, summariesOf, table } from './report.ts'
 
-interface Options {
-  readonly connections: number
-  readonly seconds: number
-  readonly warmUp: number
-  readonly rounds: number
-  readonly operations: readonly Operation[]
-  readonly jsonOnly: boolean
-  readonly naive: boolean
-  readonly daemon: boolean
-}
+const USUAL_CONNECTIONS = 32
+/** An open loop needs one for each request that is under way: enough for a stall of tens of milliseconds. */
+const OPEN_LOOP_CONNECTIONS = 256
 
 const options = parseOptions()
 const held = new AsyncDisposableStack()
@@ -37,9 +34,10 @@ let interrupted: NodeJS.Signals | undefined
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => interrupt(signal))
 
 try {
-  const report = await bench()
-  if (!options.jsonOnly) process.stdout.write(`${heading(report)}\n\n${table(report)}\n\n${legend(report)}\n\n`)
-  process.stdout.write(`${JSON.stringify(report)}\n`)
+  const results = await bench()
+  if (!options.jsonOnly) process.stdout.write(textOf(results))
+  if (options.write !== undefined) writePage(options.write === true ? PAGE_FOLDER : options.write, results)
+  process.stdout.write(`${JSON.stringify(results)}\n`)
 } catch (error) {
   if (interrupted === undefined) progress(`bench: ${error instanceof Error ? error.message : String(error)}`)
   process.exitCode = 1
@@ -47,35 +45,35 @@ try {
   if (interrupted === undefined) await held.disposeAsync()
 }
 
-async function bench(): Promise<Report> {
-  const started = await startServers()
-  const results: Report['operations'] = {}
-  for (const operation of options.operations) {
-    const servers = started.filter(server => server.offers(operation))
-    const rounds: Rounds = {}
-    progress(`${operation}: warming up`)
-    for (const server of servers) await server.measure(operation, options.warmUp)
-    for (let round = 1; round <= options.rounds; round++) {
-      for (const server of servers) {
-        const sample = await measure(server, operation, `round ${round}/${options.rounds}`)
-        rounds[server.name] = [...(rounds[server.name] ?? []), sample]
-      }
-    }
-    results[operation] = Object.fromEntries(
-      Object.entries(rounds).map(([server, samples]) => [server, summarise(samples)]),
-    )
+async function bench(): Promise<Results> {
+  const load = held.use(new LoadGenerator(options.connections[0]!))
+  const { servers, daemon } = await startServers(load)
+  const sweep: Report[] = []
+  for (const connections of options.connections) {
+    load.connections = connections
+    sweep.push(await closedLoop(servers, { ...options, connections }, progress))
   }
-  const { connections, rounds, seconds } = options
-  return { connections, rounds, secondsPerRound: seconds, operations: results }
+  // What is compared from run to run is of the usual number of connections, wherever that stands in the list.
+  const usual = sweep.find(({ connections }) => connections === USUAL_CONNECTIONS) ?? sweep.at(-1)!
+  load.connections = OPEN_LOOP_CONNECTIONS
+  const openLoopRuns =
+    daemon === undefined || options.rates === undefined
+      ? {}
+      : { openLoop: await openLoop(daemon, usual, { ...options, rates: options.rates }, progress) }
+  if (options.growth === undefined) return { ...usual, ...(sweep.length > 1 ? { sweep } : {}), ...openLoopRuns }
+  load.connections = usual.connections
+  const sizes = options.growth === true ? GROWTH_SIZES : options.growth
+  const grown = await growth(load, { ...options, sizes }, progress)
+  return { ...usual, ...(sweep.length > 1 ? { sweep } : {}), ...openLoopRuns, growth: grown }
 }
 
-async function startServers(): Promise<Server[]> {
-  const load = held.use(new LoadGenerator(options.connections))
+async function startServers(load: LoadGenerator): Promise<{ servers: Server[]; daemon: Daemon | undefined }> {
   progress('starting the raw loops')
   const servers: Server[] = [held.use(new RawTokens())]
+  let daemon: Daemon | undefined
   if (options.daemon) {
     progress('starting a sandbox')
-    const daemon = held.use(new Daemon(load))
+    daemon = held.use(new Daemon(load))
     await daemon.start()
     servers.push(daemon)
   }
@@ -85,21 +83,14 @@ async function startServers(): Promise<Server[]> {
     await naive.start()
     servers.push(naive)
   }
-  return servers
+  return { servers, daemon }
 }
 
-async function measure(server: Server, operation: Operation, round: string): Promise<Measurement> {
-  const machineBefore = cpuOfMachine()
-  const startedAt = performance.now()
-  const sample = await server.measure(operation, options.seconds)
-  const capacityUs = (performance.now() - startedAt) * 1_000 * cpus().length
-  const ownUs = (sample.cpuUs + (sample.loadCpuUs ?? 0)) * sample.operations
-  const othersCpuPercent = Math.max(0, ((cpuOfMachine() - machineBefore - ownUs) / capacityUs) * 100)
-  const numbers = `${Math.round(sample.opsPerSec).toLocaleString('en')} ops/s, ${sample.cpuUs.toFixed(1)} µs/op`
-  const others =
-    othersCpuPercent > DISTURBED_PERCENT ? `  (others used ${othersCpuPercent.toFixed(0)} % of the CPU)` : ''
-  progress(`${operation} ${round} ${server.name.padEnd(6)} ${numbers}${others}`)
-  return { ...sample, othersCpuPercent }
+function textOf(results: Results): string {
+  const { sweep = [results], openLoop: paced } = results
+  const closed = sweep.map(report => `${heading(report)}\n\n${table(report)}\n\n${legend(report)}\n\n`)
+  const more = [paced && openLoopTable(paced), results.growth && growthTable(results.growth)]
+  return [...closed, ...more.flatMap(text => (text === undefined ? [] : [`${text}\n\n`]))].join('')
 }
 
 function heading({ connections, rounds, secondsPerRound }: Report): string {
@@ -131,36 +122,4 @@ function interrupt(signal: NodeJS.Signals): void {
 
 function progress(line: string): void {
   process.stderr.write(`${line}\n`)
-}
-
-function parseOptions(): Options {
-  const command = new Command('bench')
-    .description("Measures the daemon against its tokens' own limit and against a naive service.")
-    .option('--connections <number>', 'connections of the load generator', positiveInteger, 32)
-    .option('--seconds <number>', 'length of one measurement', positiveNumber, 3)
-    .option('--warm-up <number>', 'seconds before the rounds, for compilers and caches', positiveNumber, 5)
-    .option('--rounds <number>', 'measurements of each server and operation', positiveInteger, 3)
-    .option('--operations <list>', `some of ${OPERATIONS.join(',')}`, operationList, [...OPERATIONS])
-    .option('--json-only', 'print nothing but the JSON line on stdout', false)
-    .option('--no-naive', 'leave the naive service out')
-    .option('--no-daemon', 'leave the daemon out')
-  return command.parse().opts<Options>()
-}
-
-function positiveInteger(text: string): number {
-  if (!/^[1-9]\d{0,5}$/.test(text)) throw new InvalidArgumentError('must be a positive whole number.')
-  return Number(text)
-}
-
-function positiveNumber(text: string): number {
-  const value = Number(text)
-  if (!(value > 0 && value <= 3_600)) throw new InvalidArgumentError('must be a number of seconds above 0.')
-  return value
-}
-
-function operationList(text: string): Operation[] {
-  const names = text.split(',')
-  const unknown = names.find(name => !OPERATIONS.includes(name as Operation))
-  if (unknown !== undefined) throw new InvalidArgumentError(`"${unknown}" is not one of ${OPERATIONS.join(', ')}.`)
-  return names as Operation[]
 }

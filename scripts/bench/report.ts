@@ -1,4 +1,6 @@
 /** Medians of the rounds, as a table for people and one line of JSON for programs. */
+import type { GrowthPoint } from './growth.ts'
+import type { OpenLoopRun } from './open-loop.ts'
 import type { Measurement, Operation, ServerName } from './operations.ts'
 
 /** All measurements of one operation, round by round. */
@@ -23,6 +25,13 @@ export interface Report {
   readonly rounds: number
   readonly secondsPerRound: number
   readonly operations: Partial<Record<Operation, Partial<Record<ServerName, Summary>>>>
+}
+
+/** What one run of the bench gives: that of the usual number of connections, and what else was asked for. */
+export interface Results extends Report {
+  readonly sweep?: readonly Report[]
+  readonly openLoop?: readonly OpenLoopRun[]
+  readonly growth?: readonly GrowthPoint[]
 }
 
 /** Others' share of the machine above which a measurement is of them as much as of the server. */
@@ -75,11 +84,16 @@ export function table({ operations }: Report): string {
       ]
     }),
   )
-  const lines = [COLUMNS, ...rows]
-  const widths = COLUMNS.map((_, column) => Math.max(...lines.map(line => line[column]!.length)))
+  return drawTable(COLUMNS, rows, 2)
+}
+
+/** Columns of equal width; the first so many are text, the others numbers. */
+export function drawTable(columns: readonly string[], rows: readonly (readonly string[])[], texts: number): string {
+  const lines = [columns, ...rows]
+  const widths = columns.map((_, column) => Math.max(...lines.map(line => line[column]!.length)))
   const draw = (line: readonly string[]) =>
     line
-      .map((cell, column) => (column < 2 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
+      .map((cell, column) => (column < texts ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
       .join('  ')
       .trimEnd()
   const [head, ...body] = lines.map(draw)

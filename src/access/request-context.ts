@@ -7,10 +7,15 @@ import { accountOfArn, viaServiceName } from '../model/arn.ts'
 import type { Caller, CallerKind } from '../model/caller.ts'
 import { EMPTY_CONTEXT, type EncryptionContext } from '../model/encryption-context.ts'
 import type { KmsKey, Tag } from '../model/key.ts'
+import { multiRegionKeyType } from '../model/multi-region.ts'
 import { type ConditionKey, type Context, type ContextValue, conditionKey, foldedMember } from './policy/context.ts'
+import type { Trail } from './trail.ts'
 
 /** What conditions may ask of a key, which need not be stored yet. */
-export type KeyFacts = Pick<KmsKey, 'arn' | 'account' | 'id' | 'spec' | 'usage' | 'origin' | 'tags' | 'aliases'>
+export type KeyFacts = Pick<
+  KmsKey,
+  'arn' | 'region' | 'account' | 'id' | 'spec' | 'usage' | 'origin' | 'primaryRegion' | 'tags' | 'aliases'
+>
 
 /** Where a request came from. */
 export interface Origin {
@@ -24,6 +29,8 @@ export interface Asker {
   readonly caller: Caller
   readonly region: string
   readonly origin?: Origin
+  /** Where decisions are noted; absent for questions that nothing is done upon. */
+  readonly trail?: Trail
   /** The resource on whose behalf a service calls (`aws:SourceArn`), as a service says that may say it. */
   readonly sourceArn?: string
 }
@@ -204,6 +211,7 @@ const derived: Readonly<Record<string, Derive>> = {
   'kms:KeySpec': spec,
   'kms:KeyUsage': usage,
   'kms:MultiRegion': ofKey(key => String(key.id.startsWith('mrk-'))),
+  'kms:MultiRegionKeyType': ofKey(multiRegionKeyType),
   'kms:ResourceAliases': onKey(key => key.aliases),
   'kms:ViaService': onKey((_, { caller: { viaService }, region }) => viaService && viaServiceName(viaService, region)),
 }

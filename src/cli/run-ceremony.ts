@@ -6,6 +6,7 @@ import { systemClock } from '../base/clock.ts'
 import { homeOf } from '../compose-pools.ts'
 import { PoolsOnDemand, protectRows } from '../compose-rows.ts'
 import { loadConfiguration } from '../config/load.ts'
+import { sharedDomainOf } from '../config/multi-region.ts'
 import type { Configuration } from '../config/schema.ts'
 import { openStateFolder, type StateFolder } from '../config/state-folder.ts'
 import { openStore } from '../store/open-store.ts'
@@ -17,6 +18,7 @@ import { withApproval } from './ceremonies/approval.ts'
 import { takeTheFloor } from './ceremonies/one-at-a-time.ts'
 import { type CeremonyParts, type RegionConfiguration, recordOf, type ShownFingerprints } from './ceremonies/parts.ts'
 import { describeReceiving, type ReceivingTokens } from './ceremonies/receiving-tokens.ts'
+import { record } from './ceremonies/recorded.ts'
 import { openRequestFolder } from './ceremonies/request-folder.ts'
 import { officerPinsFrom } from './officer-pin.ts'
 import { readAnswer } from './read-secret.ts'
@@ -24,6 +26,7 @@ import { readAnswer } from './read-secret.ts'
 export interface CeremonyOptions {
   readonly config: string
   readonly region?: string
+  readonly multiRegion?: boolean
   readonly soPinFile?: readonly string[]
   readonly allowOpenToken?: boolean
   readonly output?: 'text' | 'json'
@@ -32,12 +35,15 @@ export interface CeremonyOptions {
 export interface CeremonyRun {
   readonly parts: CeremonyParts
   readonly configuration: Configuration
-  /** The one that the ceremony is about; the first one where it is about all of them. */
-  readonly region: Configuration['regions'][number]
+  /** Whose domain the ceremony is about; the first one where it is about all of them. */
+  readonly region: ConfiguredDomain
   readonly state: StateFolder
   /** Started when they are first asked for. */
   readonly pools: PoolsOnDemand
 }
+
+/** A region of the configuration, or the domain that all of them share. */
+export type ConfiguredDomain = Pick<Configuration['regions'][number], 'name' | 'tokens'> & RegionConfiguration
 
 /** Lines for people stay out of the way of an answer for programs. */
 export function sayerOf({ output }: Pick<CeremonyOptions, 'output'>): (line: string) => void {
@@ -67,8 +73,10 @@ export async function runCeremony<T>(
 ): Promise<T> {
   const configuration = loadConfiguration(options.config)
   const [first] = configuration.regions
-  const region = everyRegion === true && first !== undefined ? first : chosenRegion(configuration, options.region)
-  const regions = everyRegion === true ? configuration.regions : [region]
+  const region = everyRegion === true && first !== undefined ? first : chosenRegion(configuration, options)
+  const shared = sharedDomainOf(configuration)
+  const regions: readonly ConfiguredDomain[] =
+    everyRegion !== true ? [region] : [...(shared === undefined ? [] : [shared]), ...configuration.regions]
   const state = openStateFolder(configuration.stateDir)
   await using resources = new AsyncDisposableStack()
   resources.use(await takeTheFloor(state.ceremonySocket))
@@ -112,7 +120,7 @@ async function recordingFailure<T>(
   } catch (error) {
     for (const { name } of regions) {
       const failure = recordOf(parts, name, (error as Error).message, 'failed')
-      await parts.store.transaction(tx => tx.recordCeremony(failure)).catch(() => {})
+      await parts.store.transaction(tx => record(tx, failure)).catch(() => {})
     }
     throw error
   }
@@ -140,21 +148,39 @@ export async function inspectDomains<T>(
 }
 
 /** The region that was named, or the only one. Throws {@link CommandFailed}. */
-export function chosenRegion({ regions }: Configuration, name: string | undefined): Configuration['regions'][number] {
+export function chosenRegion(
+  configuration: Configuration,
+  { region: name, multiRegion = false }: Pick<CeremonyOptions, 'region' | 'multiRegion'>,
+): ConfiguredDomain {
+  const { regions } = configuration
+  if (multiRegion) return requireShared(configuration, name)
   const [first, ...others] = regions
   const region = name === undefined && others.length === 0 ? first : regions.find(each => each.name === name)
   if (region !== undefined) return region
   const names = regions.map(each => each.name).join(', ')
   throw new CommandFailed(
     name === undefined
-      ? `name a region with --region: one of ${names}`
+      ? `name a region with --region, one of ${names}, or the domain that they share with --multi-region`
       : `the configuration has no region ${name}: it has ${names}`,
   )
 }
 
-/** The regions that a command without `--region` is about: all of them. */
-export function chosenRegions(configuration: Configuration, name: string | undefined): Configuration['regions'] {
-  return name === undefined ? configuration.regions : [chosenRegion(configuration, name)]
+/** What a command without `--region` is about: every region, and the domain that they share once there is one. */
+export async function chosenRegions(
+  { parts, configuration }: Pick<CeremonyRun, 'parts' | 'configuration'>,
+  options: CeremonyOptions,
+): Promise<readonly ConfiguredDomain[]> {
+  if (options.region !== undefined || options.multiRegion === true) return [chosenRegion(configuration, options)]
+  const shared = sharedDomainOf(configuration)
+  const created = shared && (await parts.store.reader.findDomain(shared.name))
+  return shared === undefined || created?.state !== 'ready' ? configuration.regions : [...configuration.regions, shared]
+}
+
+function requireShared(configuration: Configuration, region: string | undefined): ConfiguredDomain {
+  if (region !== undefined) throw new CommandFailed('give --region or --multi-region, not both')
+  const shared = sharedDomainOf(configuration)
+  if (shared !== undefined) return shared
+  throw new CommandFailed('the configuration has no multi-Region domain: see domain.multiRegion')
 }
 
 async function confirmed({ to, from }: ShownFingerprints): Promise<boolean> {

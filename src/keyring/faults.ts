@@ -1,6 +1,6 @@
 /** The crypto world's failures in the words of the API: turned here, once. */
 import { HsmFault } from '../hsm/contract/fault.ts'
-import { PoolBusy, PoolUnavailable } from '../hsm/pool/pool.ts'
+import { HoldersUnavailable, PoolBusy, PoolUnavailable } from '../hsm/pool/pool.ts'
 import { KmsError } from '../model/errors.ts'
 
 const THROTTLED = 'You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls.'
@@ -20,6 +20,11 @@ export function kmsErrorOf(error: unknown): Error {
     })
   }
   if (error instanceof PoolBusy) return new KmsError('ThrottlingException', THROTTLED, { detail: error.message })
+  if (error instanceof HoldersUnavailable) {
+    return new KmsError('KeyUnavailableException', 'The key is not available now. Try again.', {
+      detail: error.message,
+    })
+  }
   if (error instanceof PoolUnavailable) {
     return new KmsError('DependencyTimeoutException', 'No HSM can serve the request now. Try again.', {
       detail: error.message,

@@ -11,9 +11,11 @@ import type { HsmPool } from '../hsm/pool/pool.ts'
 import { KmsError } from '../model/errors.ts'
 import { type WrappingAlgorithm, type WrappingKeySpec, wrappingFacts } from '../model/imports.ts'
 import { type Ekt, type KeyMaterial, type KmsKey, permanentMaterials } from '../model/key.ts'
+import { isReplica } from '../model/multi-region.ts'
 import { VersionSwept } from '../store/faults.ts'
 import type { ImportKey, Store } from '../store/store.ts'
 import { kmsErrorOf } from './faults.ts'
+import { deletePendingInStep, type RemovedMaterial } from './related-keys.ts'
 
 /** Bad imports after which a wrapping key ends: Manger's attack takes about a thousand (CRYPTO 2001). */
 export const IMPORT_FAILURES_MAX = 10
@@ -133,7 +135,7 @@ export class Imports {
   }
 
   /**
-   * Takes material away: what was pending is gone, of what ciphertexts name the id stays, so that the same bytes can be
+   * Takes material away: what was pending is gone, from replicas too, of what ciphertexts name the id stays, so that the same bytes can be
    * imported again. Every host lets go of it. Returns the key as it is then.
    */
   async remove(key: KmsKey, isMeant: (material: KeyMaterial) => boolean): Promise<KmsKey> {
@@ -141,18 +143,24 @@ export class Imports {
       const current = await tx.findKey(key, key.id)
       if (current === undefined) throw new KmsError('NotFoundException', `Key '${key.arn}' does not exist`)
       let changed = current
-      const removed = [...current.materials.values()].filter(each => each.ekt !== undefined && isMeant(each))
-      for (const material of removed) {
+      const removed: RemovedMaterial[] = []
+      for (const material of [...current.materials.values()].filter(isMeant)) {
+        if (material.ekt === undefined) continue
+        removed.push({ region: current.region, ekt: material.ekt })
         const usable = changed.state === 'Enabled' || changed.state === 'Disabled'
         const permanent = material.state !== 'PENDING_ROTATION'
         const state = permanent && usable ? 'PendingImport' : changed.state
         changed = { ...changed, state, generation: changed.generation + 1 }
-        if (permanent) await tx.putMaterial(changed, { ...material, ekt: undefined, expiresAtMs: undefined })
-        else await tx.deleteMaterial(changed, material.id)
+        if (permanent || isReplica(changed))
+          await tx.putMaterial(changed, { ...material, ekt: undefined, expiresAtMs: undefined })
+        else {
+          await tx.deleteMaterial(changed, material.id)
+          removed.push(...(await deletePendingInStep(tx, changed, material.id)))
+        }
       }
       return { changed, removed }
     })
-    for (const { ekt } of removed) if (ekt !== undefined) await this.#pools.get(key.region)?.evict(ekt.digest)
+    for (const { region, ekt } of removed) await this.#pools.get(region)?.evict(ekt.digest)
     if (removed.length > 0) await this.#store.scrub()
     return changed
   }

@@ -164,17 +164,25 @@ function verifies(key: KeyObject, { scheme, hash: name }: SigningAlgorithmFacts,
 }
 
 function requireSameCurve(own: KeyObject, spki: Buffer): void {
-  let peer: KeyObject | undefined
-  try {
-    // OpenSSL makes no key of a point that is not on its curve.
-    peer = createPublicKey({ key: spki, format: 'der', type: 'spki' })
-  } catch {
-    peer = undefined
-  }
-  const curve = peer?.asymmetricKeyDetails?.namedCurve
+  const curve = namedCurveOf(spki)
   if (curve !== undefined && curve === own.asymmetricKeyDetails?.namedCurve) return
   throw new KmsError(
     'ValidationException',
     'PublicKey must be a public key on the curve of the KMS key, as DER of SPKI.',
   )
+}
+
+/**
+ * The curve of a public key in its one encoding: named, its point uncompressed (RFC 5480 sections 2.1.1 and 2.2). OpenSSL
+ * would take parameters that it is told as a curve that it knows, whatever cofactor they claim. Undefined for all else.
+ */
+function namedCurveOf(spki: Buffer): string | undefined {
+  try {
+    // OpenSSL makes no key of a point that is not on its curve.
+    const key = createPublicKey({ key: spki, format: 'der', type: 'spki' })
+    const plain = createPublicKey({ key: key.export({ format: 'jwk' }), format: 'jwk' })
+    return plain.export({ type: 'spki', format: 'der' }).equals(spki) ? key.asymmetricKeyDetails?.namedCurve : undefined
+  } catch {
+    return undefined
+  }
 }

@@ -65,6 +65,19 @@ export class Keyring {
     return { id: mid.toString('hex'), state: 'CURRENT', createdAtMs: nowMs, ekt, publicKey }
   }
 
+  /**
+   * Refuses a region that does not work with multi-Region keys, or not with those of a spec. Throws KmsError
+   * UnsupportedOperationException.
+   */
+  requireMultiRegion(region: string, spec: KeySpec): void {
+    const pool = this.#pools.get(region)
+    if (pool === undefined) throw notMultiRegion(region, 'is not served here')
+    if (!pool.multiRegion) throw notMultiRegion(region, 'does not hold the domain of multi-Region keys')
+    const { resident } = this.#inTermsOfApi(() => homeFor(pool, spec))
+    if (resident)
+      throw notMultiRegion(region, `keeps each key of KeySpec ${spec} in one token, so none is a multi-Region key`)
+  }
+
   /** A data key of `lengthBytes`, and the same encrypted. The caller of this wipes the plaintext, which may be unwanted. */
   generateDataKey(
     key: KmsKey,
@@ -233,6 +246,10 @@ export class Keyring {
       throw kmsErrorOf(error)
     }
   }
+}
+
+function notMultiRegion(region: string, why: string): KmsError {
+  return new KmsError('UnsupportedOperationException', `Region ${region} ${why}.`)
 }
 
 /** The material whose id stands in the header. The header is not proven: an unknown id is a ciphertext like any bad one. */

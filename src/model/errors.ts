@@ -50,7 +50,7 @@ export const catalogue = {
   InvalidKeyUsageException: { status: 400, meaning: 'The key usage or algorithm does not fit the operation.' },
   InvalidMarkerException: { status: 400, meaning: 'The pagination marker is not one that this operation returned.' },
   InvalidSignatureException: { status: 400, meaning: 'The signature, its date or its scope is wrong.' },
-  KeyUnavailableException: { status: 500, meaning: 'No token can serve this key now; try again.' },
+  KeyUnavailableException: { status: 500, meaning: 'The key resides in tokens that cannot be reached now; try again.' },
   KMSInternalException: { status: 500, meaning: 'Strongroom failed; its log says why.' },
   KMSInvalidMacException: { status: 400, meaning: 'The MAC is not that of the message under this key.' },
   KMSInvalidSignatureException: { status: 400, meaning: 'The signature is not that of the message by this key.' },

@@ -15,6 +15,16 @@ export function newKeyId(): string {
   return randomUUID()
 }
 
+/** The id of a new multi-Region key, the same in each of its regions. */
+export function newMultiRegionKeyId(): string {
+  return `mrk-${randomUUID().replaceAll('-', '')}`
+}
+
+/** Whether these 17 bytes are those of a multi-Region key. */
+export function isMultiRegionKid(kid: Buffer): boolean {
+  return kid[0] === KIND_MULTI_REGION
+}
+
 export function isKeyId(text: string): boolean {
   return UUID.test(text) || MULTI_REGION.test(text)
 }

@@ -5,11 +5,14 @@ import { KmsError } from './errors.ts'
 import type { Grant } from './grant.ts'
 import type { KeySpec, KeyUsage } from './key-specs.ts'
 
-export const KEY_STATES = ['Enabled', 'Disabled', 'PendingDeletion', 'PendingImport'] as const
+export const KEY_STATES = ['Enabled', 'Disabled', 'PendingDeletion', 'PendingReplicaDeletion', 'PendingImport'] as const
 export type KeyState = (typeof KEY_STATES)[number]
 
 /** Every state of a key that is not on its way out: its name, tags and description can be changed. */
 export const LIVE_STATES = ['Enabled', 'Disabled', 'PendingImport'] as const satisfies readonly KeyState[]
+
+/** The states of a key on its way out. */
+export const DYING_STATES = ['PendingDeletion', 'PendingReplicaDeletion'] as const satisfies readonly KeyState[]
 
 export const KEY_ORIGINS = ['AWS_KMS', 'EXTERNAL', 'AWS_CLOUDHSM', 'EXTERNAL_KEY_STORE'] as const
 export type KeyOrigin = (typeof KEY_ORIGINS)[number]
@@ -77,6 +80,10 @@ export interface KmsKey {
   readonly deletionAtMs: number | undefined
   /** Undefined while the key is not rotated by itself. */
   readonly rotation?: RotationSchedule | undefined
+  /** Of a multi-Region key: the region of its primary. Undefined for a key of one region. */
+  readonly primaryRegion?: string | undefined
+  /** Of a primary that is to be deleted after its replicas: the waiting period that begins when the last of them is gone. */
+  readonly deletionWindowDays?: number | undefined
   /** Grows by one with every change. */
   readonly generation: number
   /** By id; one of them is CURRENT, unless nothing was ever imported into the key. */
@@ -117,6 +124,8 @@ export function requireState(key: KmsKey, allowed: readonly KeyState[]): void {
   if (allowed.includes(key.state)) return
   if (key.state === 'Disabled') throw new KmsError('DisabledException', `${key.arn} is disabled.`)
   if (key.state === 'PendingDeletion') throw new KmsError('KMSInvalidStateException', `${key.arn} is pending deletion.`)
+  if (key.state === 'PendingReplicaDeletion')
+    throw new KmsError('KMSInvalidStateException', `${key.arn} is pending replica deletion.`)
   if (key.state === 'PendingImport') throw pendingImport(key)
   throw new KmsError('KMSInvalidStateException', `${key.arn} is not pending deletion.`)
 }

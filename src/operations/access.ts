@@ -2,9 +2,9 @@
  * The ways an operation lets callers in. Each resolves what the input names, asks for the decision, and only then looks at
  * state and usage, so that a caller without rights learns nothing about a key.
  */
-import { type AccessRequest, authorize, type Resource, requireAllowed } from '../access/authorize.ts'
+import { type AccessRequest, authorize, type Resource } from '../access/authorize.ts'
 import { type KeySide, policiesOf, sideOf } from '../access/compiled.ts'
-import { deniedInvisibly } from '../access/decision.ts'
+import { type Decision, deniedInvisibly } from '../access/decision.ts'
 import { indexGrants } from '../access/grants.ts'
 import { type Asker, type KeyFacts, RequestContext, type RequestFacts } from '../access/request-context.ts'
 import { aliasNotFound, ciphertextKid, type Named, type NameForms, type Targets } from '../access/targets.ts'
@@ -17,6 +17,7 @@ import { type Alias, type KeyState, type KmsKey, requireState } from '../model/k
 import { type KeyUsage, specFacts } from '../model/key-specs.ts'
 import type { OperationName } from '../model/operations.ts'
 import type { HotReader, KeyGrant, Reader } from '../store/store.ts'
+import { requireAlgorithm } from './algorithm.ts'
 import type { ServiceKeys } from './service-keys.ts'
 
 export interface KeyRequirement {
@@ -26,6 +27,8 @@ export interface KeyRequirement {
   /** States in which the operation works; all of them when absent. */
   readonly states?: readonly KeyState[]
   readonly usage?: KeyUsage
+  /** An algorithm that the key must have, where the input names none. */
+  readonly algorithm?: string
   /** What conditions may ask of the input. */
   readonly facts?: RequestFacts
   readonly grantTokens?: readonly string[] | undefined
@@ -56,6 +59,7 @@ export class Access {
   account(asker: Asker, action: string, facts: RequestFacts = {}): void {
     const { caller, region } = asker
     requireAllowed(
+      asker,
       this.#request(asker, action, { arn: accountArn(region, caller.account), account: caller.account }, facts),
     )
   }
@@ -66,7 +70,7 @@ export class Access {
     // Before the decision, and whatever it will be: a bad token gives one answer, of keys that are there and that are not.
     if (need.grantTokens !== undefined) await this.#checkGrantTokens(need.grantTokens, named.key)
     const key = named.key ?? (await this.#firstUse(asker, named, need)) ?? requireThere(asker, named, need.action)
-    requireAllowed(this.onKey(asker, key, need.action, factsOf(need, named.alias), sideOf(key)))
+    requireAllowed(asker, this.onKey(asker, key, need.action, factsOf(need, named.alias), sideOf(key)))
     return requireFit(operation, key, need)
   }
 
@@ -85,7 +89,7 @@ export class Access {
     if (keyId === undefined) {
       const key = await this.#targets.ofCiphertext(asker, blob)
       if (need.grantTokens !== undefined) await this.#checkGrantTokens(need.grantTokens, key)
-      const decision = key && authorize(this.onKey(asker, key, need.action, need.facts ?? {}, sideOf(key)))
+      const decision = key && decide(asker, this.onKey(asker, key, need.action, need.facts ?? {}, sideOf(key)))
       if (key !== undefined && decision?.allowed === true) return requireFit(operation, key, need)
       throw new KmsError(
         'AccessDeniedException',
@@ -134,7 +138,7 @@ export class Access {
   aliasAction(asker: Asker, action: string, name: string): string {
     const { caller, region } = asker
     const arn = aliasArn(region, caller.account, name)
-    requireAllowed(this.#request(asker, action, { arn, account: caller.account }, {}))
+    requireAllowed(asker, this.#request(asker, action, { arn, account: caller.account }, {}))
     return arn
   }
 
@@ -167,7 +171,7 @@ export class Access {
     const { key, grant } =
       'token' in which ? await this.#byToken(which.token) : await this.#byName(asker, action, which)
     const side = { ...sideOf(key), grants: indexGrants([grant]) }
-    requireAllowed(this.onKey(asker, key, action, factsOfGrant(grant), side))
+    requireAllowed(asker, this.onKey(asker, key, action, factsOfGrant(grant), side))
     return { region: key.region, account: key.account, keyId: key.id, grant }
   }
 
@@ -241,6 +245,19 @@ export class Access {
   }
 }
 
+/** The decision, noted where the request is recorded. */
+function decide(asker: Asker, request: AccessRequest): Decision {
+  const decision = authorize(request)
+  asker.trail?.note(request.action, request.resource, decision)
+  return decision
+}
+
+/** The same as an assertion. Throws KmsError AccessDeniedException with AWS's message; the reason is its detail. */
+function requireAllowed(asker: Asker, request: AccessRequest): void {
+  const decision = decide(asker, request)
+  if (!decision.allowed) throw new KmsError('AccessDeniedException', decision.message, { detail: decision.reason })
+}
+
 /** To callers of its account, an absent key is not found; to others it is one that they may not use. */
 function requireThere(asker: Asker, { key, account, absent }: Named, action: string): KmsKey {
   if (key !== undefined) return key
@@ -263,7 +280,7 @@ function invalidGrantToken(): KmsError {
   return new KmsError('InvalidGrantTokenException', 'The grant token is not valid.')
 }
 
-/** State and usage, for a caller who is let in already. */
+/** State, usage and algorithm, for a caller who is let in already. */
 function requireFit(operation: OperationName, key: KmsKey, need: KeyRequirement): KmsKey {
   if (need.states !== undefined) requireState(key, need.states)
   if (need.usage !== undefined && key.usage !== need.usage) {
@@ -272,5 +289,6 @@ function requireFit(operation: OperationName, key: KmsKey, need: KeyRequirement)
       `${key.arn} key usage is ${key.usage} which is not valid for ${operation}.`,
     )
   }
+  if (need.algorithm !== undefined) requireAlgorithm(key, need.algorithm)
   return key
 }

@@ -9,9 +9,11 @@ import type { ResourceQuotas } from '../config/schema.ts'
 import type { Imports } from '../keyring/imports.ts'
 import type { KeyUses } from '../keyring/key-uses.ts'
 import type { Keyring } from '../keyring/keyring.ts'
+import { KmsError } from '../model/errors.ts'
 import type { KmsKey } from '../model/key.ts'
 import type { UsingOperation } from '../model/key-use.ts'
 import type { OperationName } from '../model/operations.ts'
+import { ChangedMeanwhile } from '../store/faults.ts'
 import type { Store } from '../store/store.ts'
 import type { Access } from './access.ts'
 
@@ -61,6 +63,24 @@ export interface Operation {
   perform(services: Services, request: Request, input: unknown): Promise<Output>
 }
 
+const ATTEMPTS_MAX = 3
+
+/**
+ * Of two changes at once the later one is decided again, upon what the other has left: of two DeleteAlias, the second finds
+ * no alias. Throws KmsError ConflictException when others come first again and again.
+ */
+async function decidingAgain<T>(attempt: () => Promise<T>): Promise<T> {
+  for (let attempts = 1; ; attempts += 1) {
+    try {
+      return await attempt()
+    } catch (error) {
+      if (!(error instanceof ChangedMeanwhile)) throw error
+      if (attempts < ATTEMPTS_MAX) continue
+      throw new KmsError('ConflictException', 'The resource was changed meanwhile. Try again.', { cause: error })
+    }
+  }
+}
+
 export function defineOperation<S extends Structure, T extends object>(
   definition: OperationDefinition<S, T>,
 ): Operation {
@@ -71,13 +91,16 @@ export function defineOperation<S extends Structure, T extends object>(
     async perform(services, request, parsed) {
       const input = parsed as Infer<S>
       definition.check?.(input)
-      const targets = await definition.access(services.access, request, input)
-      const output = await definition.run({ ...targets, ...request, ...services, input })
-      if (definition.uses !== undefined && !isDryRun(input)) {
-        const { keyUses, clock } = services
-        for (const key of definition.uses(targets)) keyUses.note(key, definition.name, clock(), request.requestId)
+      const attempt = async () => {
+        const targets = await definition.access(services.access, request, input)
+        const output = await definition.run({ ...targets, ...request, ...services, input })
+        if (definition.uses !== undefined && !isDryRun(input)) {
+          const { keyUses, clock } = services
+          for (const key of definition.uses(targets)) keyUses.note(key, definition.name, clock(), request.requestId)
+        }
+        return output
       }
-      return output
+      return definition.readOnly ? attempt() : decidingAgain(attempt)
     },
   }
 }

@@ -1,4 +1,5 @@
 /** The shapes that many inputs share, with the bounds of the KMS model, and the rules that go with them. */
+import { REGION_NAME, REGION_NAME_MAX } from '../base/region.ts'
 import {
   blob,
   boolean,
@@ -27,6 +28,7 @@ export const principalId = text({ min: 1, max: 256, pattern: /^[\w+=,.@:/-]+$/ }
 export const grantId = text({ min: 1, max: 128 })
 export const grantToken = text({ min: 1, max: 8_192 })
 export const grantTokens = optional(list(grantToken, { min: 0, max: 10 }))
+export const regionName = text({ min: 1, max: REGION_NAME_MAX, pattern: REGION_NAME })
 export const dryRun = optional(boolean())
 export const dryRunModifiers = optional(list(oneOf(['IGNORE_CIPHERTEXT']), { min: 0, max: 1 }))
 export const limit = optional(integer({ min: 1, max: 1_000 }))

@@ -4,7 +4,7 @@
  * what was written is signed, in as few commands as there can be.
  */
 import type { RowGuard } from './row-guard.ts'
-import { isForgotten, primaryKeyOf, type RowName } from './sql/aggregates.ts'
+import { isForgotten, primaryKeyOf, type RowName, textOf } from './sql/aggregates.ts'
 import { deleteMac, type FoundRow, findRow, NO_CONTENT, putMac, type StoredMac } from './sql/row-macs.ts'
 import type { Handle } from './sql/tables.ts'
 
@@ -61,8 +61,4 @@ export class RowChanges {
     for (const name of forgotten) await deleteMac(this.#db, name.table, primaryKeyOf(name))
     return signed
   }
-}
-
-function textOf(name: RowName): string {
-  return `${name.table} ${primaryKeyOf(name)}`
 }

@@ -5,7 +5,7 @@
 import { LRUCache } from 'lru-cache'
 import { NoRowSigner, RowRefused } from './faults.ts'
 import type { MacedRow, RowProtection } from './row-signer.ts'
-import { primaryKeyOf, regionOf } from './sql/aggregates.ts'
+import { primaryKeyOf, regionOf, textOf } from './sql/aggregates.ts'
 import { type FoundRow, findMac, NO_CONTENT, type StoredMac } from './sql/row-macs.ts'
 import type { Handle } from './sql/tables.ts'
 
@@ -22,9 +22,15 @@ export interface Refusal {
   readonly mayBeOld: boolean
 }
 
+/** The newest generation of a record, and as it was verified; nothing of it while it is this process that has written it. */
+interface Seen {
+  readonly generation: number
+  readonly verified?: { readonly content: Buffer; readonly mac: Buffer }
+}
+
 export class RowGuard {
   readonly #protection: RowProtection | undefined
-  readonly #seen = new LRUCache<string, number>({ max: SEEN_MAX })
+  readonly #seen = new LRUCache<string, Seen>({ max: SEEN_MAX })
   readonly #reported = new LRUCache<string, true>({ max: REPORTED_MAX })
   #complete = false
 
@@ -62,14 +68,15 @@ export class RowGuard {
     )
   }
 
-  /** Those of the records that are not what somebody has signed. */
+  /** Those of the records that are not what somebody has signed. What has been verified before, to the last byte, is good. */
   async refusals(rows: readonly FoundRow[]): Promise<Refusal[]> {
     if (this.#protection === undefined) return []
     const refused: Refusal[] = []
     const signed: { row: FoundRow; stored: StoredMac }[] = []
     for (const row of rows) {
       const { stored, content } = row
-      if (stored !== undefined) signed.push({ row, stored })
+      if (stored !== undefined && this.#isKnown(row, stored)) continue
+      else if (stored !== undefined) signed.push({ row, stored })
       // Of a record that never was nobody has signed that it is not there.
       else if (!content.equals(NO_CONTENT)) refused.push({ row, reason: NO_MAC, mayBeOld: false })
     }
@@ -78,29 +85,39 @@ export class RowGuard {
       signed.map(({ row, stored }) => ({ ...maced(row), ...stored })),
     )
     signed.forEach(({ row, stored }, at) => {
-      const seen = this.#seen.get(nameOf(row)) ?? 0
+      const newest = this.#seen.get(textOf(row.name))?.generation ?? 0
       if (verdicts[at] !== true) refused.push({ row, reason: BAD_MAC, mayBeOld: false })
-      else if (stored.generation < seen) refused.push({ row, reason: OLD, mayBeOld: true })
-      else this.#seen.set(nameOf(row), stored.generation)
+      else if (stored.generation < newest) refused.push({ row, reason: OLD, mayBeOld: true })
+      else
+        this.#seen.set(textOf(row.name), {
+          generation: stored.generation,
+          verified: { content: row.content, mac: stored.mac },
+        })
     })
     return refused
   }
 
   /** After these generations have been committed. */
   committed(macs: readonly { readonly row: FoundRow; readonly mac: StoredMac }[]): void {
-    for (const { row, mac } of macs) this.#seen.set(nameOf(row), mac.generation)
+    for (const { row, mac } of macs) this.#seen.set(textOf(row.name), { generation: mac.generation })
   }
 
   /** Reports a refused record, once, and makes the error of it. */
   refuse({ row, reason }: Refusal): RowRefused {
     const { table } = row.name
     const primaryKey = primaryKeyOf(row.name)
-    const state = `${nameOf(row)} ${row.content.toString('hex')} ${row.stored?.mac.toString('hex') ?? ''} ${reason}`
+    const state = `${textOf(row.name)} ${row.content.toString('hex')} ${row.stored?.mac.toString('hex') ?? ''} ${reason}`
     if (!this.#reported.has(state)) {
       this.#reported.set(state, true)
       this.#protection?.onRefused?.({ table, primaryKey, reason })
     }
     return new RowRefused(table, primaryKey, reason)
+  }
+
+  #isKnown({ name, content }: FoundRow, stored: StoredMac): boolean {
+    const seen = this.#seen.get(textOf(name))
+    if (seen?.verified === undefined || seen.generation !== stored.generation) return false
+    return seen.verified.content.equals(content) && seen.verified.mac.equals(stored.mac)
   }
 
   async #sign(rows: readonly (MacedRow & { readonly region: string | undefined })[]): Promise<StoredMac[]> {
@@ -114,10 +131,6 @@ export class RowGuard {
 const NO_MAC = 'it has no MAC'
 const BAD_MAC = 'its MAC does not match it'
 const OLD = 'a newer generation of it was there before'
-
-function nameOf({ name }: FoundRow): string {
-  return `${name.table} ${primaryKeyOf(name)}`
-}
 
 function maced(row: FoundRow): Omit<MacedRow, 'generation'> {
   return { table: row.name.table, primaryKey: primaryKeyOf(row.name), content: row.content }

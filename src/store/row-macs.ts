@@ -22,7 +22,10 @@ export class RowMacs implements StoredRowMacs {
     return this.#guard.isComplete(this.#database.reader)
   }
 
-  /** One transaction: no record changes between its MAC and the mark that says that all carry one. */
+  /**
+   * One transaction: no record changes between its MAC and the mark that says that all carry one. Those that carry one are
+   * held against it, and keep it.
+   */
   complete(): Promise<number> {
     return this.#database.writer.transaction().execute(async db => {
       if (await this.#guard.isComplete(db)) return 0
@@ -32,9 +35,12 @@ export class RowMacs implements StoredRowMacs {
         for (let at = 0; at < names.length; at += BATCH) {
           const rows: FoundRow[] = []
           for (const name of names.slice(at, at + BATCH)) rows.push(await findRow(db, name))
-          await this.#sign(db, rows)
+          const [refusal] = await this.#guard.refusals(rows.filter(({ stored }) => stored !== undefined))
+          if (refusal !== undefined) throw this.#guard.refuse(refusal)
+          const unsigned = rows.filter(({ stored }) => stored === undefined)
+          await this.#sign(db, unsigned)
+          signed += unsigned.length
         }
-        signed += names.length
       }
       await putMac(db, ALL_ROWS.table, ALL_ROWS.primaryKey, await this.#guard.signComplete())
       return signed

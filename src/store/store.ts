@@ -76,6 +76,7 @@ export interface Rotation {
 export interface Domain {
   /** 32 hex digits. */
   readonly id: string
+  /** Whose it is; MULTI_REGION_DOMAIN of the one that regions share. */
   readonly region: string
   /** `creating` until the first token holds all of its keys. */
   readonly state: 'creating' | 'ready'
@@ -123,6 +124,8 @@ export interface KeyGrant extends Scope {
 
 export interface Reader {
   findKey(scope: Scope, keyId: string): Promise<KmsKey | undefined>
+  /** The regions that hold a multi-Region key, in ascending order. */
+  listRegionsOfKey(account: string, keyId: string): Promise<string[]>
   /** Key ids in ascending order. */
   listKeyIds(scope: Scope, page: Page): Promise<string[]>
   /** Enabled keys of every account and region whose rotation is due, the longest overdue first. */
@@ -135,6 +138,7 @@ export interface Reader {
   countImportKeys(scope: Scope, keyId: string): Promise<number>
   /** Keys of every account and region whose deletion is due, the longest overdue first. */
   listKeysDueForDeletion(nowMs: number, limit: number): Promise<KmsKey[]>
+  /** Those that callers made, in whatever state: keys of services are not counted. */
   countKeys(scope: Scope): Promise<number>
   /** The account that a key of this id belongs to. */
   findKeyOwner(region: string, keyId: string): Promise<string | undefined>
@@ -185,11 +189,11 @@ export interface Reader {
   /** The EKT record of the daemon's own HBK of a purpose, such as `identity`. */
   findDaemonKey(purpose: string): Promise<DaemonKey | undefined>
   /**
-   * EKT records of a region under a version, of every table that holds any, in a fixed order; `after` is the last of the
+   * EKT records of a domain, by its region or MULTI_REGION_DOMAIN, under a version, of every table that holds any, in a fixed order; `after` is the last of the
    * batch before.
    */
-  listEkts(region: string, dkVersion: number, after: StoredEkt | undefined, limit: number): Promise<StoredEkt[]>
-  countEkts(region: string, dkVersion: number): Promise<number>
+  listEkts(domain: string, dkVersion: number, after: StoredEkt | undefined, limit: number): Promise<StoredEkt[]>
+  countEkts(domain: string, dkVersion: number): Promise<number>
   /** MACs of records that the domain of a region made under versions below this one. */
   countRowMacsBelow(region: string, macVersion: number): Promise<number>
   /** The newest last. */
@@ -270,7 +274,7 @@ export interface Transaction extends Reader {
   countImportAttempt(key: ImportKey, change: 1 | -1): Promise<void>
   deleteImportKey(key: ImportKey): Promise<void>
 
-  /** Writes state, description, policy, deletion date and rotation; `generation` must be one above the stored one, or it throws. */
+  /** Writes state, description, policy, deletion, rotation and the primary's region; `generation` must be one above the stored one, or it throws. */
   updateKey(key: KmsKey): Promise<void>
   /**
    * Removes the key, its EKT records, aliases, tags and grants, and leaves a tombstone; resident HBKs are then to be destroyed.
@@ -316,6 +320,8 @@ export interface Transaction extends Reader {
   /** Puts a re-wrapped record in the place of the one that was read. False when that one is no longer there. */
   replaceEkt(old: StoredEkt, record: Buffer): Promise<boolean>
   recordCeremony(record: CeremonyRecord): Promise<void>
+  /** Leaves an event for the audit log, which a daemon chains; one of the same id stays as it is. */
+  putPendingEvent(event: StoredEvent): Promise<void>
 
   /** Writes threshold and officers, whatever was there; `generation` must be one above the stored one, or it throws. */
   putDualControl(dualControl: DualControl): Promise<void>
@@ -376,6 +382,61 @@ export interface StoredRowMacs {
   renew(region: string, version: number, limit: number): Promise<number>
 }
 
+/** Lines of the audit log (formats/audit-chain.ts) that follow each other in one chain. */
+export interface AuditBlock {
+  readonly chain: string
+  /** The numbers of its first and last event. */
+  readonly firstSeq: number
+  readonly lastSeq: number
+  readonly firstAtMs: number
+  readonly lastAtMs: number
+  readonly lines: Buffer
+}
+
+export interface AuditBlockPlace {
+  readonly chain: string
+  readonly number: number
+  readonly lastAtMs: number
+}
+
+/** An event that a change has left behind and that no chain holds yet. */
+export interface StoredEvent {
+  readonly id: string
+  readonly atMs: number
+  /** JSON. */
+  readonly event: string
+}
+
+/** How much of the audit log's files a forwarder has passed on. */
+export interface AuditPosition {
+  /** The name of a file. */
+  readonly file: string
+  /** Bytes of it. */
+  readonly offset: number
+}
+
+/** What transactions leave an event behind with their change: asked when one is about to commit. */
+export interface PendingEventSource {
+  current(): { readonly id: string; text(keys: readonly string[]): string } | undefined
+}
+
+/** The audit log, as far as the key store holds it. */
+export interface StoredAudit {
+  /** Adds a block and lets go of the events that it, or one before it, holds. */
+  addBlock(block: AuditBlock, chained: readonly string[]): Promise<void>
+  lastBlock(chain: string): Promise<AuditBlock | undefined>
+  /** Blocks that may hold events of a time, both ends included, the newest first. */
+  blocksBackwards(range: { fromMs?: number | undefined; toMs?: number | undefined }): AsyncGenerator<AuditBlock>
+  /** All blocks, in the order of their chains. */
+  blocks(): AsyncGenerator<AuditBlock>
+  /** Removes blocks that ended before a moment, and the oldest while all together have more bytes. Returns how many. */
+  expire(beforeMs: number, maxBytes: number): Promise<number>
+  /** Events that no block holds, the oldest first. */
+  pendingEvents(limit: number): Promise<StoredEvent[]>
+  position(name: string): Promise<AuditPosition | undefined>
+  setPosition(name: string, position: AuditPosition): Promise<void>
+}
+
 /** Bytes on disk, by what holds them. */
 export interface StoreSizes {
   readonly database: number
@@ -387,6 +448,7 @@ export interface Store {
   readonly reader: Reader
   readonly hot: HotReader
   readonly rowMacs: StoredRowMacs
+  readonly audit: StoredAudit
   /**
    * Runs `work` in one transaction; its changes are on disk when the promise resolves, and none is made when it rejects.
    * Throws RowRefused when a record that it relied on, or changed, is not what this program wrote.

@@ -2,6 +2,7 @@
  * What ceremonies change while the daemon runs: it looks at the rows of its domains now and then, and tells the pools when one
  * has changed. A pool that meets a change before the next look asks by itself.
  */
+import { MULTI_REGION_DOMAIN } from '../base/region.ts'
 import type { DaemonKey, Domain, Reader } from '../store/store.ts'
 import type { Logger } from '../telemetry/logger.ts'
 
@@ -10,8 +11,8 @@ export const DOMAIN_LOOK_MS = 500
 
 export interface FollowParts {
   readonly reader: Pick<Reader, 'findDomain' | 'findDaemonKey'>
-  /** By region: makes its hosts work with what the row says. */
-  readonly regions: ReadonlyMap<string, (domain: Domain) => Promise<void>>
+  /** By region: makes its hosts work with what its row says, and that of the domain that regions share. */
+  readonly regions: ReadonlyMap<string, (domain: Domain, shared: Domain | undefined) => Promise<void>>
   /** A rotation re-wraps the daemon's own HBK, too: a purpose, and what is to have its new record. */
   readonly daemonKeys: ReadonlyMap<string, (daemonKey: DaemonKey) => void>
   readonly logger: Logger
@@ -19,7 +20,8 @@ export interface FollowParts {
 
 export class DomainFollower {
   readonly #parts: FollowParts
-  readonly #seen = new Map<string, number>()
+  /** Generations of both rows, by region. */
+  readonly #seen = new Map<string, string>()
 
   constructor(parts: FollowParts) {
     this.#parts = parts
@@ -28,15 +30,22 @@ export class DomainFollower {
   /** Looks once. Hosts that are being replaced are not waited for. */
   async run(): Promise<void> {
     const { reader, regions, logger } = this.#parts
+    const shared = await reader.findDomain(MULTI_REGION_DOMAIN)
     let changed = false
     for (const [region, follow] of regions) {
       const domain = await reader.findDomain(region)
-      if (domain?.state !== 'ready' || this.#seen.get(region) === domain.generation) continue
+      if (domain?.state !== 'ready') continue
+      const generations = `${domain.generation} ${shared?.generation ?? 0}`
+      if (this.#seen.get(region) === generations) continue
       changed = true
       const first = !this.#seen.has(region)
-      this.#seen.set(region, domain.generation)
-      if (!first) logger.info('domain has changed', { region, generation: domain.generation, step: stepOf(domain) })
-      follow(domain).catch((error: Error) =>
+      this.#seen.set(region, generations)
+      if (!first) {
+        const step = stepOf(domain)
+        const sharedStep = shared && stepOf(shared)
+        logger.info('domain has changed', { region, generation: domain.generation, step, multiRegion: sharedStep })
+      }
+      follow(domain, shared).catch((error: Error) =>
         logger.warn('some hosts keep the former domain', { region, reason: error.message }),
       )
     }

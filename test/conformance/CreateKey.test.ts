@@ -149,7 +149,6 @@ describe('CreateKey', () => {
     ['Origin AWS_CLOUDHSM', { Origin: 'AWS_CLOUDHSM' }, unsupported('Origin AWS_CLOUDHSM')],
     ['Origin EXTERNAL_KEY_STORE', { Origin: 'EXTERNAL_KEY_STORE' }, unsupported('Origin EXTERNAL_KEY_STORE')],
     ['CustomKeyStoreId', { CustomKeyStoreId: 'cks-1234567890abcdef0' }, unsupported('CustomKeyStoreId')],
-    ['MultiRegion', { MultiRegion: true }, unsupported('MultiRegion')],
     [
       'a description that is too long',
       { Description: long },

@@ -19,6 +19,7 @@ import {
   makeAlias,
   newAliasName,
   OTHER_ACCOUNT,
+  OTHER_REGION,
   putInState,
   text,
 } from './kms.ts'
@@ -26,9 +27,9 @@ import {
 interface Row {
   /**
    * What is decided upon, and so who decides: a `key` its policy, with the identity policies that it leaves it to; the
-   * caller's `account` identity policies alone; an `alias` both.
+   * caller's `account` identity policies alone; an `alias` both, and so the key that is made of another.
    */
-  readonly on: 'key' | 'account' | 'alias'
+  readonly on: 'key' | 'account' | 'alias' | 'key and account'
   /** kms-api.md, column X. */
   readonly acrossAccounts?: true
   /** The operation's own name when absent. */
@@ -150,6 +151,11 @@ const rows: Record<string, Row> = {
       CiphertextBlob: base64(await encrypt(held)),
     }),
   },
+  ReplicateKey: {
+    ...{ on: 'key and account', kind: { MultiRegion: true }, fresh: true },
+    permissions: ['kms:ReplicateKey', 'kms:CreateKey', 'kms:TagResource'],
+    input: ({ arn }) => ({ KeyId: arn, ReplicaRegion: OTHER_REGION, Tags: [{ TagKey: 'team', TagValue: 'night' }] }),
+  },
   // No policy lets anybody in: the grant does, so the callers that are let in are the ones who may retire it.
   RetireGrant: {
     ...used,
@@ -169,6 +175,13 @@ const rows: Record<string, Row> = {
     input: async held => ({ AliasName: await makeAlias(held), TargetKeyId: held.arn }),
   },
   UpdateKeyDescription: { ...key, input: ({ arn }) => ({ KeyId: arn, Description: 'seen' }) },
+  UpdatePrimaryRegion: {
+    ...{ ...key, kind: { MultiRegion: true }, fresh: true },
+    async input({ arn }, caller) {
+      await kms.replicateKey({ KeyId: arn, ReplicaRegion: OTHER_REGION, Policy: policyFor(caller) })
+      return { KeyId: arn, PrimaryRegion: OTHER_REGION }
+    },
+  },
   Verify: {
     ...{ ...used, kind: P256_SIGNER },
     async input({ arn }) {

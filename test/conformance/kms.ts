@@ -72,7 +72,7 @@ export interface Key {
 }
 
 /** What a key is made for; symmetric encryption when nothing is said. */
-export type Kind = Pick<CreateKeyRequest, 'KeySpec' | 'KeyUsage' | 'Origin'>
+export type Kind = Pick<CreateKeyRequest, 'KeySpec' | 'KeyUsage' | 'Origin' | 'MultiRegion'>
 
 export async function makeKey(client = kms, kind: Kind = {}): Promise<Key> {
   const { KeyMetadata } = await client.createKey(kind)
@@ -149,6 +149,7 @@ export function invalid(member: string, value: string | null | undefined, rule: 
 }
 
 export const disabled = ({ arn }: Key) => `DisabledException: ${arn} is disabled.`
+export const pendingReplicaDeletion = ({ arn }: Key) => `KMSInvalidStateException: ${arn} is pending replica deletion.`
 export const pendingDeletion = ({ arn }: Key) => `KMSInvalidStateException: ${arn} is pending deletion.`
 export const DRY_RUN = 'DryRunOperationException: The request would have succeeded, but the DryRun option is set.'
 export const INVALID_CIPHERTEXT = 'InvalidCiphertextException: UnknownError'

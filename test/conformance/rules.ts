@@ -120,7 +120,7 @@ const standing = new Map<string, Promise<Key>>()
 
 /** A key for tests that leave it as it is. */
 export function standingKey(kind: Kind = {}): Promise<Key> {
-  const name = `${kind.KeySpec} ${kind.KeyUsage} ${kind.Origin}`
+  const name = `${kind.KeySpec} ${kind.KeyUsage} ${kind.Origin} ${kind.MultiRegion}`
   const key = standing.get(name) ?? makeKey(kms, kind)
   standing.set(name, key)
   return key

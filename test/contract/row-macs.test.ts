@@ -2,16 +2,15 @@
  * What a key store does with the MACs of its records, whoever makes them: a signer of this test, and the HSM hosts of a
  * region.
  */
-import { createHmac } from 'node:crypto'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
-import { rowMacInput } from '../../src/formats/row-mac.ts'
 import type { HsmPool } from '../../src/hsm/pool/pool.ts'
 import { PoolRowSigner } from '../../src/keyring/row-signer.ts'
 import { openStore } from '../../src/store/open-store.ts'
-import type { MacedRow, RowMac, RowSigner } from '../../src/store/row-signer.ts'
+import type { RowSigner } from '../../src/store/row-signer.ts'
 import type { Store } from '../../src/store/store.ts'
+import { TestSigner } from '../support/row-signer.ts'
 import { makeTokenDomain, REGION, type TokenDomain } from '../support/tokens.ts'
 import {
   makeAccessKey,
@@ -35,29 +34,6 @@ afterAll(async () => {
   await pool?.close()
   tokens?.remove()
 })
-
-/** Knows one version at a time, and counts what it is asked. */
-class TestSigner implements RowSigner {
-  version = 1
-  asked = 0
-  fails = false
-
-  async sign(rows: readonly MacedRow[]): Promise<RowMac[]> {
-    this.asked += 1
-    if (this.fails) throw new Error('no HSM can serve the request')
-    return rows.map(row => ({ region: REGION, macVersion: this.version, mac: this.#mac(row, this.version) }))
-  }
-
-  async verify(rows: readonly (MacedRow & RowMac)[]): Promise<boolean[]> {
-    this.asked += 1
-    return rows.map(row => this.#mac(row, row.macVersion).equals(row.mac))
-  }
-
-  #mac(row: MacedRow, macVersion: number): Buffer {
-    const input = rowMacInput({ ...row, macVersion, domainId: Buffer.alloc(16) })
-    return createHmac('sha256', `key ${macVersion}`).update(input).digest()
-  }
-}
 
 const SIGNERS = [
   ['a signer of this test', () => new TestSigner()],

@@ -9,7 +9,7 @@ import type { PoolSettings } from '../../src/hsm/pool/pool.ts'
 import { kidOf, newKeyId } from '../../src/model/key-id.ts'
 import { type Load, startLoad } from '../support/load.ts'
 import { startPool, type WatchedPool } from '../support/pools.ts'
-import { waitUntil } from '../support/processes.ts'
+import { waitUntil, waitUntilGone } from '../support/processes.ts'
 import { makeTokenDomain, type TokenDomain } from '../support/tokens.ts'
 
 const CALLERS = 8
@@ -358,6 +358,49 @@ describe('hosts are replaced without a failed command', () => {
     await watched.pool.useDomain(described)
     expect(watched.pool.members.flatMap(({ pids }) => pids).some(pid => before.includes(pid))).toBe(false)
     expect((await load.stop()).failures).toEqual([])
+  })
+})
+
+describe('tokens that leave the pool and come back', () => {
+  it('fail no command, and end their hosts', async () => {
+    const bad = faulty()
+    const watched = await startWith(bad)
+    const { pool, metrics } = watched
+    const both = [tokenOf('good', tokens.locations[0]!), tokenOf('bad', bad.location)] as const
+    const before = pool.members
+    pool.useTokens(both)
+    expect(pool.members).toBe(before)
+    const load = await startCommands(watched)
+    await after(load, 100)
+    const { pids } = pool.members.find(({ label }) => label === 'bad')!
+    pool.useTokens([both[0]])
+    expect(pool.members.map(({ label }) => label)).toEqual(['good'])
+    await waitUntilGone(pids, 20_000)
+    pool.report()
+    const { values } = await metrics.hosts.get()
+    expect(values.map(({ labels }) => labels.token)).toEqual(['good'])
+    await after(load, 100)
+    pool.useTokens(both)
+    await watched.reach('bad', 'healthy')
+    await waitUntil(() => pool.members.some(({ label, inFlight }) => label === 'bad' && inFlight > 0), 20_000)
+    expect(await load.stop()).toMatchObject({ failures: [] })
+  })
+
+  it('may leave while one of their hosts is being replaced', async () => {
+    const good = tokenOf('good', tokens.locations[0]!)
+    const watched = startPool([tokenOf('bad', faulty().location), good])
+    started.push(watched)
+    const { pool, reach } = watched
+    for (const label of ['bad', 'good']) await reach(label, 'healthy')
+    // No token has such a key: neither host can be replaced, and only the one that stays is waited for.
+    const { domainKeys } = tokens.description
+    const wrong = { ...tokens.description, domainKeys: [{ ...domainKeys[0]!, checkValue: '0'.repeat(16) }] }
+    const renewed = expect(pool.useDomain(wrong)).rejects.toThrow(/^hosts could not be replaced: good: /)
+    await waitUntil(() => pool.members[0]!.pids.length === 1, 20_000)
+    pool.useTokens([good])
+    await renewed
+    expect(pool.members.map(({ label }) => label)).toEqual(['good'])
+    expect(pool.ready).toBe(true)
   })
 })
 

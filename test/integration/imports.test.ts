@@ -123,6 +123,26 @@ describe('an import token', () => {
   })
 })
 
+describe('the eleventh bad import (20)', () => {
+  it('finds no wrapping key: of its record nothing is left, in the key store nor on the disk', async () => {
+    const KeyId = await makeExternal()
+    const wrapping = { WrappingAlgorithm: 'RSAES_OAEP_SHA_256', WrappingKeySpec: 'RSA_2048' } as const
+    const { ImportToken } = await kms().getParametersForImport({ KeyId, ...wrapping })
+    const record = ektsOf('import_keys', KeyId)[0]!.subarray(-60, -32)
+    const onDisk = () => storeFiles().some(file => file.includes(record))
+    expect(onDisk()).toBe(true)
+    const outcomes: string[] = []
+    for (let tries = 1; tries <= 11; tries += 1) {
+      const EncryptedKeyMaterial = randomBytes(256)
+      const terms = { ExpirationModel: 'KEY_MATERIAL_DOES_NOT_EXPIRE' } as const
+      const call = kms().importKeyMaterial({ KeyId, ImportToken, EncryptedKeyMaterial, ...terms })
+      outcomes.push(await call.then(String, ({ name }: Error) => name))
+    }
+    expect(outcomes).toEqual([...Array(10).fill('InvalidCiphertextException'), 'InvalidImportTokenException'])
+    expect([ektsOf('import_keys', KeyId), onDisk()]).toEqual([[], false])
+  })
+})
+
 describe('a ciphertext that opens under two imported materials (6)', () => {
   it('is refused under either', async () => {
     const materials = [randomBytes(32), randomBytes(32)] as const
@@ -192,21 +212,10 @@ describe('what is left of imported material', () => {
   it('is no byte of its record, nor of the wrapping key, once it has been deleted', async () => {
     const KeyId = await makeExternal()
     await importMaterial(kms(), KeyId, randomBytes(32))
-    const rows = () => {
-      const database = new DatabaseSync(join(instance.stateDir, 'strongroom.db'), { readOnly: true })
-      try {
-        const of = (table: string) => database.prepare(`select ekt from ${table} where key_id = ?`).get(KeyId)
-        return [of('materials'), of('import_keys')].map(row => Buffer.from(row!.ekt as Uint8Array))
-      } finally {
-        database.close()
-      }
-    }
-    const [material, wrappingKey] = rows() as [Buffer, Buffer]
-    const parts = [material, wrappingKey].map(record => record.subarray(-60, -32))
-    const found = () =>
-      ['strongroom.db', 'strongroom.db-wal']
-        .map(name => readFileSync(join(instance.stateDir, name)))
-        .flatMap(file => parts.map(part => file.includes(part)))
+    const records = [...ektsOf('materials', KeyId), ...ektsOf('import_keys', KeyId)]
+    const parts = records.map(record => record.subarray(-60, -32))
+    expect(parts).toHaveLength(2)
+    const found = () => storeFiles().flatMap(file => parts.map(part => file.includes(part)))
     expect(found().filter(each => each).length).toBeGreaterThanOrEqual(2)
     offsetMs += DAY_MS
     await daemon.expireMaterial()
@@ -214,6 +223,21 @@ describe('what is left of imported material', () => {
     expect(found()).toEqual([false, false, false, false])
   })
 })
+
+/** The EKT records of a key, as they are stored. */
+function ektsOf(table: 'materials' | 'import_keys', KeyId: string): Buffer[] {
+  const database = new DatabaseSync(join(instance.stateDir, 'strongroom.db'), { readOnly: true })
+  try {
+    const rows = database.prepare(`select ekt from ${table} where key_id = ?`).all(KeyId)
+    return rows.map(({ ekt }) => Buffer.from(ekt as Uint8Array))
+  } finally {
+    database.close()
+  }
+}
+
+function storeFiles(): Buffer[] {
+  return ['strongroom.db', 'strongroom.db-wal'].map(name => readFileSync(join(instance.stateDir, name)))
+}
 
 function suite1Dek(material: Buffer, nonce: Buffer): Buffer {
   const data = Buffer.concat([Buffer.from('SRd1'), nonce, Buffer.from('strongroom:1')])

@@ -5,9 +5,11 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { KMS } from '@aws-sdk/client-kms'
+import type { CreateKeyRequest, KMS } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { HOST_ENTRY, spawnHost } from '../../src/hsm/pool/host-process.ts'
+import { importMaterial } from '../support/import.ts'
+import { bytesOf, makeKnownKeys, textsOf } from '../support/key-bytes.ts'
 import { type Load, startLoad } from '../support/load.ts'
 import { countInMemory, mappedFiles } from '../support/memory.ts'
 import { listProcesses, waitUntil } from '../support/processes.ts'
@@ -16,6 +18,7 @@ import { makeFolder } from '../support/tokens.ts'
 
 const PKCS11 = /softhsm|pkcs11|p11-kit|koffi/i
 const LANES = 3
+const USES = 20
 
 const folder = makeFolder()
 let sandbox: Sandbox
@@ -89,6 +92,42 @@ describe('the service process', () => {
     }
   })
 })
+
+describe('imported material and private keys', () => {
+  it('are never in the memory of the service process, nor in any file or line that it writes', async () => {
+    const keys = makeKnownKeys()
+    for (const { kind, algorithm, material } of keys) {
+      const { KeyId } = (await kms.createKey({ ...kind, Origin: 'EXTERNAL' })).KeyMetadata!
+      await importMaterial(kms, KeyId!, material, {}, algorithm)
+      await useMuch(KeyId!, kind)
+    }
+    const { pid, dir } = sandbox.description
+    const secrets = keys.flatMap(each => each.secrets)
+    const bytes = secrets.flatMap(bytesOf)
+    const seen = keys.map(({ publicPart }) => publicPart).filter(part => part.length > 0)
+    const counts = await countInMemory(pid, [...seen, ...bytes])
+    // The search does find what is there: public keys.
+    for (const count of counts.slice(0, seen.length)) expect(count).toBeGreaterThan(0)
+    expect(counts.slice(seen.length)).toEqual(bytes.map(() => 0))
+    const written = filesUnder(dir)
+      .filter(path => !path.endsWith('.sock'))
+      .map(path => readFileSync(path))
+      .concat(Buffer.from(sandbox.log()))
+    const forms = [...bytes, ...secrets.flatMap(textsOf)]
+    expect(forms.filter(form => written.some(file => file.includes(form)))).toEqual([])
+  }, 300_000)
+})
+
+async function useMuch(KeyId: string, { KeyUsage }: CreateKeyRequest): Promise<void> {
+  const Message = Buffer.from('attack at dawn')
+  const { KeyMetadata } = await kms.describeKey({ KeyId })
+  const SigningAlgorithm = KeyMetadata!.SigningAlgorithms?.[0]
+  for (let times = 0; times < USES; times += 1) {
+    if (KeyUsage === 'SIGN_VERIFY') await kms.sign({ KeyId, Message, SigningAlgorithm })
+    else if (KeyUsage === 'GENERATE_VERIFY_MAC') await kms.generateMac({ KeyId, Message, MacAlgorithm: 'HMAC_SHA_256' })
+    else await kms.decrypt({ CiphertextBlob: (await kms.encrypt({ KeyId, Plaintext: Message })).CiphertextBlob })
+  }
+}
 
 describe('what processes are started with', () => {
   it('has no PIN and no secret, on any command line of this machine or in the environment of ours', () => {

@@ -4,11 +4,13 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 
 const CHUNK_BYTES = 16 * 1024 * 1024
 
-/** How often each text is in the readable memory of a process, in UTF-8 or as two-byte characters. */
-export async function countInMemory(pid: number, texts: readonly string[]): Promise<number[]> {
-  const needles = texts.map(text => [Buffer.from(text, 'utf8'), Buffer.from(text, 'utf16le')])
+/** How often each is in the readable memory of a process: bytes as they are, text in UTF-8 or as two-byte characters. */
+export async function countInMemory(pid: number, sought: readonly (string | Buffer)[]): Promise<number[]> {
+  const needles = sought.map(each =>
+    typeof each === 'string' ? [Buffer.from(each, 'utf8'), Buffer.from(each, 'utf16le')] : [each],
+  )
   const overlap = Math.max(...needles.flat().map(({ length }) => length)) - 1
-  const counts = texts.map(() => 0)
+  const counts = sought.map(() => 0)
   const buffer = Buffer.alloc(CHUNK_BYTES + overlap)
   const memory = openSync(`/proc/${pid}/mem`, 'r')
   try {

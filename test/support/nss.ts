@@ -10,8 +10,14 @@ import type { TokenLocation } from '../../src/hsm/contract/host-configuration.ts
 
 const MODULE_PATHS = ['/usr/lib/x86_64-linux-gnu/libsoftokn3.so', '/usr/lib/aarch64-linux-gnu/libsoftokn3.so']
 
-export function makeNssToken(folder: string, label: string): TokenLocation {
-  const modulePath = MODULE_PATHS.find(candidate => existsSync(candidate))
+/** Of the NSS that scripts/install takes out of firefox-esr: it knows PKCS#11 3.2. */
+const NEWER_MODULE_PATHS = ['/usr/local/lib/strongroom-tests/nss/module.so']
+
+/** The same of a newer NSS, which has ML-KEM and Ed25519. */
+export const makeNewerNssToken = (folder: string, label: string) => makeNssToken(folder, label, NEWER_MODULE_PATHS)
+
+export function makeNssToken(folder: string, label: string, modulePaths = MODULE_PATHS): TokenLocation {
+  const modulePath = modulePaths.find(candidate => existsSync(candidate))
   if (modulePath === undefined) throw new Error('NSS is not installed: scripts/install --for-tests')
   const database = join(folder, 'db')
   const pinFile = join(folder, 'pin')

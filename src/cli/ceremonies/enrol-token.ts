@@ -1,10 +1,11 @@
 /** Carrying a domain to another token: every version in use, of the older ones only what opens with them. */
+import { MULTI_REGION_DOMAIN } from '../../base/region.ts'
 import type { Domain, EnrolledToken } from '../../store/store.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { enrolledToken } from './create-domain.ts'
 import { requireSchemes, requireSealing } from './domain-schemes.ts'
-import { type CeremonyParts, changeDomain } from './parts.ts'
-import { forksOf, keysIn, nameOf, type OpenedToken, requireSameKeys, writeVersionOf } from './tokens.ts'
+import { type CeremonyParts, changeDomain, optionFor } from './parts.ts'
+import { forksOf, keysIn, nameOf, type OpenedToken, requireSameKeys, stateOf, writeVersionOf } from './tokens.ts'
 import { transferKeys } from './transfer.ts'
 
 /** Begins anew what an interrupted enrolment left. Throws {@link CommandFailed} while a rotation is under way. */
@@ -18,6 +19,7 @@ export async function enrolToken(
   const { region } = domain
   if (domain.rotation !== undefined)
     throw new CommandFailed(`${region}: a rotation is under way: finish it with "domain rotate", then enrol the token`)
+  await requireSharedDomain(parts, domain, token)
   requireSchemes(domain, source, token)
   requireSealing(domain, token, parts)
   const others = domain.tokens.filter(({ serial }) => serial !== token.serial)
@@ -51,4 +53,20 @@ export async function enrolToken(
   )
   say(`${region}: enrolled token ${nameOf(token)}`)
   return enrolled
+}
+
+/**
+ * A region works with multi-Region keys when every token of it holds the domain that they are under, so a token of a region
+ * that does gets that domain first. Throws {@link CommandFailed}.
+ */
+async function requireSharedDomain({ store }: CeremonyParts, domain: Domain, token: OpenedToken): Promise<void> {
+  if (domain.region === MULTI_REGION_DOMAIN) return
+  const shared = await store.reader.findDomain(MULTI_REGION_DOMAIN)
+  const holds = ({ serial }: Pick<EnrolledToken, 'serial'>) => shared && stateOf(shared, serial) === 'enrolled'
+  const sharing = domain.tokens.filter(({ state }) => state === 'enrolled')
+  if (shared?.state !== 'ready' || !sharing.every(holds) || holds(token)) return
+  throw new CommandFailed(
+    `${domain.region}: token ${nameOf(token)} does not hold the multi-Region domain, which the others of the region do: ` +
+      `run "strongroom domain enrol ${optionFor(MULTI_REGION_DOMAIN)} --token ${token.serial}" first`,
+  )
 }

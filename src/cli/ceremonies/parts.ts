@@ -2,16 +2,20 @@
 import { randomUUID } from 'node:crypto'
 import { userInfo } from 'node:os'
 import type { Clock } from '../../base/clock.ts'
+import { MULTI_REGION_DOMAIN } from '../../base/region.ts'
 import type { PinSource } from '../../hsm/contract/ceremony.ts'
 import type { TokenLocation } from '../../hsm/contract/host-configuration.ts'
 import { ChangedMeanwhile } from '../../store/faults.ts'
 import type { CeremonyRecord, Domain, Store, Transaction } from '../../store/store.ts'
 import type { Logger } from '../../telemetry/logger.ts'
 import { CommandFailed } from '../admin-client.ts'
+import { record } from './recorded.ts'
 
 export interface RegionConfiguration {
   readonly name: string
   readonly tokens: readonly TokenLocation[]
+  /** Of the domain that regions share: these regions. */
+  readonly sharedBy?: readonly string[]
 }
 
 /** A transfer key as each side has worked out its fingerprint. */
@@ -41,11 +45,16 @@ export interface CeremonyParts {
   readonly officers?: readonly string[]
 }
 
-/** The domain of a region. Throws {@link CommandFailed} when there is none yet. */
+/** How a command is told which domain it is about. */
+export function optionFor(region: string): string {
+  return region === MULTI_REGION_DOMAIN ? '--multi-region' : `--region ${region}`
+}
+
+/** The domain of a region, or the one that they share. Throws {@link CommandFailed} when there is none yet. */
 export async function requireDomain({ store }: CeremonyParts, region: string): Promise<Domain> {
   const domain = await store.reader.findDomain(region)
   if (domain?.state !== 'ready')
-    throw new CommandFailed(`region ${region} has no domain: run "strongroom domain create --region ${region}" first`)
+    throw new CommandFailed(`${region} has no domain: run "strongroom domain create ${optionFor(region)}" first`)
   return domain
 }
 
@@ -78,7 +87,7 @@ export async function commit<T>(
   try {
     return await parts.store.transaction(async tx => {
       const result = await work(tx)
-      await tx.recordCeremony(recordOf(parts, region, what, 'done'))
+      await record(tx, recordOf(parts, region, what, 'done'))
       return result
     })
   } catch (error) {

@@ -5,7 +5,7 @@
 import type { Domain, EnrolledToken } from '../../store/store.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { type CeremonyParts, changeDomain, type RegionConfiguration, requireDomain } from './parts.ts'
-import { nameOf, OpenTokens } from './tokens.ts'
+import { nameOf, OpenTokens, stateOf } from './tokens.ts'
 
 /** The row says `retired` first, so that nobody counts on the token while its keys go. Throws {@link CommandFailed}. */
 export async function retireToken(parts: CeremonyParts, region: RegionConfiguration, name: string): Promise<Domain> {
@@ -17,6 +17,7 @@ export async function retireToken(parts: CeremonyParts, region: RegionConfigurat
       throw new CommandFailed(
         `${region.name}: ${nameOf(token)} is the last token of the domain: without it every key of the region is lost`,
       )
+    await requireRetiredInRegions(parts, region, token)
     const resident = (await parts.store.reader.countResidentObjects(region.name)).get(token.serial) ?? 0
     if (resident > 0)
       throw new CommandFailed(
@@ -51,6 +52,19 @@ export async function retireToken(parts: CeremonyParts, region: RegionConfigurat
     { tokens: replace(domain, { ...current, versions: [] }) },
     `destroyed the domain's ${destroyed} objects in token ${nameOf(token)}`,
   )
+}
+
+/** A region whose tokens do not all hold the shared domain works with no multi-Region key. Throws {@link CommandFailed}. */
+async function requireRetiredInRegions(
+  { store }: CeremonyParts,
+  { name, sharedBy = [] }: RegionConfiguration,
+  token: EnrolledToken,
+): Promise<void> {
+  for (const region of sharedBy) {
+    const domain = await store.reader.findDomain(region)
+    if (domain === undefined || stateOf(domain, token.serial) !== 'enrolled') continue
+    throw new CommandFailed(`${name}: ${nameOf(token)} serves region ${region}: retire it from that region first`)
+  }
 }
 
 function findToken({ region, tokens }: Domain, name: string): EnrolledToken {

@@ -8,7 +8,7 @@ import { RowRefused } from '../../store/faults.ts'
 import type { Domain, DomainKeyVersion, EnrolledToken } from '../../store/store.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { newVersion, withCheckValues } from './create-domain.ts'
-import { type CeremonyParts, changeDomain, type RegionConfiguration, requireDomain } from './parts.ts'
+import { type CeremonyParts, changeDomain, optionFor, type RegionConfiguration, requireDomain } from './parts.ts'
 import { type SweepProgress, sweepEkts } from './sweep.ts'
 import {
   forksOf,
@@ -89,7 +89,7 @@ function requireEveryToken(domain: Domain, open: OpenTokens): OpenedToken[] {
   const reasons = open.unreachable.map(({ label, reason }) => ` ("${label}": ${reason})`).join('')
   throw new CommandFailed(
     `${domain.region}: a rotation needs every enrolled token, and ${absent.map(nameOf).join(', ')} cannot be reached${reasons}. ` +
-      `Bring it back, or take it out of the domain first: strongroom domain retire --region ${domain.region} --token ${absent[0]?.serial}`,
+      `Bring it back, or take it out of the domain first: strongroom domain retire ${optionFor(domain.region)} --token ${absent[0]?.serial}`,
   )
 }
 
@@ -213,8 +213,8 @@ async function sweep({ parts, source }: Rotating, domain: Domain): Promise<void>
   const left = leftVersionOf(domain)
   await using processes = new AsyncDisposableStack()
   const rewrapper = await openToken(source.location, processes, parts.logger)
-  const { domainId, schemes, domainKeys } = forksOf(domain, ({ version }) => version === left)
-  const keys = { domainId, schemes, domainKeys, macKeys: [] }
+  const { schemes } = domain
+  const keys = { ...forksOf(domain, ({ version }) => version === left), macKeys: [] }
   const transfer = await transferKeys(parts, region, { from: source, to: rewrapper, keys, witnessed: false })
   const of = (kind: DomainKeyVersion['kind']) =>
     domain.versions

@@ -26,6 +26,8 @@ const HMAC_MECHANISMS: Readonly<Record<string, string>> = {
   HMAC_512: 'CKM_SHA512_HMAC',
 }
 
+const ML_KEM_SPECS = ['ML_KEM_512', 'ML_KEM_768', 'ML_KEM_1024'] as const
+
 export function featuresOf(inspection: TokenInspection): Feature[] {
   const { profile } = inspection
   if (profile === null)
@@ -41,7 +43,7 @@ export function featuresOf(inspection: TokenInspection): Feature[] {
     importOf(profile),
     pools(profile),
     sealing(profile),
-    privateKeys('ML-KEM keys', profile.privateKeys.ML_KEM, needsOf('ML_KEM_768'), inspection),
+    mlKem(profile, inspection),
     unproven('ML-DSA keys', needsOf('ML_DSA_65'), inspection),
     { feature: 'SM2 keys', available: 'no', how: 'PKCS#11 has no mechanism for SM2 signatures or encryption' },
   ]
@@ -170,6 +172,16 @@ function sealing(profile: TokenProfile): Feature {
   const feature = 'sealed domain'
   if (seals(profile)) return { feature, available: 'yes', how: 'whoever has the PIN can use keys, not read them' }
   return { feature, available: 'no', how: 'the domain is OPEN: whoever has the PIN could read keys' }
+}
+
+function mlKem({ privateKeys: homes }: TokenProfile, { mechanisms }: TokenInspection): Feature {
+  const feature = 'ML-KEM keys'
+  const specs = ML_KEM_SPECS.filter(spec => homes[spec] === 'ekt')
+  if (specs.length > 0) {
+    const available = specs.length === ML_KEM_SPECS.length ? 'yes' : 'partly'
+    return { feature, available, how: `wrapped as EKTs: ${specs.join(', ')}` }
+  }
+  return privateKeys(feature, 'none', needsOf('ML_KEM_768'), { mechanisms })
 }
 
 /** Keys that Strongroom does not make, because no token was there to prove them on. */

@@ -1,5 +1,6 @@
 /** The configured tokens of a region, each opened in a ceremony process of its own, and what the domain row says of them. */
 import { parsePkcs11Uri } from '../../base/pkcs11-uri.ts'
+import { MULTI_REGION_DOMAIN } from '../../base/region.ts'
 import type { CeremonyResult, DomainForks, DomainInToken, KeyInToken } from '../../hsm/contract/ceremony.ts'
 import { HsmFault } from '../../hsm/contract/fault.ts'
 import type { TokenLocation } from '../../hsm/contract/host-configuration.ts'
@@ -92,7 +93,8 @@ export function forksOf(domain: Domain, which: (version: DomainKeyVersion) => bo
     domain.versions
       .filter(version => version.kind === kind && which(version))
       .map(({ version, forkId }) => ({ version, forkId }))
-  return { domainId: domain.id, schemes: domain.schemes, domainKeys: of('dk'), macKeys: of('mac') }
+  const audited = domain.region !== MULTI_REGION_DOMAIN
+  return { domainId: domain.id, schemes: domain.schemes, audited, domainKeys: of('dk'), macKeys: of('mac') }
 }
 
 export function isActive({ state }: DomainKeyVersion): boolean {

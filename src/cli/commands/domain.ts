@@ -84,6 +84,7 @@ function ceremony(parent: Command, name: string, description: string): Command {
     .addOption(configurationOption())
     .addOption(outputOption())
     .option('--region <REGION>', 'the region, when the configuration has several')
+    .option('--multi-region', 'the domain that the regions share, in place of the domain of one')
 }
 
 /** Runs a ceremony and shows what has become of the domain. */
@@ -144,7 +145,7 @@ function rotate(options: Options): Promise<void> {
 async function show(options: Options): Promise<void> {
   const domains = await inspectDomains(options, async ({ parts, configuration }) => {
     const found: ShownDomain[] = []
-    for (const region of chosenRegions(configuration, options.region))
+    for (const region of await chosenRegions({ parts, configuration }, options))
       found.push(await showDomain(parts, region, configuration.domain.retentionDays))
     return found
   })
@@ -188,7 +189,7 @@ function printDomain({ region, id, sealed, writeVersion, rotation, versions, tok
 async function history(options: Options): Promise<void> {
   const records = await inspectDomains(options, async ({ parts, configuration }) => {
     const found = []
-    for (const { name } of chosenRegions(configuration, options.region))
+    for (const { name } of await chosenRegions({ parts, configuration }, options))
       found.push(...(await parts.store.reader.listCeremonies(name)))
     return found
   })

@@ -1,9 +1,12 @@
 /** `strongroom init`: makes domains, enrols tokens, and makes the first user. Run again, it changes nothing that is done. */
 import type { Command } from 'commander'
+import { sharedDomainOf } from '../../config/multi-region.ts'
 import type { Domain } from '../../store/store.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { ensureDomain } from '../ceremonies/domain.ts'
+import { UnfitToken } from '../ceremonies/domain-schemes.ts'
 import { ensureFirstIdentity } from '../ceremonies/first-identity.ts'
+import type { RegionConfiguration } from '../ceremonies/parts.ts'
 import { neverEnrolled } from '../ceremonies/receiving-tokens.ts'
 import { officerPinOption, openTokenOption } from '../officer-pin.ts'
 import { configurationOption } from '../options.ts'
@@ -29,14 +32,32 @@ function isBeingMade({ state, tokens }: Domain): boolean {
   return state === 'creating' || tokens.some(token => token.state === 'enrolling')
 }
 
+async function ensureShown(parts: CeremonyRun['parts'], region: RegionConfiguration): Promise<void> {
+  const { id, sealed, versions } = await ensureDomain(parts, region)
+  parts.say(`${region.name}: domain ${id} is ${sealed ? 'sealed' : 'OPEN: whoever has a PIN could read keys'}`)
+  for (const { kind, version, checkValue } of versions)
+    parts.say(`${region.name}: check value of ${kind}.${version} is ${checkValue}`)
+}
+
+async function ensureSharedDomain(
+  parts: CeremonyRun['parts'],
+  configuration: CeremonyRun['configuration'],
+): Promise<void> {
+  const shared = sharedDomainOf(configuration)
+  if (shared === undefined) return
+  try {
+    await ensureShown(parts, shared)
+  } catch (error) {
+    if (!(error instanceof UnfitToken) || shared.required) throw error
+    parts.say(`not every region has multi-Region keys: ${error.message}`)
+  }
+}
+
 async function init({ parts, configuration, state, pools }: CeremonyRun): Promise<void> {
   const { store, clock, say } = parts
-  for (const region of configuration.regions) {
-    const { id, sealed, versions } = await ensureDomain(parts, region)
-    say(`${region.name}: domain ${id} is ${sealed ? 'sealed' : 'OPEN: whoever has a PIN could read keys'}`)
-    for (const { kind, version, checkValue } of versions)
-      say(`${region.name}: check value of ${kind}.${version} is ${checkValue}`)
-  }
+  // A token gets the shared domain before its region counts on it.
+  await ensureSharedDomain(parts, configuration)
+  for (const region of configuration.regions) await ensureShown(parts, region)
   const pool = await pools.poolOf(pools.home)
   if (pool === undefined) throw new CommandFailed('the configuration names no region')
   if (!(await store.rowMacs.areComplete())) {

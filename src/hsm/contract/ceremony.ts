@@ -27,6 +27,8 @@ const keyFork = keyVersion.omit({ checkValue: true })
 const forks = z.strictObject({
   domainId: hex(DOMAIN_ID_BYTES),
   schemes,
+  /** Whether a token that holds the domain has an audit key of its own beside it. */
+  audited: z.boolean(),
   domainKeys: z.array(keyFork),
   macKeys: z.array(keyFork),
 })

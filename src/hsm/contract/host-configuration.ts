@@ -26,11 +26,12 @@ export const keyVersion = z.strictObject({
 export type KeyVersion = z.infer<typeof keyVersion>
 
 /**
- * The domain whose keys the token holds. New EKTs are made under the newest version of each list. Without domain keys the
+ * A domain whose keys the token holds. New EKTs are made under the newest version of each list. Without domain keys the
  * tokens cannot wrap, and HBKs reside in them.
  */
 export const domainDescription = z.strictObject({
   id: hex(DOMAIN_ID_BYTES),
+  /** Whose it is; MULTI_REGION_DOMAIN of the one that regions share. */
   region: z.string().max(64),
   schemes,
   domainKeys: z.array(keyVersion),
@@ -41,6 +42,8 @@ export type DomainDescription = z.infer<typeof domainDescription>
 export const hostConfiguration = z.strictObject({
   token: tokenLocation,
   domain: domainDescription,
+  /** The domain that the regions share, once the token holds it. */
+  multiRegionDomain: domainDescription.optional(),
   /** HBK handles kept in the token; the oldest is let go first. */
   cachedHbks: z.int().positive(),
   /** After this long an EKT is verified and unwrapped again. */
@@ -58,6 +61,8 @@ export const hostConfiguration = z.strictObject({
 })
 /** As the pool gives it; what it leaves out has the defaults of the schema. */
 export type HostConfiguration = z.input<typeof hostConfiguration>
+/** The domains that a host is told of. */
+export type DescribedDomains = Pick<HostConfiguration, 'domain' | 'multiRegionDomain'>
 export type CompleteHostConfiguration = z.output<typeof hostConfiguration>
 
 export const hostEvent = z.discriminatedUnion('type', [

@@ -14,16 +14,16 @@ export interface SpecNeeds {
 }
 
 const ML_DSA: SpecNeeds = { mechanisms: ['CKM_ML_DSA_KEY_PAIR_GEN', 'CKM_ML_DSA'] }
-const ML_KEM: SpecNeeds = { kind: 'ML_KEM', mechanisms: ['CKM_ML_KEM_KEY_PAIR_GEN', 'CKM_ML_KEM'] }
+const ML_KEM = { mechanisms: ['CKM_ML_KEM_KEY_PAIR_GEN', 'CKM_ML_KEM'] } as const
 
 const NEEDS: Readonly<Partial<Record<KeySpec, SpecNeeds>>> = {
   ECC_NIST_EDWARDS25519: { kind: 'EC_EDWARDS', mechanisms: ['CKM_EC_EDWARDS_KEY_PAIR_GEN', 'CKM_EDDSA'] },
   ML_DSA_44: ML_DSA,
   ML_DSA_65: ML_DSA,
   ML_DSA_87: ML_DSA,
-  ML_KEM_512: ML_KEM,
-  ML_KEM_768: ML_KEM,
-  ML_KEM_1024: ML_KEM,
+  ML_KEM_512: { ...ML_KEM, kind: 'ML_KEM_512' },
+  ML_KEM_768: { ...ML_KEM, kind: 'ML_KEM_768' },
+  ML_KEM_1024: { ...ML_KEM, kind: 'ML_KEM_1024' },
   SM2: { mechanisms: [] },
 }
 

@@ -49,7 +49,8 @@ export const tokenProfile = tokenIdentity.extend({
   /** RSA-OAEP by which a key comes in wrapped and never leaves the token; by other hashes imports pass through the host. */
   oaepUnwraps: z.array(z.enum(OAEP_HASHES)),
   privateKeys: z.strictObject({
-    ...{ RSA: privateKeyHome, EC: privateKeyHome, EC_EDWARDS: privateKeyHome, ML_KEM: privateKeyHome },
+    ...{ RSA: privateKeyHome, EC: privateKeyHome, EC_EDWARDS: privateKeyHome },
+    ...{ ML_KEM_512: privateKeyHome, ML_KEM_768: privateKeyHome, ML_KEM_1024: privateKeyHome },
   }),
   /** Of the mechanisms that key-mechanisms.ts names, those that the token lists. */
   keyMechanisms: z.array(z.string()),

@@ -21,11 +21,10 @@ import { IMPORTED_SECRET_BYTES } from '../../model/imports.ts'
 import type { KeySpec } from '../../model/key-specs.ts'
 import { HsmFault, STALE_DOMAIN } from '../contract/fault.ts'
 import type { EktReference } from '../contract/fields.ts'
-import type { Capabilities } from './capabilities.ts'
 import type { BaseKey } from './ciphers/message-cipher.ts'
 import type { MessageCiphers } from './ciphers/message-ciphers.ts'
 import { type Attributes, attributes, type Cryptoki, type ObjectHandle, type SessionHandle } from './cryptoki.ts'
-import type { DomainKeys } from './domain-keys.ts'
+import type { Domains, HostDomain } from './domains.ts'
 import { generateHbk, type HbkKind, type HbkObject, hbkTemplate, kindOf } from './hbk-kinds.ts'
 import {
   generatePair,
@@ -92,8 +91,7 @@ const NO_SUITE = 0
 export class BackingKeys {
   readonly #cryptoki: Cryptoki
   readonly #sessions: Sessions
-  readonly #domain: DomainKeys
-  readonly #capabilities: Capabilities
+  readonly #domains: Domains
   readonly #ciphers: MessageCiphers
   readonly #resident: ResidentKeys
   readonly #lifetimeMs: number
@@ -104,8 +102,7 @@ export class BackingKeys {
     parts: {
       cryptoki: Cryptoki
       sessions: Sessions
-      domain: DomainKeys
-      capabilities: Capabilities
+      domains: Domains
       ciphers: MessageCiphers
       resident: ResidentKeys
     },
@@ -113,8 +110,7 @@ export class BackingKeys {
   ) {
     this.#cryptoki = parts.cryptoki
     this.#sessions = parts.sessions
-    this.#domain = parts.domain
-    this.#capabilities = parts.capabilities
+    this.#domains = parts.domains
     this.#ciphers = parts.ciphers
     this.#resident = parts.resident
     this.#lifetimeMs = limits.hbkLifetimeMs
@@ -132,17 +128,18 @@ export class BackingKeys {
 
   /** Generates an HBK and wraps it. The generated object is destroyed: what is used later comes out of the EKT. */
   create(request: HbkRequest): NewHbk {
-    const { wrap } = this.#capabilities
+    const domain = this.#domains.of(request)
+    const { wrap } = domain.capabilities
     if (wrap === undefined) throw new HsmFault('key', 'this token does not wrap keys: they reside in it')
     const pair = pairKindOf(request.keySpec, request.keyUsage)
-    if (pair !== undefined) return this.#createPair(request, pair, wrap)
+    if (pair !== undefined) return this.#createPair(request, pair, domain, wrap)
     return this.#make(request, wrap.scheme, (session, _mid, object) => {
       const handle = generateHbk(this.#cryptoki, session, object, { inToken: false, extractable: true })
       try {
         const room = Buffer.alloc(object.lengthBytes + 32)
         return {
           kind: 'wrapped',
-          bytes: this.#cryptoki.C_WrapKey(session, wrap.mechanism, this.#domain.wrapKey, handle, room),
+          bytes: this.#cryptoki.C_WrapKey(session, wrap.mechanism, domain.keys.wrapKey, handle, room),
         }
       } finally {
         this.#cryptoki.C_DestroyObject(session, handle)
@@ -152,13 +149,13 @@ export class BackingKeys {
 
   /** Whether this token wraps HBKs into records; otherwise they reside in it. */
   get wraps(): boolean {
-    return this.#capabilities.wrap !== undefined
+    return this.#domains.region.capabilities.wrap !== undefined
   }
 
   /** An HBK without a record, which ends with the sessions of this lane: for known answers where none can be wrapped. */
   createUnrecorded(request: HbkRequest): Hbk {
     const kind = kindOf(request.keySpec, request.keyUsage)
-    const { kdf } = this.#capabilities
+    const { kdf } = this.#domains.of(request).capabilities
     const object = this.#objectOf(kind, kdf)
     const place = { inToken: false, extractable: false }
     return {
@@ -255,12 +252,13 @@ export class BackingKeys {
     }
   }
 
-  /** Wraps an object of imported material under the domain key. */
-  wrapImported(session: SessionHandle, handle: ObjectHandle): Buffer {
-    const { wrap } = this.#capabilities
+  /** Wraps an object of imported material under the domain key of the request's key. */
+  wrapImported(session: SessionHandle, request: HbkRequest, handle: ObjectHandle): Buffer {
+    const { keys, capabilities } = this.#domains.of(request)
+    const { wrap } = capabilities
     if (wrap === undefined) throw new HsmFault('key', 'this token does not wrap keys: nothing is imported into it')
     const room = Buffer.alloc(WRAPPED_PAIR_MAX_BYTES)
-    return Buffer.from(this.#cryptoki.C_WrapKey(session, wrap.mechanism, this.#domain.wrapKey, handle, room))
+    return Buffer.from(this.#cryptoki.C_WrapKey(session, wrap.mechanism, keys.wrapKey, handle, room))
   }
 
   /** The record of imported material. A secret is what its spec says, in the way of this token's region. */
@@ -270,7 +268,8 @@ export class BackingKeys {
     made: { mid: Buffer; trueLength: number; bytes: Buffer } & Partial<Pick<EktFields, 'tokenKeyType' | 'spkiDigest'>>,
   ): Buffer {
     const { mid, trueLength, bytes, spkiDigest = NO_SPKI_DIGEST } = made
-    const wrapScheme = this.#capabilities.wrap?.scheme ?? 'resident'
+    const { capabilities } = this.#domains.of(request)
+    const wrapScheme = capabilities.wrap?.scheme ?? 'resident'
     const body = { kind: 'wrapped', bytes } as const
     if (made.tokenKeyType !== undefined) {
       const { tokenKeyType } = made
@@ -278,7 +277,7 @@ export class BackingKeys {
       return this.#record(session, request, fields, 'EXTERNAL')
     }
     const kind = kindOf(request.keySpec, request.keyUsage)
-    const kdf = kind.purpose === undefined ? undefined : this.#capabilities.kdf
+    const kdf = kind.purpose === undefined ? undefined : capabilities.kdf
     const { tokenKeyType } = this.#objectOf(kind, kdf)
     const fields = { mid, wrapScheme, kdf: kdf ?? '', tokenKeyType, trueLength, spkiDigest, body }
     return this.#record(session, request, fields, 'EXTERNAL')
@@ -365,13 +364,15 @@ export class BackingKeys {
   /** The fields of a record of this domain whose MAC the token says to be good. Throws HsmFault `key`. */
   #verified(record: Buffer): EktFields {
     const { fields, mac } = decode(record)
-    if (!fields.domainId.equals(this.#domain.id)) throw new HsmFault('key', 'the EKT belongs to another domain')
-    if (!this.#domain.knowsMac(fields.macVersion)) throw new HsmFault('token', STALE_DOMAIN)
+    const { keys } = this.#domains.of(fields)
+    if (!fields.domainId.equals(keys.id)) throw new HsmFault('key', 'the EKT belongs to another domain')
+    if (!keys.knowsMac(fields.macVersion)) throw new HsmFault('token', STALE_DOMAIN)
     const verified = this.#sessions.withSession(session =>
-      this.#domain.verifies(session, fields.macVersion, ektMacInput(fields), mac),
+      keys.verifies(session, fields.macVersion, ektMacInput(fields), mac),
     )
     if (!verified) throw new HsmFault('key', 'the MAC of the EKT record does not verify')
-    if (fields.region !== this.#domain.region) throw new HsmFault('key', 'the EKT belongs to another region')
+    if (fields.region !== keys.region || fields.multiRegion !== this.#isMultiRegion(keys))
+      throw new HsmFault('key', 'the EKT belongs to another region')
     return fields
   }
 
@@ -382,7 +383,8 @@ export class BackingKeys {
     place: (session: SessionHandle, mid: Buffer, object: HbkObject) => EktFields['body'],
   ): NewHbk {
     const kind = kindOf(request.keySpec, request.keyUsage)
-    const kdf = kind.purpose === undefined ? undefined : this.#capabilities.kdf
+    const { capabilities } = this.#domains.of(request)
+    const kdf = kind.purpose === undefined ? undefined : capabilities.kdf
     const object = this.#objectOf(kind, kdf)
     const mid = randomBytes(MID_BYTES)
     const record = this.#sessions.withSession(session =>
@@ -397,7 +399,12 @@ export class BackingKeys {
     return { record, mid, publicKey: NO_PUBLIC_KEY }
   }
 
-  #createPair(request: HbkRequest, pair: PairKind, wrap: NonNullable<Capabilities['wrap']>): NewHbk {
+  #createPair(
+    request: HbkRequest,
+    pair: PairKind,
+    { keys }: HostDomain,
+    wrap: NonNullable<HostDomain['capabilities']['wrap']>,
+  ): NewHbk {
     const cryptoki = this.#cryptoki
     return this.#sessions.withSession(session => {
       const { publicKey: handle, privateKey } = generatePair(cryptoki, session, pair)
@@ -405,7 +412,7 @@ export class BackingKeys {
         const publicKey = spkiOf(publicJwk(cryptoki, session, pair, handle))
         const mid = pairMid(request.kid, publicKey)
         const room = Buffer.alloc(WRAPPED_PAIR_MAX_BYTES)
-        const bytes = cryptoki.C_WrapKey(session, wrap.mechanism, this.#domain.wrapKey, privateKey, room)
+        const bytes = cryptoki.C_WrapKey(session, wrap.mechanism, keys.wrapKey, privateKey, room)
         return this.#recordPair(session, request, pair, {
           ...{ mid, publicKey, wrapScheme: wrap.scheme },
           body: { kind: 'wrapped', bytes },
@@ -457,24 +464,29 @@ export class BackingKeys {
     return pair === undefined ? secretForm(this.#cryptoki, keySpec) : pairForm(this.#cryptoki, pair)
   }
 
-  /** Everything that the request and this domain say of a new HBK, and the MAC over it. */
+  #isMultiRegion(keys: HostDomain['keys']): boolean {
+    return keys === this.#domains.multiRegion?.keys
+  }
+
+  /** Everything that the request and its domain say of a new HBK, and the MAC over it. */
   #record(
     session: SessionHandle,
     { account, kid, keySpec, keyUsage }: HbkRequest,
     made: Pick<EktFields, 'mid' | 'wrapScheme' | 'kdf' | 'tokenKeyType' | 'trueLength' | 'spkiDigest' | 'body'>,
     origin: 'AWS_KMS' | 'EXTERNAL' = 'AWS_KMS',
   ): Buffer {
+    const { keys } = this.#domains.of({ kid, keyUsage })
     const fields: EktFields = {
-      domainId: this.#domain.id,
-      dkVersion: this.#domain.dkVersion,
-      macVersion: this.#domain.macVersion,
-      region: this.#domain.region,
+      domainId: keys.id,
+      dkVersion: keys.dkVersion,
+      macVersion: keys.macVersion,
+      region: keys.region,
       ...{ account, kid, keySpec, keyUsage },
       origin,
-      multiRegion: false,
+      multiRegion: this.#isMultiRegion(keys),
       ...made,
     }
-    return encodeEkt(fields, this.#domain.sign(session, ektMacInput(fields)))
+    return encodeEkt(fields, keys.sign(session, ektMacInput(fields)))
   }
 
   /** `kdf` is undefined for keys that make MACs. Throws HsmFault `key` when this token does not derive by it. */
@@ -486,12 +498,14 @@ export class BackingKeys {
   }
 
   /** The handle belongs to the cache session, which is never lent. A verified record that does not unwrap is the token's fault. */
-  #unwrap({ body, wrapScheme, dkVersion }: EktFields, barred: Attributes): ObjectHandle {
-    const { wrap } = this.#capabilities
+  #unwrap(fields: EktFields, barred: Attributes): ObjectHandle {
+    const { body, wrapScheme, dkVersion } = fields
+    const { keys, capabilities } = this.#domains.of(fields)
+    const { wrap } = capabilities
     if (body.kind !== 'wrapped' || wrap === undefined || wrapScheme !== wrap.scheme) {
       throw new HsmFault('key', `this token does not unwrap ${wrapScheme}`)
     }
-    const unwrapKey = this.#domain.unwrapKey(dkVersion)
+    const unwrapKey = keys.unwrapKey(dkVersion)
     if (unwrapKey === undefined) throw new HsmFault('token', STALE_DOMAIN)
     const template = [...barred, ...attributes({ MODIFIABLE: false })]
     try {

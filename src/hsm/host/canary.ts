@@ -1,49 +1,53 @@
 /**
- * A known answer: an EKT and a ciphertext of this host's own making, opened again and again. It takes the road of a
- * Decrypt, MAC and unwrapping included, so it proves that the token holds the domain's keys and can work with them. A token
- * that cannot wrap keeps an HBK for it as a session object.
+ * A known answer of each domain: an EKT and a ciphertext of this host's own making, opened again and again. It takes the road
+ * of a Decrypt, MAC and unwrapping included, so it proves that the token holds the domains' keys and can work with them. A
+ * token that cannot wrap keeps an HBK for it as a session object.
  */
 import { CONTEXT_HASH_BYTES } from '../../formats/aad.ts'
 import { IV_BYTES, NONCE_BYTES } from '../../formats/ciphertext.ts'
-import { KID_BYTES } from '../../model/key-id.ts'
+import { kidOf } from '../../model/key-id.ts'
 import { HsmFault } from '../contract/fault.ts'
-import type { BackingKeys, Hbk } from './backing-keys.ts'
+import type { BackingKeys, Hbk, HbkRequest } from './backing-keys.ts'
 import type { Sealing } from './sealing.ts'
 
 const CONTEXT_HASH = Buffer.alloc(CONTEXT_HASH_BYTES)
 const PLAINTEXT = Buffer.from('strongroom/canary/1', 'latin1')
-const REQUEST = {
-  account: '000000000000',
-  kid: Buffer.alloc(KID_BYTES),
-  keySpec: 'SYMMETRIC_DEFAULT',
-  keyUsage: 'ENCRYPT_DECRYPT',
-}
+const REGION_KEY = '00000000-0000-0000-0000-000000000000'
+const MULTI_REGION_KEY = 'mrk-00000000000000000000000000000000'
 
 type WithHbk = <T>(use: (hbk: Hbk) => T) => T
 
+interface KnownAnswer {
+  readonly withHbk: WithHbk
+  readonly blob: Buffer
+}
+
 export class Canary {
   readonly #sealing: Sealing
-  readonly #withHbk: WithHbk
-  readonly #blob: Buffer
+  readonly #answers: readonly KnownAnswer[]
 
-  /** Makes the HBK and the ciphertext. Throws HsmFault. */
-  constructor(backingKeys: BackingKeys, sealing: Sealing) {
+  /** Makes the HBKs and the ciphertexts, those of the multi-Region domain where the host has one. Throws HsmFault. */
+  constructor(backingKeys: BackingKeys, sealing: Sealing, { multiRegion }: { readonly multiRegion: boolean }) {
     this.#sealing = sealing
-    this.#withHbk = ownHbk(backingKeys)
-    const seal = (hbk: Hbk) => sealing.seal(hbk, PLAINTEXT, CONTEXT_HASH, sealing.random(NONCE_BYTES + IV_BYTES))
-    this.#blob = this.#withHbk(seal)
+    this.#answers = [REGION_KEY, ...(multiRegion ? [MULTI_REGION_KEY] : [])].map(keyId => {
+      const withHbk = ownHbk(backingKeys, requestOf(keyId))
+      const seal = (hbk: Hbk) => sealing.seal(hbk, PLAINTEXT, CONTEXT_HASH, sealing.random(NONCE_BYTES + IV_BYTES))
+      return { withHbk, blob: withHbk(seal) }
+    })
   }
 
-  /** Throws HsmFault `token` unless the token gives the known answer. */
+  /** Throws HsmFault `token` unless the token gives every known answer. */
   prove(): void {
-    const plaintext = this.#withHbk(hbk => this.#open(hbk))
-    if (!plaintext.equals(PLAINTEXT)) throw new HsmFault('token', 'the known answer is another one')
+    for (const { withHbk, blob } of this.#answers) {
+      const plaintext = withHbk(hbk => this.#open(hbk, blob))
+      if (!plaintext.equals(PLAINTEXT)) throw new HsmFault('token', 'the known answer is another one')
+    }
   }
 
   /** Neither the record nor the ciphertext came from a caller, so whatever is wrong is the token's fault. */
-  #open(hbk: Hbk): Buffer {
+  #open(hbk: Hbk, blob: Buffer): Buffer {
     try {
-      return this.#sealing.open(hbk, this.#blob, CONTEXT_HASH)
+      return this.#sealing.open(hbk, blob, CONTEXT_HASH)
     } catch (error) {
       if (error instanceof HsmFault && error.kind === 'input')
         throw new HsmFault('token', 'it refuses a ciphertext of its own', { cause: error })
@@ -52,11 +56,20 @@ export class Canary {
   }
 }
 
-function ownHbk(backingKeys: BackingKeys): WithHbk {
+function requestOf(keyId: string): HbkRequest {
+  return {
+    account: '000000000000',
+    kid: kidOf(keyId),
+    keySpec: 'SYMMETRIC_DEFAULT',
+    keyUsage: 'ENCRYPT_DECRYPT',
+  }
+}
+
+function ownHbk(backingKeys: BackingKeys, request: HbkRequest): WithHbk {
   if (!backingKeys.wraps) {
-    const hbk = backingKeys.createUnrecorded(REQUEST)
+    const hbk = backingKeys.createUnrecorded(request)
     return use => use(hbk)
   }
-  const { record } = backingKeys.create(REQUEST)
+  const { record } = backingKeys.create(request)
   return use => backingKeys.useOnce(record, use)
 }

@@ -94,7 +94,7 @@ export class Imports {
     const { handle, publicKey } = this.#material.takePrivateKey(session, wrappingKey, algorithm, wrapped, pair)
     try {
       const mid = pairMid(request.kid, publicKey)
-      const bytes = this.#backingKeys.wrapImported(session, handle)
+      const bytes = this.#backingKeys.wrapImported(session, request, handle)
       const { tokenKeyType, lengthBytes: trueLength } = pair
       const made = { mid, tokenKeyType, trueLength, spkiDigest: spkiDigestOf(publicKey), bytes }
       const record = this.#backingKeys.recordImported(session, request, made)
@@ -117,7 +117,7 @@ export class Imports {
       const symmetric = HMAC_BY_SPEC[request.keySpec] === undefined
       // A token refuses to make a MAC with a key shorter than the hash: that key is as bad as any other, and goes on.
       const mac = this.#identify(session, handle, request, symmetric)
-      const bytes = this.#backingKeys.wrapImported(session, handle)
+      const bytes = this.#backingKeys.wrapImported(session, request, handle)
       const trueLength = this.#lengthOf(session, handle) ?? bytes.length - WRAP_BLOCK_BYTES
       const mid = symmetric ? (mac ?? randomBytes(MID_BYTES)) : randomBytes(MID_BYTES)
       const record = this.#backingKeys.recordImported(session, request, { mid, trueLength, bytes })

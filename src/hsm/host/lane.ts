@@ -6,19 +6,22 @@ import { wipe } from '../../base/bytes.ts'
 import { type Args, type CommandName, commands, type Result } from '../contract/commands.ts'
 import { HsmFault, STALE_DOMAIN } from '../contract/fault.ts'
 import { readRequest, writeEvent, writeFault, writeNeedRecord, writeResult } from '../contract/frames.ts'
-import type { CompleteHostConfiguration, HostEvent } from '../contract/host-configuration.ts'
+import type { CompleteHostConfiguration, DomainDescription, HostEvent } from '../contract/host-configuration.ts'
 import type { TokenProfile } from '../contract/token-profile.ts'
+import { AuditKey, LaneHistory } from './audit-key.ts'
 import { BackingKeys, NeedRecord } from './backing-keys.ts'
 import { Canary } from './canary.ts'
-import { type Capabilities, probeCapabilities } from './capabilities.ts'
+import { type Capabilities, chooseCapabilities } from './capabilities.ts'
 import type { HostChannel } from './channel.ts'
 import { MessageCiphers } from './ciphers/message-ciphers.ts'
 import { faultOf, isAmbiguous, repairOf } from './ckr.ts'
 import type { Handler, HostParts } from './commands/command.ts'
 import { handlers } from './commands/index.ts'
 import { DomainKeys } from './domain-keys.ts'
+import { Domains, type HostDomain } from './domains.ts'
 import { Imports } from './imports.ts'
 import { MaterialImport } from './material-import.ts'
+import { type Examination, examineToken } from './profile/examine.ts'
 import { ResidentKeys } from './resident-keys.ts'
 import { RsaDecryption } from './rsa-decryption.ts'
 import { Sealing } from './sealing.ts'
@@ -33,7 +36,8 @@ export class Lane {
   readonly #token: Token
   readonly #configuration: CompleteHostConfiguration
   readonly #spent: Buffer[] = []
-  #capabilities: Capabilities | undefined
+  readonly #history = new LaneHistory()
+  #examination: Examination | undefined
   #parts: HostParts
 
   /** Opens the lane's sessions and finds the domain's keys; with `mayLogIn` it logs in when nobody has. Throws HsmFault. */
@@ -44,7 +48,7 @@ export class Lane {
   }
 
   get profile(): TokenProfile {
-    return (this.#capabilities as Capabilities).profile
+    return (this.#examination as Examination).profile
   }
 
   /** Serves until the daemon closes the channel. Throws {@link PinRefused} when the login is lost and the PIN turned down. */
@@ -57,6 +61,7 @@ export class Lane {
 
   #answer(channel: HostChannel, frame: Buffer): void {
     const { id, name, args, trace } = readRequest(frame)
+    this.#history.count(name)
     const startedAt = performance.now()
     const elapsed = () => Math.round((performance.now() - startedAt) * MICROSECONDS_PER_MS)
     try {
@@ -102,40 +107,49 @@ export class Lane {
     const { cryptoki } = token
     const sessions = new Sessions(token, mayLogIn)
     try {
-      const capabilities = sessions.withSession(session => this.#capabilities ?? this.#probe(session))
-      const domain = sessions.withSession(session => this.#findDomain(session, capabilities))
-      this.#capabilities = capabilities
-      const macCheckValue = sessions.withSession(session => domain.macCheckValue(session))
+      const { token: location } = this.#configuration
+      const examination =
+        this.#examination ?? sessions.withSession(session => examineToken(token, session, location.profile))
+      const domains = sessions.withSession(session => this.#findDomains(session, examination))
+      const { keys: domain, capabilities } = domains.region
+      this.#examination = examination
+      const macCheckValue = sessions.withSession(session => domains.macCheckValue(session))
       const { threads, cachedHbks, hbkLifetimeMs } = this.#configuration
       const limits = { cachedHbks: Math.max(1, Math.floor(cachedHbks / threads)), hbkLifetimeMs }
       const ciphers = new MessageCiphers({ cryptoki, sessions }, capabilities)
       const resident = new ResidentKeys(token, domain.id)
-      const backingKeys = new BackingKeys({ cryptoki, sessions, domain, capabilities, ciphers, resident }, limits)
+      const backingKeys = new BackingKeys({ cryptoki, sessions, domains, ciphers, resident }, limits)
       const sealing = new Sealing({ cryptoki, sessions, ciphers })
       const rsa = new RsaDecryption(cryptoki, capabilities.profile.oaepHashes)
       const inHostAllowed = this.#configuration.importInHost
       const material = new MaterialImport({ cryptoki, rsa, capabilities }, { inHostAllowed })
       const imports = new Imports({ cryptoki, sessions, domain, backingKeys, material })
-      const canary = new Canary(backingKeys, sealing)
+      const canary = new Canary(backingKeys, sealing, { multiRegion: domains.multiRegion !== undefined })
+      const auditKey = new AuditKey({ token, sessions, domainId: domain.id, history: this.#history })
       const wipeLater = (bytes: Buffer) => void this.#spent.push(bytes)
-      return { token, sessions, domain, backingKeys, resident, sealing, rsa, imports, canary, macCheckValue, wipeLater }
+      const ways = { backingKeys, resident, sealing, rsa, imports, canary, auditKey }
+      return { token, sessions, domain, domains, ...ways, macCheckValue, wipeLater }
     } catch (error) {
       sessions.close()
       throw faultOf(error)
     }
   }
 
-  #probe(session: Buffer): Capabilities {
-    const { domain, token } = this.#configuration
-    return probeCapabilities(this.#token, session, { schemes: domain.schemes, pins: token.profile })
+  #findDomains(session: Buffer, examination: Examination): Domains {
+    const { domain, multiRegionDomain } = this.#configuration
+    const find = (description: DomainDescription): HostDomain => {
+      const capabilities = chooseCapabilities(examination, description.schemes)
+      return { capabilities, keys: this.#findDomain(session, description, capabilities) }
+    }
+    return new Domains(find(domain), multiRegionDomain && find(multiRegionDomain))
   }
 
   /** A domain key that was there when the lane was opened and is gone may have been retired: the daemon looks. */
-  #findDomain(session: Buffer, capabilities: Capabilities): DomainKeys {
+  #findDomain(session: Buffer, description: DomainDescription, { wrap }: Capabilities): DomainKeys {
     try {
-      return new DomainKeys(this.#token.cryptoki, session, this.#configuration.domain, capabilities.wrap?.mechanism)
+      return new DomainKeys(this.#token.cryptoki, session, description, wrap?.mechanism)
     } catch (error) {
-      if (this.#capabilities === undefined || !(error instanceof HsmFault)) throw error
+      if (this.#examination === undefined || !(error instanceof HsmFault)) throw error
       throw new HsmFault('token', STALE_DOMAIN, { cause: error })
     }
   }

@@ -233,7 +233,7 @@ export class MaterialImport {
     const digest = hash('sha256', PROOF, 'buffer')
     const recipe = signatureRecipe(kind, algorithm, digest)
     this.#cryptoki.C_SignInit(session, recipe.mechanism, handle)
-    const raw = this.#cryptoki.C_Sign(session, recipe.input(digest), Buffer.alloc(kind.lengthBytes * 2))
+    const raw = this.#cryptoki.C_Sign(session, recipe.input(digest), Buffer.alloc(recipe.signatureBytes))
     const signature = recipe.encode(raw)
     const proven = candidates.find(spki => verify('sha256', PROOF, publicKeyOf(spki), signature))
     if (proven === undefined) throw badMaterial()

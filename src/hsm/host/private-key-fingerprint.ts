@@ -11,8 +11,6 @@ import { generatorOf, type PairKind, type PrivateRight, readAttribute } from './
 import { ecdhMechanism } from './mechanisms.ts'
 import { signatureRecipe } from './signatures.ts'
 
-const SIGNATURE_ROOM_BYTES = 512
-
 /**
  * 32 bytes that are the same for copies of one private key under one challenge. The key has the right that
  * {@link comparedBy} names.
@@ -61,7 +59,7 @@ function sign(
   const algorithm = kind.tokenKeyType === 'RSA' ? 'RSASSA_PKCS1_V1_5_SHA_256' : 'ED25519_SHA_512'
   const recipe = signatureRecipe(kind, algorithm, digest)
   cryptoki.C_SignInit(session, recipe.mechanism, handle)
-  return cryptoki.C_Sign(session, recipe.input(digest), Buffer.alloc(SIGNATURE_ROOM_BYTES))
+  return cryptoki.C_Sign(session, recipe.input(digest), Buffer.alloc(recipe.signatureBytes))
 }
 
 /** With the curve's generator. The secret is the key's own public coordinate. */

@@ -12,7 +12,6 @@ import { HMAC_BY_SPEC, HMAC_SHA_256 } from './mechanisms.ts'
 import { signatureRecipe } from './signatures.ts'
 
 const LONGEST_MAC_BYTES = 64
-const ED25519_SIGNATURE_BYTES = 64
 
 export interface ResidentForm {
   readonly objectClass: number
@@ -48,7 +47,7 @@ export function pairForm(cryptoki: Cryptoki, kind: PairKind): ResidentForm {
       const input = commitmentInput(kid, mid)
       const recipe = signatureRecipe(kind, 'ED25519_SHA_512', input)
       cryptoki.C_SignInit(session, recipe.mechanism, handle)
-      return commitmentOf(cryptoki.C_Sign(session, recipe.input(input), Buffer.alloc(ED25519_SIGNATURE_BYTES)))
+      return commitmentOf(cryptoki.C_Sign(session, recipe.input(input), Buffer.alloc(recipe.signatureBytes)))
     },
   }
 }

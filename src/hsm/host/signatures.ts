@@ -10,6 +10,8 @@ import type { PairKind } from './key-pairs.ts'
 
 export interface SignatureRecipe {
   readonly mechanism: pkcs11.Mechanism
+  /** Bytes of the token's signature: NSS makes none of Ed25519 where there is room for more. */
+  readonly signatureBytes: number
   /** What the token is given for a digest, or for a message where the scheme takes that. */
   readonly input: (bytes: Buffer) => Buffer
   /** From the token's form to the one that callers know. */
@@ -20,6 +22,7 @@ export interface SignatureRecipe {
 
 const CKM_EDDSA = 0x1057
 const same = (bytes: Buffer): Buffer => bytes
+const asItIs = { input: same, encode: same, decode: same } as const
 
 /** DER of the DigestInfo of a hash, up to the digest itself (RFC 8017 section 9.2, note 1). */
 const DIGEST_INFO: Readonly<Partial<Record<Hash, Buffer>>> = {
@@ -49,23 +52,24 @@ export function signatureRecipe(kind: PairKind, algorithm: string, bytes: Buffer
   const { scheme, hash } = facts
   if (hash !== undefined && bytes.length !== HASH_BYTES[hash]) throw new HsmFault('input', 'digest of another length')
   if (scheme === 'ED25519' || hash === undefined) {
-    return { mechanism: { mechanism: CKM_EDDSA }, input: same, encode: same, decode: same }
+    return { ...asItIs, mechanism: { mechanism: CKM_EDDSA }, signatureBytes: 2 * kind.lengthBytes }
   }
   if (scheme === 'ECDSA') return ecdsa(kind)
-  return scheme === 'PSS' ? pss(hash) : pkcs1(hash)
+  const signatureBytes = kind.lengthBytes
+  return { signatureBytes, ...(scheme === 'PSS' ? pss(hash) : pkcs1(hash)) }
 }
 
 const TYPE_BY_SCHEME = { PKCS1: 'RSA', PSS: 'RSA', ECDSA: 'EC', ED25519: 'EC_EDWARDS' } as const
 
-function pkcs1(hash: Hash): SignatureRecipe {
+function pkcs1(hash: Hash): Omit<SignatureRecipe, 'signatureBytes'> {
   const prefix = DIGEST_INFO[hash] ?? Buffer.alloc(0)
   const input = (digest: Buffer) => Buffer.concat([prefix, digest])
-  return { mechanism: { mechanism: pkcs11.CKM_RSA_PKCS }, input, encode: same, decode: same }
+  return { ...asItIs, mechanism: { mechanism: pkcs11.CKM_RSA_PKCS }, input }
 }
 
-function pss(hash: Hash): SignatureRecipe {
+function pss(hash: Hash): Omit<SignatureRecipe, 'signatureBytes'> {
   const parameter = { type: pkcs11.CK_PARAMS_RSA_PSS, ...PSS[hash], saltLen: HASH_BYTES[hash] } as pkcs11.IParams
-  return { mechanism: { mechanism: pkcs11.CKM_RSA_PKCS_PSS, parameter }, input: same, encode: same, decode: same }
+  return { ...asItIs, mechanism: { mechanism: pkcs11.CKM_RSA_PKCS_PSS, parameter } }
 }
 
 /** PKCS#11 gives r and s at fixed width; KMS gives DER. */
@@ -73,6 +77,7 @@ function ecdsa({ lengthBytes }: PairKind): SignatureRecipe {
   const jwa = JWA_BY_WIDTH[lengthBytes] ?? ''
   return {
     mechanism: { mechanism: pkcs11.CKM_ECDSA },
+    signatureBytes: 2 * lengthBytes,
     input: same,
     encode: signature => joseToDer(signature, jwa),
     decode: signature => {

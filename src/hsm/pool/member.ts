@@ -5,13 +5,17 @@
 import type { CommandName, Result } from '../contract/commands.ts'
 import { HsmFault, STALE_DOMAIN } from '../contract/fault.ts'
 import { type Answer, readFault, readResult } from '../contract/frames.ts'
-import type { DomainDescription, HostConfiguration, HostEvent } from '../contract/host-configuration.ts'
+import type { DescribedDomains, HostConfiguration, HostEvent } from '../contract/host-configuration.ts'
 import type { TokenProfile } from '../contract/token-profile.ts'
 import { Circuit, type TokenState } from './circuit.ts'
 import { Errand } from './errand.ts'
 import { Host, type HostPhase, type Lost } from './host.ts'
+import { HostStarts } from './host-starts.ts'
+import { KnownAnswer } from './known-answer.ts'
 import type { Lane } from './lane.ts'
 import { Latencies } from './latencies.ts'
+import { Renewal } from './renewal.ts'
+import { type WearLimits, wearOf } from './wear.ts'
 
 /** A token as the pool is told of it. */
 export interface TokenSettings {
@@ -21,14 +25,11 @@ export interface TokenSettings {
   readonly hosts?: number
 }
 
-export interface MemberLimits {
+export interface MemberLimits extends WearLimits {
   /** The least that any command is given before its host counts as mute. */
   readonly deadlineFloorMs: number
   /** How often the known-answer command is sent, a second at least. */
   readonly healthIntervalMs: number
-  /** A host is replaced after so many commands, or when it holds so much memory, threads apart; 0 for never. */
-  readonly recycleAfterCommands: number
-  readonly recycleAfterMb: number
 }
 
 export interface MemberEvents {
@@ -80,29 +81,13 @@ export interface MemberStatus {
   readonly restarts: number
 }
 
-interface Renewal {
-  readonly old: Host
-  fresh: Host | undefined
-  readonly resolve: () => void
-  readonly reject: (error: Error) => void
-}
-
 const MICROSECONDS_PER_MS = 1_000
 const MICROSECONDS_PER_SECOND = 1_000_000
 /** A library may hang while it is loaded or logged in as well; SIGKILL at that moment may cost the token (see hardening.ts). */
 const START_DEADLINE_MS = 15_000
 /** What each thread adds to that, on a machine that has other things to do. */
 const THREAD_START_MS = 500
-/** What the runtime of a thread takes, before it has done anything. */
-const THREAD_MB = 24
-const CANARY_PAUSE_LEAST_MS = 1_000
-/** A lost host whose siblings serve is replaced after this long; the circuit has a back-off of its own. */
-const SIBLING_PAUSE_MS = 500
-const SIBLING_PAUSE_MAX_MS = 30_000
-/** A host is not replaced for its memory before it has lived so long: a bound too low must not keep hosts starting. */
-const WEAR_LEAST_MS = 10_000
 const TOKEN_MS_FIRST = 0.1
-
 /** For so long a host that does not know the newest domain may fail its known answer, because its successor is starting. */
 const REPLACED_WITHIN_MS = 30_000
 
@@ -120,13 +105,8 @@ export class Member {
   #profile: TokenProfile | undefined
   #hosts: Host[] = []
   #lanes: readonly Lane[] = []
-  #turn = 0
-  #refusal: string | undefined
-  #startAtMs = 0
-  #siblingPauseMs = SIBLING_PAUSE_MS
-  #canaryAtMs = 0
-  #canarySentAtMs = Number.NEGATIVE_INFINITY
-  #canaryOut = false
+  readonly #starts = new HostStarts()
+  readonly #knownAnswer: KnownAnswer
   #renewal: Renewal | undefined
   #tokenMs = TOKEN_MS_FIRST
   #closing = false
@@ -147,6 +127,14 @@ export class Member {
     this.#events = events
     const nowMs = performance.now()
     this.circuit = new Circuit({ random, nowMs, changed: () => events.stateChanged(this) })
+    this.#knownAnswer = new KnownAnswer({
+      intervalMs: limits.healthIntervalMs,
+      hosts: () => this.#ready,
+      probing: () => this.state === 'probing',
+      ask: lane => this.#ask(lane, 'status', {}) as Promise<Result<'status'>>,
+      given: (host, lane, status) => this.#answerGiven(host, lane, status),
+      missed: (host, error) => this.#answerMissed(host, error),
+    })
     this.tick(nowMs)
   }
 
@@ -163,8 +151,9 @@ export class Member {
     return this.#configuration.token.uri
   }
 
-  get domain(): DomainDescription {
-    return this.#configuration.domain
+  get domains(): DescribedDomains {
+    const { domain, multiRegionDomain } = this.#configuration
+    return { domain, multiRegionDomain }
   }
 
   /** Which description of the domain new hosts are given. */
@@ -231,17 +220,15 @@ export class Member {
 
   /** An operator says that the PIN may be tried again. False when nothing keeps it from being tried. */
   unlock(): boolean {
-    if (this.#refusal === undefined) return false
-    this.#refusal = undefined
-    this.#startAtMs = 0
+    if (!this.#starts.allow()) return false
     this.circuit.impaired(performance.now(), undefined)
     this.circuit.unlock(performance.now())
     return true
   }
 
-  /** Gives new hosts another description of the domain. Those that serve go on with theirs until {@link renew}. */
-  describe(domain: DomainDescription, generation: number): void {
-    this.#configuration = { ...this.#configuration, domain }
+  /** Gives new hosts another description of the domains. Those that serve go on with theirs until {@link renew}. */
+  describe({ domain, multiRegionDomain }: DescribedDomains, generation: number): void {
+    this.#configuration = { ...this.#configuration, domain, multiRegionDomain }
     this.#generation = generation
     this.#describedAtMs = performance.now()
   }
@@ -254,18 +241,18 @@ export class Member {
   /** Starts another host, and drains this one when the other is ready. Rejects when the other cannot start. */
   replace(old: Host): Promise<void> {
     if (old.phase !== 'ready' || this.#renewal !== undefined || this.#closing) return Promise.resolve()
-    return new Promise((resolve, reject) => {
-      this.#renewal = { old, fresh: undefined, resolve, reject }
-      this.#startAtMs = 0
-      this.#start(performance.now())
-    })
+    const renewal = new Renewal(old)
+    this.#renewal = renewal
+    this.#starts.hasten()
+    this.#start(performance.now())
+    return renewal.done
   }
 
   /** What is due at this moment: deadlines, stalled lanes, known answers, hosts to start, hosts that have done enough. */
   tick(nowMs: number): void {
     if (this.#closing) return
     for (const host of [...this.#hosts]) this.#watch(host, nowMs)
-    this.#sendCanary(nowMs)
+    this.#knownAnswer.sendIfDue(nowMs)
     this.#start(nowMs)
   }
 
@@ -293,7 +280,8 @@ export class Member {
         return
       }
     }
-    if (host.phase === 'ready') this.#checkWear(host, nowMs)
+    const wear = host.phase === 'ready' ? wearOf(host, this.#limits, nowMs) : undefined
+    if (wear !== undefined) this.#events.worn(this, host, wear)
   }
 
   /** Only what this lane may have been at is suspect: the other lanes lose their host to it. */
@@ -305,36 +293,7 @@ export class Member {
     for (const errand of waiting) this.#lost(errand, fault, false)
   }
 
-  #checkWear(host: Host, nowMs: number): void {
-    const { recycleAfterCommands, recycleAfterMb } = this.#limits
-    const allowedMb = recycleAfterMb + (host.lanes.length - 1) * THREAD_MB
-    if (recycleAfterCommands > 0 && host.served >= recycleAfterCommands)
-      this.#events.worn(this, host, `it has done ${host.served} commands`)
-    else if (recycleAfterMb > 0 && host.residentMemoryMb > allowedMb && nowMs - host.startedAtMs > WEAR_LEAST_MS)
-      this.#events.worn(this, host, `it holds ${host.residentMemoryMb} MB of memory`)
-  }
-
-  /** The known-answer command, to one lane after another. */
-  #sendCanary(nowMs: number): void {
-    if (this.#canaryOut || nowMs < this.#canaryAtMs) return
-    const lanes = this.#ready.flatMap(host => host.lanes.map(lane => ({ host, lane })))
-    const next = lanes[this.#turn % Math.max(1, lanes.length)]
-    if (next === undefined) return
-    this.#turn += 1
-    this.#canaryAtMs = nowMs + (this.state === 'probing' ? CANARY_PAUSE_LEAST_MS : this.#limits.healthIntervalMs)
-    this.#canarySentAtMs = nowMs
-    this.#canaryOut = true
-    this.#ask(next.lane, 'status', {})
-      .then(
-        status => this.#canarySang(next.host, next.lane, status as Result<'status'>),
-        (error: Error) => this.#canaryFellSilent(next.host, error),
-      )
-      .finally(() => {
-        this.#canaryOut = false
-      })
-  }
-
-  #canarySang(host: Host, lane: Lane, status: Result<'status'>): void {
+  #answerGiven(host: Host, lane: Lane, status: Result<'status'>): void {
     host.cachedHbks = status.cachedHbks * host.lanes.length
     host.sessions = status.openSessions * host.lanes.length
     host.residentMemoryMb = status.residentMemoryMb
@@ -349,7 +308,7 @@ export class Member {
     this.#events.freed(this)
   }
 
-  async #canaryFellSilent(host: Host, error: Error): Promise<void> {
+  async #answerMissed(host: Host, error: Error): Promise<void> {
     if (this.#closing) return
     this.#events.probed(this, false)
     if (error instanceof HsmFault && error.reason === STALE_DOMAIN) {
@@ -364,7 +323,7 @@ export class Member {
 
   /** Starts the next host, if one is wanted and none is being started: only one process at a time tries the PIN. */
   #start(nowMs: number): void {
-    if (this.#closing || this.#refusal !== undefined || nowMs < this.#startAtMs) return
+    if (this.#closing || !this.#starts.mayStart(nowMs)) return
     if (this.#hosts.some(({ phase }) => phase === 'starting')) return
     const ready = this.#ready.length
     const wanted = this.circuit.serving ? this.#wanted + (this.#renewal === undefined ? 0 : 1) : 1
@@ -398,8 +357,7 @@ export class Member {
     const nowMs = performance.now()
     this.#profile = host.profile
     if (host.profile !== undefined) this.#events.profiled(this, host.profile)
-    this.#siblingPauseMs = SIBLING_PAUSE_MS
-    this.#canaryAtMs = nowMs
+    this.#starts.succeeded()
     const renewal = this.#renewal
     if (renewal?.fresh === host) {
       renewal.old.drain()
@@ -408,13 +366,13 @@ export class Member {
     this.#listLanes()
     if (this.#ready.length >= this.#wanted) this.circuit.impaired(nowMs, undefined)
     this.circuit.ready(nowMs)
-    this.#sendCanary(nowMs)
+    this.#knownAnswer.askNow(nowMs)
     this.#events.freed(this)
   }
 
   #hostFailed(host: Host, { kind, reason, retry }: Extract<HostEvent, { type: 'failed' }>): void {
     this.#events.faulted(this, new HsmFault(kind, reason))
-    if (!retry) this.#refusal = reason
+    if (!retry) this.#starts.refuse(reason)
     if (host.phase === 'failed') this.#startFailed(reason)
   }
 
@@ -449,37 +407,31 @@ export class Member {
 
   #lostHost(reason: string): void {
     const nowMs = performance.now()
+    const { refusal } = this.#starts
     if (this.#renewal !== undefined && this.#renewal.old.phase === 'ended') this.#endRenewal()
     if (this.#ready.length > 0) {
-      this.#pauseStarts(nowMs)
-      this.circuit.impaired(nowMs, `it lacks a host: ${this.#refusal ?? reason}`)
-    } else if (this.#refusal !== undefined) this.circuit.lockOut(nowMs, this.#refusal)
+      this.#starts.delay(nowMs)
+      this.circuit.impaired(nowMs, `it lacks a host: ${refusal ?? reason}`)
+    } else if (refusal !== undefined) this.circuit.lockOut(nowMs, refusal)
     else this.circuit.trip(nowMs, reason)
   }
 
   #startFailed(reason: string): void {
     const nowMs = performance.now()
+    const { refusal } = this.#starts
     this.#endRenewal(new Error(reason))
     if (this.#ready.length > 0) {
-      this.#pauseStarts(nowMs)
+      this.#starts.delay(nowMs)
       this.circuit.impaired(nowMs, `it lacks a host: ${reason}`)
-    } else if (this.#refusal !== undefined) this.circuit.lockOut(nowMs, this.#refusal)
+    } else if (refusal !== undefined) this.circuit.lockOut(nowMs, refusal)
     else this.circuit.startFailed(nowMs, reason)
-  }
-
-  #pauseStarts(nowMs: number): void {
-    this.#startAtMs = nowMs + this.#siblingPauseMs
-    this.#siblingPauseMs = Math.min(SIBLING_PAUSE_MAX_MS, this.#siblingPauseMs * 2)
   }
 
   #endRenewal(error?: Error): void {
     const renewal = this.#renewal
     this.#renewal = undefined
-    if (error === undefined) renewal?.resolve()
-    else {
-      renewal?.reject(error)
-      renewal?.fresh?.kill(error.message)
-    }
+    if (error === undefined) renewal?.end()
+    else renewal?.fail(error)
   }
 
   #answered(host: Host, lane: Lane, errand: Errand, answer: Answer): void {
@@ -529,7 +481,7 @@ export class Member {
 
   /** Has the known-answer command sent before its time, and yet not more than once a second. */
   suspect(): void {
-    this.#canaryAtMs = Math.min(this.#canaryAtMs, this.#canarySentAtMs + CANARY_PAUSE_LEAST_MS)
+    this.#knownAnswer.hasten()
   }
 
   #listLanes(): void {

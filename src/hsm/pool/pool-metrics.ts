@@ -124,8 +124,8 @@ export class PoolMetrics {
   /** Forgets what a token is at; what it has done stays counted. */
   left({ label: token }: Member): void {
     const labels = { region: this.#region, token }
-    const { inFlight, tokenState, cachedHbks, openSessions, hostMemoryBytes, hosts } = this.#metrics
-    for (const gauge of [inFlight, cachedHbks, openSessions, hostMemoryBytes, hosts]) gauge.remove(labels)
+    const { inFlight, tokenState, cachedHbks, openSessions, hostMemoryBytes, hosts, lanes } = this.#metrics
+    for (const gauge of [inFlight, cachedHbks, openSessions, hostMemoryBytes, hosts, lanes]) gauge.remove(labels)
     for (const state of TOKEN_STATES) tokenState.remove({ ...labels, state })
   }
 

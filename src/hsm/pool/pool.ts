@@ -9,7 +9,7 @@ import type { Metrics } from '../../telemetry/metrics.ts'
 import type { Tracing } from '../../telemetry/tracing.ts'
 import type { Args, CommandName, Result } from '../contract/commands.ts'
 import { HsmFault } from '../contract/fault.ts'
-import type { DomainDescription } from '../contract/host-configuration.ts'
+import type { DescribedDomains, DomainDescription } from '../contract/host-configuration.ts'
 import type { TokenProfile } from '../contract/token-profile.ts'
 import { chooseLane, isServed } from './choice.ts'
 import { type Asker, Errand } from './errand.ts'
@@ -26,7 +26,12 @@ export class PoolBusy extends Error {
 
 /** No token answered in time. */
 export class PoolUnavailable extends Error {
-  override readonly name = 'PoolUnavailable'
+  override readonly name: string = 'PoolUnavailable'
+}
+
+/** No token that holds an HBK could answer; those that could, for other keys, are no help. */
+export class HoldersUnavailable extends PoolUnavailable {
+  override readonly name = 'HoldersUnavailable'
 }
 
 export interface PoolSettings {
@@ -44,15 +49,8 @@ export interface PoolSettings {
   /** When a host is replaced by a fresh one; 0, or absent, for never. */
   readonly recycleAfterCommands?: number
   readonly recycleAfterMb?: number
-  /** Reads the domain's row again, and calls {@link HsmPool.useDomain} with what it says. */
+  /** Reads the rows of the domains again, and calls {@link HsmPool.useDomain} with what they say. */
   readonly onStaleDomain?: () => Promise<void>
-}
-
-/** Where a pool tells what it does. */
-export interface PoolTelemetry {
-  readonly metrics: Metrics
-  readonly logger: Logger
-  readonly tracing?: Tracing | undefined
 }
 
 export interface PoolToken {
@@ -62,6 +60,13 @@ export interface PoolToken {
   readonly serving: boolean
   /** Whether HBKs may reside in it. */
   readonly keeps: boolean
+}
+
+/** Where a pool tells what it does. */
+export interface PoolTelemetry {
+  readonly metrics: Metrics
+  readonly logger: Logger
+  readonly tracing?: Tracing | undefined
 }
 
 const TICK_MS = 25
@@ -134,6 +139,11 @@ export class HsmPool {
     return this.#members.some(({ circuit }) => circuit.serving || circuit.takesTrials)
   }
 
+  /** Whether its hosts know the domain that regions share. */
+  get multiRegion(): boolean {
+    return this.#members.some(({ domains }) => domains.multiRegionDomain !== undefined)
+  }
+
   /** Whether every HBK of this region stays in the token that made it. */
   get resident(): boolean {
     return this.#settings.resident ?? false
@@ -194,15 +204,16 @@ export class HsmPool {
   }
 
   /**
-   * Gives the hosts another description of the domain: each is replaced by a fresh one, one after another in the region,
+   * Gives the hosts other descriptions of the domain, and of the one that regions share: each is replaced by a fresh one, one after another in the region,
    * and no command is lost. Rejects with {@link PoolUnavailable}, naming the tokens, when some host could not be replaced:
-   * it goes on with what it knew. A token that is down gets the description when it comes back.
+   * it goes on with what it knew. A token that is down gets the descriptions when it comes back.
    */
-  useDomain(description: DomainDescription): Promise<void> {
-    const known = this.#members.every(member => isDeepStrictEqual(member.domain, description))
+  useDomain(domain: DomainDescription, multiRegionDomain?: DomainDescription): Promise<void> {
+    const described: DescribedDomains = { domain, multiRegionDomain }
+    const known = this.#members.every(({ domains }) => isDeepStrictEqual(domains, described))
     if (!known) {
       this.#generation += 1
-      for (const member of this.#members) member.describe(description, this.#generation)
+      for (const member of this.#members) member.describe(described, this.#generation)
       this.#unpark()
     }
     return this.#inTurn(() => this.#renewAll())
@@ -453,7 +464,8 @@ export class HsmPool {
       const { serials, lastFault } = errand
       const which = serials === undefined ? '' : ` that holds the HBK (${serials.join(', ')})`
       const reason = lastFault === undefined ? '' : `: ${lastFault.reason}`
-      errand.reject(new PoolUnavailable(`no token of region ${this.region}${which} can serve${reason}`))
+      const message = `no token of region ${this.region}${which} can serve${reason}`
+      errand.reject(serials === undefined ? new PoolUnavailable(message) : new HoldersUnavailable(message))
     }
     this.#drain()
   }

@@ -1,8 +1,10 @@
 import { blob, oneOf, optional, structure, text, timestamp } from '../../base/schema.ts'
 import { type ImportedMaterial, sameMaterial } from '../../keyring/imports.ts'
+import { awaitInStep } from '../../keyring/related-keys.ts'
 import { KmsError } from '../../model/errors.ts'
 import { EXPIRATION_MODELS, IMPORT_TYPES, type ImportType } from '../../model/imports.ts'
 import { isComplete, type KeyMaterial, type KmsKey, LIVE_STATES, requireState } from '../../model/key.ts'
+import { requireNoReplica } from '../../model/multi-region.ts'
 import type { Store } from '../../store/store.ts'
 import { defineOperation } from '../operation.ts'
 import { invalid, keyId, keyMaterialId } from '../shapes.ts'
@@ -75,6 +77,7 @@ function record(store: Store, key: KmsKey, imported: ImportedMaterial, terms: Te
     const before = other === undefined ? current : { ...current, generation: current.generation + 1 }
     if (other !== undefined) await tx.deleteMaterial(before, other.id)
     await tx.putMaterial(withMaterial(before, material, other), material)
+    if (known === undefined && state === 'PENDING_ROTATION') await awaitInStep(tx, before, material)
   })
 }
 
@@ -103,6 +106,7 @@ function requireExpected(
   if (materialId !== undefined && materialId !== id) refuse('The key material is not the one that KeyMaterialId names.')
   if (!isNew && known === undefined) refuse(`The key material was never imported into ${key.arn}.`)
   if (!isNew) return
+  requireNoReplica(key)
   if (known !== undefined) refuse(`The key material is associated with ${key.arn} already.`)
   const pending = [...key.materials.values()].some(({ state }) => state === 'PENDING_ROTATION')
   if (!pending) return

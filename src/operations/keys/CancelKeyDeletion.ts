@@ -1,5 +1,6 @@
 import { structure } from '../../base/schema.ts'
 import { KmsError } from '../../model/errors.ts'
+import { DYING_STATES } from '../../model/key.ts'
 import { defineOperation } from '../operation.ts'
 import { keyId } from '../shapes.ts'
 import { changeKey } from './change-key.ts'
@@ -14,10 +15,11 @@ export const CancelKeyDeletion = defineOperation({
   }),
 
   async run({ key, store }) {
-    if (key.state !== 'PendingDeletion') {
+    if (!DYING_STATES.some(state => state === key.state)) {
       throw new KmsError('KMSInvalidStateException', `${key.arn} is not pending deletion.`)
     }
-    await changeKey(store, key, ['PendingDeletion'], { state: 'Disabled', deletionAtMs: undefined })
+    const live = { state: 'Disabled', deletionAtMs: undefined, deletionWindowDays: undefined } as const
+    await changeKey(store, key, DYING_STATES, live)
     return { KeyId: key.arn }
   },
 })

@@ -1,18 +1,17 @@
 import type { KeyFacts, RequestFacts } from '../../access/request-context.ts'
 import { boolean, type Infer, oneOf, optional, structure, text } from '../../base/schema.ts'
-import type { ResourceQuotas } from '../../config/schema.ts'
 import { KmsError } from '../../model/errors.ts'
 import { isImportable } from '../../model/imports.ts'
 import { arnOf, defaultKeyPolicy, KEY_ORIGINS, type KeyMaterial, type KmsKey } from '../../model/key.ts'
-import { kidOf, newKeyId } from '../../model/key-id.ts'
+import { kidOf, newKeyId, newMultiRegionKeyId } from '../../model/key-id.ts'
 import { KEY_SPECS, KEY_USAGES, LEGACY_KEY_SPECS } from '../../model/key-specs.ts'
 import { VersionSwept } from '../../store/faults.ts'
-import type { Scope } from '../../store/store.ts'
 import { defineOperation } from '../operation.ts'
 import { bypassFacts, requireKeyPolicy, requireNoLockout } from '../policies/key-policy-rules.ts'
 import { description, policy, tags } from '../shapes.ts'
 import { requireTags, tagFacts } from '../tags/tag-rules.ts'
 import { keyMetadata } from './key-metadata.ts'
+import { requireRoomForKey } from './key-quota.ts'
 import { keySpecOf } from './key-spec-input.ts'
 
 const input = structure({
@@ -57,20 +56,20 @@ export const CreateKey = defineOperation({
       (origin !== 'AWS_KMS' && origin !== 'EXTERNAL' && `Origin ${origin}`) ||
       (origin === 'EXTERNAL' && !isImportable(spec) && `Origin EXTERNAL for KeySpec ${spec}`) ||
       (input.CustomKeyStoreId !== undefined && 'CustomKeyStoreId') ||
-      (input.XksKeyId !== undefined && 'XksKeyId') ||
-      (input.MultiRegion === true && 'MultiRegion')
+      (input.XksKeyId !== undefined && 'XksKeyId')
     if (unsupported) throw new KmsError('UnsupportedOperationException', `${unsupported} is not supported yet.`)
     const tagList = requireTags(input.Tags ?? [], quotas)
-    const id = newKeyId()
+    const primaryRegion = input.MultiRegion === true ? region : undefined
+    if (primaryRegion !== undefined) keyring.requireMultiRegion(region, spec)
+    const id = primaryRegion === undefined ? newKeyId() : newMultiRegionKeyId()
     const kid = kidOf(id)
     const arn = arnOf({ region, account, id })
-    const facts: KeyFacts = { arn, account, id, spec, usage, origin, tags: tagList, aliases: [] }
+    const facts: KeyFacts = { arn, region, account, id, spec, usage, origin, primaryRegion, tags: tagList, aliases: [] }
     const checked = input.Policy === undefined ? undefined : await requireKeyPolicy(store.reader, input.Policy, quotas)
     if (checked) requireNoLockout(access, asker, facts, checked, input.BypassPolicyLockoutSafetyCheck)
     const now = clock()
     const makeKey = (current: KeyMaterial | undefined): KmsKey => ({
       ...facts,
-      region,
       kid,
       state: current === undefined ? 'PendingImport' : 'Enabled',
       description: input.Description ?? '',
@@ -93,7 +92,7 @@ export const CreateKey = defineOperation({
           await tx.insertKey(key)
           await tx.putTags(key, tagList)
         })
-        return { KeyMetadata: keyMetadata(key) }
+        return { KeyMetadata: keyMetadata(key, [region]) }
       } catch (error) {
         // The domain was rotated between the two: the next EKT is under its new version.
         if (!(error instanceof VersionSwept) || attempt === ATTEMPTS_MAX) throw error
@@ -101,13 +100,6 @@ export const CreateKey = defineOperation({
     }
   },
 })
-
-/** Throws KmsError LimitExceededException. */
-function requireRoomForKey({ region, account }: Scope, keys: number, { keysPerAccount }: ResourceQuotas): void {
-  if (keys < keysPerAccount) return
-  const message = `Account ${account} has ${keys} keys in ${region}; an account can have ${keysPerAccount} in a region.`
-  throw new KmsError('LimitExceededException', message)
-}
 
 /** What conditions may ask of a key that is to be made. */
 function factsOf({ KeySpec, CustomerMasterKeySpec, KeyUsage, ...more }: Infer<typeof input>): RequestFacts {

@@ -16,7 +16,8 @@ export const DescribeKey = defineOperation({
     }),
   }),
 
-  async run({ key }) {
-    return { KeyMetadata: keyMetadata(key) }
+  async run({ key, store }) {
+    const regions = key.primaryRegion === undefined ? [] : await store.reader.listRegionsOfKey(key.account, key.id)
+    return { KeyMetadata: keyMetadata(key, regions) }
   },
 })

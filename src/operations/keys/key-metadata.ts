@@ -1,8 +1,11 @@
-/** KeyMetadata, as CreateKey and DescribeKey return it. */
+/** KeyMetadata, as CreateKey, ReplicateKey and DescribeKey return it. */
+import { keyArn } from '../../model/arn.ts'
 import { isComplete, type KmsKey, permanentMaterials } from '../../model/key.ts'
 import { ALGORITHM_MEMBER, algorithmsOf, specFacts } from '../../model/key-specs.ts'
+import { multiRegionKeyType } from '../../model/multi-region.ts'
 
-export function keyMetadata(key: KmsKey): Record<string, unknown> {
+/** `regions` are those that hold a multi-Region key, in ascending order. */
+export function keyMetadata(key: KmsKey, regions: readonly string[]): Record<string, unknown> {
   return {
     AWSAccountId: key.account,
     KeyId: key.id,
@@ -18,9 +21,22 @@ export function keyMetadata(key: KmsKey): Record<string, unknown> {
     CustomerMasterKeySpec: specFacts(key.spec).legacyName ? key.spec : undefined,
     KeySpec: key.spec,
     [ALGORITHM_MEMBER[key.usage]]: algorithmsOf(key.spec, key.usage),
-    MultiRegion: false,
+    PendingDeletionWindowInDays: key.deletionWindowDays,
+    MultiRegion: key.primaryRegion !== undefined,
+    MultiRegionConfiguration: multiRegionOf(key, regions),
     CurrentKeyMaterialId: key.spec === 'SYMMETRIC_DEFAULT' ? key.current?.id : undefined,
     ...expirationOf(key),
+  }
+}
+
+function multiRegionOf(key: KmsKey, regions: readonly string[]): Record<string, unknown> | undefined {
+  const { account, id, primaryRegion } = key
+  if (primaryRegion === undefined) return undefined
+  const keyIn = (region: string) => ({ Arn: keyArn(region, account, id), Region: region })
+  return {
+    MultiRegionKeyType: multiRegionKeyType(key),
+    PrimaryKey: keyIn(primaryRegion),
+    ReplicaKeys: regions.filter(region => region !== primaryRegion).map(keyIn),
   }
 }
 

@@ -1,8 +1,9 @@
 import { structure } from '../../base/schema.ts'
-import { changeKey } from '../keys/change-key.ts'
+import { requireNoReplica } from '../../model/multi-region.ts'
 import { defineOperation } from '../operation.ts'
 import { keyId } from '../shapes.ts'
 import { requireScheduled } from './rotation-rules.ts'
+import { scheduleKey } from './schedule-key.ts'
 
 /** DisableKeyRotation ends the automatic rotation of a key; its materials stay. */
 export const DisableKeyRotation = defineOperation({
@@ -10,15 +11,13 @@ export const DisableKeyRotation = defineOperation({
   input: structure({ KeyId: keyId }),
   readOnly: false,
   access: async (access, request, { KeyId }) => ({
-    key: await access.key(request, 'DisableKeyRotation', KeyId, {
-      action: 'kms:DisableKeyRotation',
-      states: ['Enabled'],
-    }),
+    key: await access.key(request, 'DisableKeyRotation', KeyId, { action: 'kms:DisableKeyRotation' }),
   }),
 
   async run({ key, store }) {
     requireScheduled(key)
-    await changeKey(store, key, ['Enabled'], { rotation: undefined })
+    requireNoReplica(key)
+    await scheduleKey(store, key, undefined)
     return undefined
   },
 })

@@ -1,8 +1,9 @@
 import { integer, optional, structure } from '../../base/schema.ts'
-import { changeKey } from '../keys/change-key.ts'
+import { requireNoReplica } from '../../model/multi-region.ts'
 import { defineOperation } from '../operation.ts'
 import { keyId } from '../shapes.ts'
 import { ROTATION_PERIOD_DAYS, requireScheduled, scheduleFrom } from './rotation-rules.ts'
+import { scheduleKey } from './schedule-key.ts'
 
 /** EnableKeyRotation has a key rotated every so many days; called again, it changes the period. */
 export const EnableKeyRotation = defineOperation({
@@ -15,15 +16,15 @@ export const EnableKeyRotation = defineOperation({
   access: async (access, request, { KeyId, RotationPeriodInDays }) => ({
     key: await access.key(request, 'EnableKeyRotation', KeyId, {
       action: 'kms:EnableKeyRotation',
-      states: ['Enabled'],
       facts: { keys: { 'kms:RotationPeriodInDays': RotationPeriodInDays ?? ROTATION_PERIOD_DAYS.default } },
     }),
   }),
 
   async run({ key, input, store, clock }) {
     requireScheduled(key)
+    requireNoReplica(key)
     const rotation = scheduleFrom(clock(), input.RotationPeriodInDays ?? ROTATION_PERIOD_DAYS.default)
-    await changeKey(store, key, ['Enabled'], { rotation })
+    await scheduleKey(store, key, rotation)
     return undefined
   },
 })

@@ -1,4 +1,5 @@
 import { structure } from '../../base/schema.ts'
+import { DYING_STATES } from '../../model/key.ts'
 import { epochSeconds } from '../keys/key-metadata.ts'
 import { defineOperation } from '../operation.ts'
 import { keyId } from '../shapes.ts'
@@ -15,7 +16,7 @@ export const GetKeyRotationStatus = defineOperation({
 
   async run({ key }) {
     requireRotatable(key)
-    const rotation = key.state === 'PendingDeletion' ? undefined : key.rotation
+    const rotation = DYING_STATES.some(state => state === key.state) ? undefined : key.rotation
     return {
       KeyId: key.arn,
       KeyRotationEnabled: rotation !== undefined,

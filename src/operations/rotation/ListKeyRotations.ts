@@ -1,5 +1,7 @@
 import { oneOf, optional, structure } from '../../base/schema.ts'
+import { relatedKeys } from '../../keyring/related-keys.ts'
 import type { KeyMaterial, KmsKey } from '../../model/key.ts'
+import type { Reader } from '../../store/store.ts'
 import { epochSeconds } from '../keys/key-metadata.ts'
 import { defineOperation } from '../operation.ts'
 import { pageOf, paginate } from '../pagination.ts'
@@ -20,8 +22,9 @@ export const ListKeyRotations = defineOperation({
     key: await access.key(request, 'ListKeyRotations', KeyId, { action: 'kms:ListKeyRotations' }),
   }),
 
-  async run({ key, input }) {
+  async run({ key, input, store }) {
     requireRotatable(key)
+    const awaited = await awaitedElsewhere(store.reader, key)
     const all = input.IncludeKeyMaterial === 'ALL_KEY_MATERIAL'
     const materials = [...key.materials.values()].filter(({ rotationType }) => all || rotationType !== undefined)
     const list = `rotations/${key.arn}/${all ? 'all' : 'rotated'}`
@@ -34,16 +37,30 @@ export const ListKeyRotations = defineOperation({
       },
       ({ id }) => id,
     )
-    return { Rotations: items.map(material => entryOf(key, material)), ...next }
+    return { Rotations: items.map(material => entryOf(key, material, awaited)), ...next }
   },
 })
 
-function entryOf({ arn, origin }: KmsKey, material: KeyMaterial): Record<string, unknown> {
+/** Ids of pending material that another region of the key has not imported yet. */
+async function awaitedElsewhere(reader: Reader, key: KmsKey): Promise<ReadonlySet<string>> {
+  if (key.origin !== 'EXTERNAL') return new Set()
+  const pending = [...key.materials.values()].filter(({ state }) => state === 'PENDING_ROTATION')
+  if (pending.length === 0) return new Set()
+  const keys = [key, ...(await relatedKeys(reader, key))]
+  const lacking = (id: string) => keys.some(({ materials }) => materials.get(id)?.ekt === undefined)
+  return new Set(pending.map(({ id }) => id).filter(lacking))
+}
+
+function entryOf(
+  { arn, origin }: KmsKey,
+  material: KeyMaterial,
+  awaited: ReadonlySet<string>,
+): Record<string, unknown> {
   const { id, state, rotationType, rotatedAtMs, createdAtMs } = material
   return {
     KeyId: arn,
     KeyMaterialId: id,
-    KeyMaterialState: state,
+    KeyMaterialState: awaited.has(id) ? 'PENDING_MULTI_REGION_IMPORT_AND_ROTATION' : state,
     RotationDate: rotationType === undefined ? undefined : epochSeconds(rotatedAtMs ?? createdAtMs),
     RotationType: rotationType,
     ...(origin === 'EXTERNAL' ? importOf(material) : {}),

@@ -1,8 +1,11 @@
 import { structure } from '../../base/schema.ts'
 import { rotationRequest } from '../../keyring/keyring.ts'
+import { relatedKeys, rotateInStep } from '../../keyring/related-keys.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { KeyMaterial, KmsKey } from '../../model/key.ts'
+import { requireNoReplica } from '../../model/multi-region.ts'
 import { ChangedMeanwhile } from '../../store/faults.ts'
+import type { Transaction } from '../../store/store.ts'
 import { defineOperation } from '../operation.ts'
 import { keyId } from '../shapes.ts'
 import { AUTOMATIC_ROTATION_MARGIN_MS, ON_DEMAND_ROTATIONS_MAX, requireRotatable } from './rotation-rules.ts'
@@ -21,6 +24,7 @@ export const RotateKeyOnDemand = defineOperation({
 
   async run({ key, store, keyring, clock }) {
     requireRotatable(key)
+    requireNoReplica(key)
     const now = clock()
     if (key.rotation !== undefined && key.rotation.nextAtMs - now < AUTOMATIC_ROTATION_MARGIN_MS) {
       throw new KmsError('ConflictException', `An automatic rotation of ${key.arn} is due within 20 minutes.`)
@@ -37,7 +41,10 @@ export const RotateKeyOnDemand = defineOperation({
     const changed = { ...key, generation: key.generation + 1 }
     const material: KeyMaterial = { ...next, state: 'CURRENT', rotationType: 'ON_DEMAND', rotatedAtMs: now }
     try {
-      await store.transaction(tx => tx.rotateKey(changed, material))
+      await store.transaction(async tx => {
+        await requireEverywhere(tx, changed, material)
+        await rotateInStep(tx, changed, material)
+      })
     } catch (error) {
       if (!(error instanceof ChangedMeanwhile)) throw error
       throw new KmsError('ConflictException', `${key.arn} was changed meanwhile. Try again.`)
@@ -45,6 +52,14 @@ export const RotateKeyOnDemand = defineOperation({
     return { KeyId: key.arn }
   },
 })
+
+/** Imported material is in every region that holds the key. Throws KmsError KMSInvalidStateException. */
+async function requireEverywhere(tx: Transaction, key: KmsKey, { id }: KeyMaterial): Promise<void> {
+  if (key.origin !== 'EXTERNAL') return
+  const lacking = (await relatedKeys(tx, key)).find(({ materials }) => materials.get(id)?.ekt === undefined)
+  if (lacking === undefined) return
+  throw new KmsError('KMSInvalidStateException', `${lacking.arn} waits for the import of key material ${id}.`)
+}
 
 /** The imported material that waits. Throws KmsError KMSInvalidStateException when there is none. */
 function pendingOf({ arn, materials }: KmsKey): KeyMaterial {

@@ -15,7 +15,7 @@ export function requireRotatable(key: KmsKey): void {
   requireOrigin(key, ['AWS_KMS', 'EXTERNAL'], 'are rotated')
 }
 
-/** Throws KmsError UnsupportedOperationException for keys that are not rotated by themselves. */
+/** Throws KmsError UnsupportedOperationException for keys that are not rotated by themselves, whatever state they are in. */
 export function requireScheduled(key: KmsKey): void {
   requireOrigin(key, ['AWS_KMS'], 'are rotated by themselves')
 }

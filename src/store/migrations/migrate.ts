@@ -15,9 +15,12 @@ import { addPublicKeys } from './0008-public-keys.ts'
 import { addKeyRotation } from './0009-key-rotation.ts'
 import { addImportedMaterial } from './0010-imported-material.ts'
 import { createRowMacs } from './0011-row-macs.ts'
+import { addMultiRegionKeys } from './0012-multi-region-keys.ts'
 import { addServices } from './0013-services.ts'
 import { addImportKeyVersions } from './0014-import-key-versions.ts'
 import { createKeyUses } from './0014-key-uses.ts'
+import { indexKeysOfServices } from './0014-keys-of-services.ts'
+import { createAuditLog } from './0015-audit-log.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
@@ -31,9 +34,12 @@ const MIGRATIONS = {
   '0009-key-rotation': addKeyRotation,
   '0010-imported-material': addImportedMaterial,
   '0011-row-macs': createRowMacs,
+  '0012-multi-region-keys': addMultiRegionKeys,
   '0013-services': addServices,
   '0014-import-key-versions': addImportKeyVersions,
   '0014-key-uses': createKeyUses,
+  '0015-audit-log': createAuditLog,
+  '0014-keys-of-services': indexKeysOfServices,
 } as const
 
 const MIGRATION_TABLE = 'migrations'

@@ -9,7 +9,7 @@ import type { Handle } from './tables.ts'
 
 interface Part {
   readonly table: string
-  /** The columns that hold the primary key of the record. */
+  /** The columns that hold the primary key of the record; none where the whole table belongs to the one record there is. */
   readonly columns: readonly string[]
 }
 
@@ -38,6 +38,14 @@ const PARTS = {
     { table: 'grants', columns: ['region', 'account', 'key_id'] },
   ],
   aliases: [{ table: 'aliases', columns: ['region', 'account', 'name'] }],
+  dual_control: [
+    { table: 'dual_control', columns: ['id'] },
+    { table: 'officers', columns: [] },
+  ],
+  approval_requests: [
+    { table: 'approval_requests', columns: ['id'] },
+    { table: 'approvals', columns: ['request_id'] },
+  ],
 } as const satisfies Record<string, readonly [Part, ...Part[]]>
 
 export type AggregateTable = keyof typeof PARTS
@@ -56,7 +64,12 @@ export function primaryKeyOf({ key }: RowName): string {
   return key.join('/')
 }
 
-/** The opposite; undefined for a name that no record can have. */
+/** Tells one record from all others. */
+export function textOf(name: RowName): string {
+  return `${name.table} ${primaryKeyOf(name)}`
+}
+
+/** The opposite of {@link primaryKeyOf}; undefined for a name that no record can have. */
 export function rowNameOf(table: string, primaryKey: string): RowName | undefined {
   const known = AGGREGATE_TABLES.find(each => each === table)
   if (known === undefined) return undefined
@@ -90,12 +103,13 @@ const READS = new Map(
 type PartRead = (db: Handle, ...key: readonly string[]) => Promise<RowValues[]>
 
 function readOf({ table, columns }: Part): PartRead {
-  return buildOnce((db, ...key: readonly string[]) => {
+  const read = buildOnce((db, ...key: readonly string[]) => {
     const anyTable = db.withTables<Record<string, Record<string, string>>>()
     let query = anyTable.selectFrom(table).selectAll()
     for (const [at, column] of columns.entries()) query = query.where(column, '=', key[at] ?? '')
     return query
   })
+  return (db, ...key) => read(db, ...key.slice(0, columns.length))
 }
 
 /** What the MAC covers, as the handle sees it. */

@@ -1,8 +1,10 @@
 /**
  * EKT records of every table that holds any, by the domain key version that they are under: what a rotation sweeps. A table
- * has the columns `region`, `ekt` and `dk_version`, and joins the list below.
+ * has the columns `region`, `ekt` and `dk_version`, and joins the list below. Whose domain a record is under: its region's,
+ * unless the column `domain` of a table that has one names another.
  */
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
+import { MULTI_REGION_DOMAIN } from '../../base/region.ts'
 import { dkVersionOf } from '../../formats/ekt.ts'
 import { VersionSwept } from '../faults.ts'
 import type { Scope, StoredEkt } from '../store.ts'
@@ -13,10 +15,12 @@ interface EktTable {
   readonly name: string
   /** Its primary key, `region` first where it begins with it. */
   readonly primaryKey: readonly string[]
+  /** Whether it has the column `domain`. */
+  readonly namesDomain?: true
 }
 
 const TABLES: readonly EktTable[] = [
-  { name: 'materials', primaryKey: ['region', 'account', 'key_id', 'id'] },
+  { name: 'materials', primaryKey: ['region', 'account', 'key_id', 'id'], namesDomain: true },
   { name: 'daemon_keys', primaryKey: ['purpose'] },
   { name: 'import_keys', primaryKey: ['region', 'account', 'key_id', 'import_id'] },
 ]
@@ -26,7 +30,7 @@ type Row = Readonly<Record<string, string | Uint8Array>> & { readonly ekt: Uint8
 /** By table and primary key, `after` excluded. */
 export async function listEkts(
   db: Handle,
-  region: string,
+  domain: string,
   dkVersion: number,
   after: StoredEkt | undefined,
   limit: number,
@@ -42,7 +46,7 @@ export async function listEkts(
         : sql``
     const { rows } = await sql<Row>`
       select ${columns}, ekt from ${sql.table(name)}
-      where region = ${region} and dk_version = ${dkVersion} ${beyond}
+      where ${underDomain(table, domain)} and dk_version = ${dkVersion} ${beyond}
       order by ${columns} limit ${limit - found.length}
     `.execute(db)
     found.push(...rows.map(row => storedEkt(table, row)))
@@ -51,11 +55,12 @@ export async function listEkts(
   return found
 }
 
-export async function countEkts(db: Handle, region: string, dkVersion: number): Promise<number> {
+export async function countEkts(db: Handle, domain: string, dkVersion: number): Promise<number> {
   let sum = 0
-  for (const { name } of TABLES) {
+  for (const table of TABLES) {
     const { rows } = await sql<{ count: number }>`
-      select count(*) as count from ${sql.table(name)} where region = ${region} and dk_version = ${dkVersion}
+      select count(*) as count from ${sql.table(table.name)}
+      where ${underDomain(table, domain)} and dk_version = ${dkVersion}
     `.execute(db)
     sum += Number(rows[0]?.count)
   }
@@ -74,6 +79,12 @@ export async function replaceEkt(db: Handle, old: StoredEkt, record: Buffer): Pr
   return numAffectedRows === 1n
 }
 
+/** Records of this domain alone: a rotation of one leaves those of the other as they are. */
+function underDomain({ namesDomain }: EktTable, domain: string): RawBuilder<unknown> {
+  if (namesDomain === undefined) return sql`region = ${domain}`
+  return domain === MULTI_REGION_DOMAIN ? sql`domain = ${domain}` : sql`region = ${domain} and domain is null`
+}
+
 /** Whose record an EKT is part of: a KMS key's, which is then stale in memory, a key's of the daemon itself, or none. */
 export function ownerOf({
   table,
@@ -88,16 +99,16 @@ export function ownerOf({
  * Nothing is added under a version that has been swept: an EKT that was made before the barrier may come here long after it.
  * A version that the domain does not know is the host's to refuse. Throws {@link VersionSwept}.
  */
-export async function requireWritableVersion(db: Handle, region: string, dkVersion: number): Promise<void> {
+export async function requireWritableVersion(db: Handle, domain: string, dkVersion: number): Promise<void> {
   const version = await db
     .selectFrom('domain_key_versions')
     .select(['state', 'swept_at_ms'])
-    .where('region', '=', region)
+    .where('region', '=', domain)
     .where('kind', '=', 'dk')
     .where('version', '=', dkVersion)
     .executeTakeFirst()
   if (version === undefined || (version.state === 'active' && version.swept_at_ms === null)) return
-  throw new VersionSwept(`domain key ${dkVersion} of ${region} has been rotated: nothing is added under it`)
+  throw new VersionSwept(`domain key ${dkVersion} of ${domain} has been rotated: nothing is added under it`)
 }
 
 function storedEkt({ name, primaryKey }: EktTable, row: Row): StoredEkt {

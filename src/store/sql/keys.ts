@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { sql } from 'kysely'
+import { MULTI_REGION_DOMAIN } from '../../base/region.ts'
 import { dkVersionOf } from '../../formats/ekt.ts'
 import { keyArn } from '../../model/arn.ts'
 import type { Ekt, KeyMaterial, KmsKey } from '../../model/key.ts'
@@ -30,6 +31,8 @@ export async function findKey(db: Handle, { region, account }: Scope, keyId: str
     createdAtMs: row.created_at_ms,
     deletionAtMs: row.deletion_at_ms ?? undefined,
     rotation: rotationOf(row.rotation_period_days, row.rotation_next_at_ms),
+    primaryRegion: row.primary_region ?? undefined,
+    deletionWindowDays: row.deletion_window_days ?? undefined,
     ...(row.managed_by === null ? {} : { managedBy: row.managed_by }),
     materials: new Map(materials.map(material => [material.id, material])),
     current: currentOf(materials, row),
@@ -42,6 +45,19 @@ export async function findKey(db: Handle, { region, account }: Scope, keyId: str
 export async function findKeyOwner(db: Handle, region: string, keyId: string): Promise<string | undefined> {
   const [row] = await selectOwner(db, region, keyId)
   return row?.account
+}
+
+/** In ascending order. */
+export async function listRegionsOfKey(db: Handle, account: string, keyId: string): Promise<string[]> {
+  const rows = await db
+    .selectFrom('keys')
+    .select('region')
+    .where('account', '=', account)
+    .where('id', '=', keyId)
+    .where('primary_region', 'is not', null)
+    .orderBy('region')
+    .execute()
+  return rows.map(row => row.region)
 }
 
 export async function listKeyIds(db: Handle, { region, account }: Scope, page: Page): Promise<string[]> {
@@ -82,6 +98,8 @@ export async function listKeysDueForRotation(db: Handle, nowMs: number, limit: n
     .select(['region', 'account', 'id'])
     .where('rotation_next_at_ms', '<=', nowMs)
     .where('state', '=', 'Enabled')
+    // Replicas are rotated with their primary.
+    .where(eb => eb.or([eb('primary_region', 'is', null), eb('primary_region', '=', eb.ref('region'))]))
     .orderBy('rotation_next_at_ms')
     .orderBy('id')
     .limit(limit)
@@ -93,14 +111,16 @@ export async function listKeysDueForRotation(db: Handle, nowMs: number, limit: n
   ) as KmsKey[]
 }
 
+/** Two counts, for each of which an index is enough. */
 export async function countKeys(db: Handle, { region, account }: Scope): Promise<number> {
-  const { count } = await db
+  const ofScope = db
     .selectFrom('keys')
     .select(({ fn }) => fn.countAll().as('count'))
     .where('region', '=', region)
     .where('account', '=', account)
-    .executeTakeFirstOrThrow()
-  return Number(count)
+  const { count: all } = await ofScope.executeTakeFirstOrThrow()
+  const { count: ofServices } = await ofScope.where('managed_by', 'is not', null).executeTakeFirstOrThrow()
+  return Number(all) - Number(ofServices)
 }
 
 export async function insertKey(db: Handle, key: KmsKey): Promise<void> {
@@ -116,6 +136,7 @@ export async function insertKey(db: Handle, key: KmsKey): Promise<void> {
       deletion_at_ms: key.deletionAtMs ?? null,
       managed_by: key.managedBy ?? null,
       ...rotationColumns(key),
+      ...multiRegionColumns(key),
     })
     .onConflict(conflict => conflict.doNothing())
     .executeTakeFirstOrThrow()
@@ -141,7 +162,8 @@ export async function rotateKey(db: Handle, key: KmsKey, material: KeyMaterial):
 export async function putMaterial(db: Handle, key: KmsKey, material: KeyMaterial): Promise<void> {
   const { region, account, id } = key
   const dkVersion = material.ekt === undefined ? NO_VERSION : dkVersionOf(material.ekt.record)
-  if (material.ekt !== undefined) await requireWritableVersion(db, region, dkVersion)
+  const domain = key.primaryRegion === undefined ? null : MULTI_REGION_DOMAIN
+  if (material.ekt !== undefined) await requireWritableVersion(db, domain ?? region, dkVersion)
   const content = {
     state: material.state,
     created_at_ms: material.createdAtMs,
@@ -153,6 +175,7 @@ export async function putMaterial(db: Handle, key: KmsKey, material: KeyMaterial
     expires_at_ms: material.expiresAtMs ?? null,
     description: material.description ?? null,
     commitment: material.commitment ?? null,
+    domain,
   }
   await db
     .insertInto('materials')
@@ -194,6 +217,7 @@ export async function updateKey(db: Handle, key: KmsKey): Promise<void> {
       policy_principals: JSON.stringify([...key.policyPrincipals]),
       deletion_at_ms: key.deletionAtMs ?? null,
       ...rotationColumns(key),
+      ...multiRegionColumns(key),
       generation: key.generation,
     })
     .where('region', '=', key.region)
@@ -244,6 +268,7 @@ const selectKey = buildOnce((db, region: string, account: string, keyId: string)
     .select(['keys.id', 'keys.spec', 'keys.usage', 'keys.origin', 'keys.state', 'keys.description', 'keys.policy'])
     .select(['keys.policy_principals', 'keys.created_at_ms', 'keys.deletion_at_ms', 'keys.generation'])
     .select(['keys.rotation_period_days', 'keys.rotation_next_at_ms', 'keys.managed_by', 'materials.rotation_type'])
+    .select(['keys.primary_region', 'keys.deletion_window_days'])
     .select([
       'materials.id as material_id',
       'materials.state as material_state',
@@ -312,6 +337,10 @@ function rotationOf(periodDays: number | null, nextAtMs: number | null): KmsKey[
 
 function rotationColumns({ rotation }: KmsKey) {
   return { rotation_period_days: rotation?.periodDays ?? null, rotation_next_at_ms: rotation?.nextAtMs ?? null }
+}
+
+function multiRegionColumns({ primaryRegion, deletionWindowDays }: KmsKey) {
+  return { primary_region: primaryRegion ?? null, deletion_window_days: deletionWindowDays ?? null }
 }
 
 /** One, but for keys that material is imported into, which may never have had any. */

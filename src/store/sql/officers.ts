@@ -3,11 +3,12 @@ import type { DualControl } from '../../model/dual-control.ts'
 import { requireInserted, requireUpdated } from './outcomes.ts'
 import type { Handle } from './tables.ts'
 
-const ROW = 'ceremonies'
+/** The one record that there is. */
+export const DUAL_CONTROL_ID = 'ceremonies'
 
 /** Both of one moment when the handle is that of a transaction. */
 export async function findDualControl(db: Handle): Promise<DualControl> {
-  const row = await db.selectFrom('dual_control').selectAll().where('id', '=', ROW).executeTakeFirst()
+  const row = await db.selectFrom('dual_control').selectAll().where('id', '=', DUAL_CONTROL_ID).executeTakeFirst()
   const officers = await db.selectFrom('officers').selectAll().orderBy('name').execute()
   return {
     generation: row?.generation ?? 0,
@@ -24,7 +25,7 @@ export async function putDualControl(db: Handle, { generation, threshold, office
   if (generation === 1) {
     const inserted = await db
       .insertInto('dual_control')
-      .values({ id: ROW, threshold, generation })
+      .values({ id: DUAL_CONTROL_ID, threshold, generation })
       .onConflict(conflict => conflict.doNothing())
       .executeTakeFirstOrThrow()
     requireInserted(inserted, 'dual control')
@@ -32,7 +33,7 @@ export async function putDualControl(db: Handle, { generation, threshold, office
     const updated = await db
       .updateTable('dual_control')
       .set({ threshold, generation })
-      .where('id', '=', ROW)
+      .where('id', '=', DUAL_CONTROL_ID)
       .where('generation', '=', generation - 1)
       .executeTakeFirstOrThrow()
     requireUpdated(updated, 'dual control')

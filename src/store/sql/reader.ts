@@ -55,6 +55,10 @@ export class SqlReader implements Reader {
     return keys.findKey(this.db, scope, keyId)
   }
 
+  listRegionsOfKey(account: string, keyId: string): Promise<string[]> {
+    return keys.listRegionsOfKey(this.db, account, keyId)
+  }
+
   listKeyIds(scope: Scope, page: Page): Promise<string[]> {
     return keys.listKeyIds(this.db, scope, page)
   }

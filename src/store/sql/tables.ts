@@ -120,6 +120,8 @@ export interface Tables {
     deletion_at_ms: number | null
     rotation_period_days: number | null
     rotation_next_at_ms: number | null
+    primary_region: string | null
+    deletion_window_days: number | null
     managed_by: string | null
     generation: number
   }
@@ -139,6 +141,8 @@ export interface Tables {
     expires_at_ms: number | null
     description: string | null
     commitment: ColumnType<Uint8Array | null, Buffer | null, Buffer | null>
+    /** The domain that wraps it, where it is not its region's. */
+    domain: string | null
   }
   import_keys: {
     region: string
@@ -217,6 +221,18 @@ export interface Tables {
     mac_version: number
     mac: Bytes
   }
+  audit_blocks: {
+    chain: string
+    number: number
+    first_seq: number
+    last_seq: number
+    first_at_ms: number
+    last_at_ms: number
+    lines_bytes: number
+    lines: Bytes
+  }
+  audit_pending_events: { id: string; at_ms: number; event: string }
+  audit_positions: { name: string; file: string; byte_offset: number }
   tombstones: { table_name: string; primary_key: string; deleted_at_ms: number }
 }
 

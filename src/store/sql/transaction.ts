@@ -11,9 +11,11 @@ import type {
   Domain,
   ImportKey,
   KeyGrant,
+  Page,
   ResidentObject,
   Scope,
   StoredEkt,
+  StoredEvent,
   Transaction,
 } from '../store.ts'
 import { scopedName, type Touched } from '../touched.ts'
@@ -22,8 +24,9 @@ import * as accounts from './accounts.ts'
 import { type RowName, rowName } from './aggregates.ts'
 import * as aliases from './aliases.ts'
 import * as approvalRequests from './approval-requests.ts'
+import * as audit from './audit.ts'
 import * as ceremonies from './ceremonies.ts'
-import { DecidingReader } from './deciding-reader.ts'
+import { DecidingReader, type Listed } from './deciding-reader.ts'
 import * as domains from './domains.ts'
 import * as ekts from './ekts.ts'
 import * as grants from './grants.ts'
@@ -232,19 +235,27 @@ export class SqlTransaction extends DecidingReader implements Transaction {
     return ceremonies.recordCeremony(this.db, record)
   }
 
-  putDualControl(dualControl: DualControl): Promise<void> {
+  putPendingEvent(event: StoredEvent): Promise<void> {
+    return audit.putPendingEvent(this.db, event)
+  }
+
+  async putDualControl(dualControl: DualControl): Promise<void> {
+    await this.#changes.willWrite(rowName('dual_control', officers.DUAL_CONTROL_ID))
     return officers.putDualControl(this.db, dualControl)
   }
 
-  insertApprovalRequest(request: ApprovalRequest): Promise<void> {
+  async insertApprovalRequest(request: ApprovalRequest): Promise<void> {
+    await this.#changes.willWrite(rowName('approval_requests', request.id))
     return approvalRequests.insertApprovalRequest(this.db, request)
   }
 
-  updateApprovalRequest(request: ApprovalRequest): Promise<void> {
+  async updateApprovalRequest(request: ApprovalRequest): Promise<void> {
+    await this.#changes.willWrite(rowName('approval_requests', request.id))
     return approvalRequests.updateApprovalRequest(this.db, request)
   }
 
-  insertApproval(requestId: string, approval: Approval): Promise<void> {
+  async insertApproval(requestId: string, approval: Approval): Promise<void> {
+    await this.#changes.willWrite(rowName('approval_requests', requestId))
     return approvalRequests.insertApproval(this.db, requestId, approval)
   }
 
@@ -255,6 +266,24 @@ export class SqlTransaction extends DecidingReader implements Transaction {
     const found = await find(new SqlReader(this.db))
     if (found !== undefined) await this.#changes.reliesOn(...(await madeOf(found, this.db)))
     return found
+  }
+
+  /** What a change is decided upon must be genuine: one record that is not refuses the transaction. */
+  protected override async checkedAll<T>(
+    list: (reader: SqlReader) => Promise<T[]>,
+    madeOf: (item: T) => readonly RowName[],
+  ): Promise<T[]> {
+    const items = await list(new SqlReader(this.db))
+    for (const item of items) await this.#changes.reliesOn(...madeOf(item))
+    return items
+  }
+
+  protected override checkedPage<T>(
+    page: Page,
+    list: (reader: SqlReader, page: Page) => Promise<T[]>,
+    { madeOf }: Listed<T>,
+  ): Promise<T[]> {
+    return this.checkedAll(reader => list(reader, page), madeOf)
   }
 
   async #willChangeKey(scope: Scope, keyId: string): Promise<void> {

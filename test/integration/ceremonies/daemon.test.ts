@@ -6,7 +6,7 @@ import { createPublicKey, randomBytes, verify } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type KeySpec, KMS } from '@aws-sdk/client-kms'
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
 import { readCredentials } from '../../../scripts/instance.ts'
 import type { Readiness } from '../../../src/admin/health.ts'
 import { rotateDomain } from '../../../src/cli/ceremonies/rotate-domain.ts'
@@ -22,6 +22,8 @@ import { type LoadResult, startLoad } from '../../support/load.ts'
 import { waitUntil } from '../../support/processes.ts'
 import { asPinHolder, REGION, silentLogger } from '../../support/tokens.ts'
 
+/** Each test runs several commands, each of which starts processes of its own, beside a load. */
+jest.setTimeout(300_000)
 const LANES = 3
 const KEYS = 12
 const PLAINTEXT = Buffer.from('written before')
@@ -48,7 +50,7 @@ beforeAll(async () => {
     others.push(await makeSigner(spec))
   others.push(await makeMacKey(), await makeRsaEncrypter())
   waiting = await makeWaiting()
-}, 300_000)
+})
 
 afterAll(async () => {
   kms?.destroy()

@@ -299,7 +299,7 @@ describe('a transfer key', () => {
       const { id, schemes, versions } = await ceremonies.domain()
       const forks = (kind: 'dk' | 'mac') =>
         versions.filter(each => each.kind === kind).map(({ version, forkId }) => ({ version, forkId }))
-      const domain = { domainId: id, schemes, domainKeys: forks('dk'), macKeys: forks('mac') }
+      const domain = { domainId: id, schemes, audited: true, domainKeys: forks('dk'), macKeys: forks('mac') }
       const officerPin = { file: ceremonies.officerPinFile }
       // The attacker's key under the fingerprint that people have compared.
       const transferKey = { ...swapped, fingerprint: wanted.fingerprint }

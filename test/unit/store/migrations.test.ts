@@ -3,10 +3,12 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, expect, it } from '@jest/globals'
 import { Kysely } from 'kysely'
+import { dkVersionOf } from '../../../src/formats/ekt.ts'
 import { NodeSqliteDialect } from '../../../src/store/dialects/sqlite-driver.ts'
 import { createFirstTables } from '../../../src/store/migrations/0001-first-tables.ts'
 import { openStore } from '../../../src/store/open-store.ts'
-import { makeTemporaryFolder } from './records.ts'
+import type { ImportKey } from '../../../src/store/store.ts'
+import { makeEkt, makeKey, makeTemporaryFolder } from './records.ts'
 
 let folder: ReturnType<typeof makeTemporaryFolder>
 beforeEach(() => {
@@ -53,6 +55,32 @@ it('identities, their policies and access keys come along, and every account get
       principalId: '000000000001',
       arn: 'arn:aws:iam::000000000001:root',
     })
+  } finally {
+    await close()
+  }
+})
+
+it('wrapping keys of imports are found by the domain key version that their records name', async () => {
+  const path = join(folder.path, 'store.db')
+  const key = makeKey({ state: 'PendingImport', origin: 'EXTERNAL', current: undefined }, [])
+  const importKey: ImportKey = {
+    ...{ region: key.region, account: key.account, keyId: key.id, importId: Buffer.alloc(16, 1) },
+    ...{ algorithm: 'RSAES_OAEP_SHA_1', spec: 'RSA_2048', ekt: makeEkt(), notAfterMs: 10, attempts: 0 },
+  }
+  const store = await openStore({ path })
+  await store.transaction(async tx => {
+    await tx.insertKey(key)
+    await tx.insertImportKey(importKey)
+  })
+  await store.close()
+  const database = new DatabaseSync(path)
+  database.exec(`
+    alter table import_keys drop column dk_version;
+    delete from migrations where name = '0014-import-key-versions'`)
+  database.close()
+  const { reader, close } = await openStore({ path })
+  try {
+    expect(await reader.countEkts(key.region, dkVersionOf(importKey.ekt.record))).toBe(1)
   } finally {
     await close()
   }

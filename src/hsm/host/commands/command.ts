@@ -1,8 +1,10 @@
 /** What a command handler is: arguments in, result out, the parts of this host beside it. It may throw HsmFault. */
 import type { Args, CommandName, Result } from '../../contract/commands.ts'
+import type { AuditKey } from '../audit-key.ts'
 import type { BackingKeys } from '../backing-keys.ts'
 import type { Canary } from '../canary.ts'
 import type { DomainKeys } from '../domain-keys.ts'
+import type { Domains } from '../domains.ts'
 import type { Imports } from '../imports.ts'
 import type { ResidentKeys } from '../resident-keys.ts'
 import type { RsaDecryption } from '../rsa-decryption.ts'
@@ -13,14 +15,17 @@ import type { Token } from '../token.ts'
 export interface HostParts {
   readonly token: Token
   readonly sessions: Sessions
+  /** The region's, which signs stored records. */
   readonly domain: DomainKeys
+  readonly domains: Domains
   readonly backingKeys: BackingKeys
   readonly resident: ResidentKeys
   readonly sealing: Sealing
   readonly rsa: RsaDecryption
   readonly imports: Imports
   readonly canary: Canary
-  /** The check value of the MAC key that new records are signed with, as it was when the host started. */
+  readonly auditKey: AuditKey
+  /** The check values of the MAC keys that new records are signed with, as they were when the host started. */
   readonly macCheckValue: string
   /** Buffers that held plaintext: they are overwritten once the answer has been written. */
   readonly wipeLater: (bytes: Buffer) => void

@@ -1,4 +1,3 @@
-import { SIGNATURE_MAX_BYTES } from '../../contract/commands.ts'
 import { signatureRecipe } from '../signatures.ts'
 import type { Handler } from './command.ts'
 
@@ -7,7 +6,7 @@ export const sign: Handler<'sign'> = ({ backingKeys, sessions, token }, { ekt, a
   const recipe = signatureRecipe(pair, algorithm, bytes)
   const signature = sessions.withSession(session => {
     token.cryptoki.C_SignInit(session, recipe.mechanism, handle)
-    return token.cryptoki.C_Sign(session, recipe.input(bytes), Buffer.alloc(SIGNATURE_MAX_BYTES))
+    return token.cryptoki.C_Sign(session, recipe.input(bytes), Buffer.alloc(recipe.signatureBytes))
   })
   return { signature: recipe.encode(signature) }
 }

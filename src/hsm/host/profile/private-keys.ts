@@ -42,7 +42,7 @@ export function tryPrivateKeys(
       RSA: rsa === undefined ? (generatesRsa ? 'resident' : 'none') : 'ekt',
       EC: tryPair(bench, wrap, ecPair(quirks)),
       EC_EDWARDS: tryPair(bench, wrap, edwardsPair),
-      ML_KEM: tryMlKem(bench, wrap),
+      ...tryMlKem(bench, wrap),
     },
     oaepHashes: rsa === undefined ? [] : tryOaep(bench, rsa),
     oaepUnwraps: rsa === undefined ? [] : tryOaepUnwrap(bench, rsa),

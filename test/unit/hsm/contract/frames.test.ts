@@ -46,6 +46,7 @@ const ekt = fc.record({ digest, record: buffer(1, 200) })
 const publicKey = upTo(1_024)
 const owner = { accessKeyId: name, principalId: name, account: name }
 const scope = { date: fc.stringMatching(/^\d{8}$/), region: name, service: name }
+const chainHead = { chain: buffer(16), seq: u48, head: digest }
 const row = { table: name, primaryKey: name, generation: fc.nat(), content: digest }
 const nothing = fc.constant({})
 
@@ -164,6 +165,14 @@ const samples: { readonly [C in CommandName]: readonly [fc.Arbitrary<Args<C>>, f
   verifyRows: [
     fc.record({ rows: fc.array(fc.record({ ...row, macVersion: u32, mac: digest }), { maxLength: 64 }) }),
     fc.record({ verdicts: upTo(64) }),
+  ],
+  signCheckpoint: [
+    fc.record({
+      ...chainHead,
+      ...{ timeMs: u48, previous: digest, epoch: u48, anchor: digest },
+      others: fc.array(fc.record(chainHead), { maxLength: 16 }),
+    }),
+    fc.record({ body: upTo(2_048), signature: upTo(80) }),
   ],
 }
 

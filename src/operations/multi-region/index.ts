@@ -1,0 +1,2 @@
+export { ReplicateKey } from './ReplicateKey.ts'
+export { UpdatePrimaryRegion } from './UpdatePrimaryRegion.ts'
