@@ -392,6 +392,7 @@ a request chooses it, a signing, encryption or wrapping algorithm, or the spec o
   state: TOKEN_STATES.map(code).join(', '),
   table: 'a table of the key store whose rows carry MACs',
   file: '`database` or `wal`',
+  sink: '`syslog` or `http`: where the audit log is forwarded to',
   task: TASKS.map(code).join(', '),
 }
 
@@ -447,6 +448,7 @@ const WHAT_COUNTS: Readonly<Partial<Record<RateName, string>>> = {
   p384DataKeyPairs: 'data key pairs of ECC_NIST_P384',
   p521DataKeyPairs: 'data key pairs of ECC_NIST_P521',
   sts: 'GetCallerIdentity and AssumeRole',
+  lookupEvents: 'LookupEvents of CloudTrail',
 }
 
 function quotasPage(): string {

@@ -4,10 +4,8 @@ import { MULTI_REGION_DOMAIN } from './base/region.ts'
 import type { Configuration } from './config/schema.ts'
 import type { DescribedDomains, DomainDescription, KeyVersion } from './hsm/contract/host-configuration.ts'
 import type { TokenSettings } from './hsm/pool/member.ts'
-import { HsmPool } from './hsm/pool/pool.ts'
+import { HsmPool, type PoolTelemetry } from './hsm/pool/pool.ts'
 import type { Domain, Reader, Store } from './store/store.ts'
-import type { Logger } from './telemetry/logger.ts'
-import type { Metrics } from './telemetry/metrics.ts'
 
 /** Something that an operator has to do first; the message says what. */
 export class NotReady extends Error {
@@ -52,7 +50,7 @@ export function homeOf({ regions }: Configuration): string {
 export async function composePool(
   region: Configuration['regions'][number],
   configuration: Configuration,
-  { store, metrics, logger }: { store: Store; metrics: Metrics; logger: Logger },
+  { store, metrics, logger, tracing }: { store: Store } & PoolTelemetry,
 ): Promise<HsmPool> {
   const domain = await store.reader.findDomain(region.name)
   if (domain?.state !== 'ready') throw new NotReady(`region ${region.name} has no domain: run "strongroom init" first`)
@@ -70,7 +68,7 @@ export async function composePool(
         if (found !== undefined) void pool.useDomain(found.domain, found.multiRegionDomain).catch(refused)
       },
     },
-    { metrics, logger },
+    { metrics, logger, tracing },
   )
   const refused = (error: Error) =>
     logger.error('hosts keep an old domain', { region: region.name, reason: error.message })

@@ -10,7 +10,14 @@ import { Metrics } from './telemetry/metrics.ts'
 
 const POOL_START_MS = 30_000
 
-export function protectRows(pools: SigningPools, parts: { metrics: Metrics; logger: Logger }): RowProtection {
+export function protectRows(
+  pools: SigningPools,
+  parts: {
+    metrics: Metrics
+    logger: Logger
+    onRefused?: (row: { readonly table: string; readonly primaryKey: string; readonly reason: string }) => void
+  },
+): RowProtection {
   return {
     signer: new PoolRowSigner(pools),
     onRefused({ table, primaryKey, reason }) {
@@ -18,6 +25,7 @@ export function protectRows(pools: SigningPools, parts: { metrics: Metrics; logg
       parts.logger.error('stored record refused: it was changed by other means than this program', {
         ...{ table, primaryKey, reason },
       })
+      parts.onRefused?.({ table, primaryKey, reason })
     },
   }
 }

@@ -14,7 +14,9 @@ import { Explanations } from './admin/explanations.ts'
 import { Certificate } from './api/certificate.ts'
 import { createApiServer } from './api/server.ts'
 import { Throttle } from './api/throttle.ts'
+import { PendingEvents } from './audit/pending.ts'
 import { type Clock, systemClock } from './base/clock.ts'
+import { type Audit, composeAudit } from './compose-audit.ts'
 import { composePool, followDomain, homeOf, NotReady } from './compose-pools.ts'
 import { protectRows } from './compose-rows.ts'
 import { type Configuration, loopback } from './config/schema.ts'
@@ -44,6 +46,7 @@ import { schedule } from './tasks/schedule.ts'
 import { ROW_LOOK_MS, RowSweep } from './tasks/verify-rows.ts'
 import { createLogger, type Logger } from './telemetry/logger.ts'
 import { Metrics } from './telemetry/metrics.ts'
+import type { Tracing } from './telemetry/tracing.ts'
 
 export interface Daemon extends AsyncDisposable {
   /** `https://host:port` of the KMS API, or `http://…` without a certificate. */
@@ -78,21 +81,40 @@ export async function compose(
   await requireNoOtherDaemon(state.adminSocket)
   const metrics = new Metrics({ accountLabels: configuration.telemetry.accountLabels })
   const telemetry = { logger, metrics }
+  const tracing = await composeTracing(configuration.telemetry.otlp, logger)
+  if (tracing !== undefined) parts.use(tracing)
   const pools = new Map<string, HsmPool>()
-  const rows = protectRows({ home: homeOf(configuration), poolOf: region => pools.get(region) }, { metrics, logger })
+  const pending = new PendingEvents()
+  let audit: Audit | undefined
+  const rows = protectRows(
+    { home: homeOf(configuration), poolOf: region => pools.get(region) },
+    {
+      ...{ metrics, logger },
+      // Of a record that is refused before there is a log, the log of this program tells.
+      onRefused: parameters => void audit?.recorder.note({ name: 'StoredRecordRefused', parameters }).catch(() => {}),
+    },
+  )
   const cachedKeys = configuration.store.cachedRecords
-  const store = await openStore({ path: state.store, cachedKeys, rows, metrics })
+  const store = await openStore({ path: state.store, cachedKeys, rows, events: pending, metrics })
   parts.defer(() => store.close())
 
   parts.defer(async () => void (await Promise.all([...pools.values()].map(pool => pool.close()))))
   for (const region of configuration.regions) {
-    pools.set(region.name, await composePool(region, configuration, { store, metrics, logger }))
+    pools.set(region.name, await composePool(region, configuration, { store, metrics, logger, tracing }))
   }
   if (!(await store.rowMacs.areComplete())) throw new NotReady(ROWS_WITHOUT_MACS)
   const daemonKeys = await findDaemonKeys(store)
   const home = daemonKeys && pools.get(daemonKeys.identity.region)
   if (daemonKeys === undefined || home === undefined)
     throw new NotReady('the daemon\'s own keys or the first user are missing: run "strongroom init" first')
+
+  audit = await composeAudit({
+    ...{ folder: state.audit, settings: configuration.audit, store, pending, home },
+    ...{ clock, metrics, logger },
+  })
+  parts.use(audit)
+  const { recorder, notary } = audit
+  const lookup = { stored: store.audit, settle: () => notary.run() }
 
   const keyring = new Keyring({ pools, store, clock })
   const secrets = new Secrets(home, daemonKeys.identity, () => metrics.signingKeysOpened.inc())
@@ -113,7 +135,7 @@ export async function compose(
   const serviceKeys = new ServiceKeys({ store, keyring, clock })
   const targets = new Targets(store.hot)
   const access = new Access({ targets, hot: store.hot, reader: store.reader, clock, serviceKeys })
-  const deletion = new DeletionJob({ store, keyring, clock, logger, metrics })
+  const deletion = new DeletionJob({ store, keyring, audit: recorder, clock, logger, metrics })
   const job = schedule('delete due keys', configuration.jobs.deletionIntervalMs, () => deletion.run(), telemetry)
   parts.defer(() => job.stop())
   const follower = new DomainFollower({
@@ -133,11 +155,11 @@ export async function compose(
   })
   const following = schedule('follow domains', DOMAIN_LOOK_MS, () => follower.run(), telemetry)
   parts.defer(() => following.stop())
-  const rotate = () => rotateDueKeys({ store, keyring, clock, logger, metrics })
+  const rotate = () => rotateDueKeys({ store, keyring, audit: recorder, clock, logger, metrics })
   const rotation = schedule('rotate due keys', configuration.jobs.rotationIntervalMs, rotate, telemetry)
   parts.defer(() => rotation.stop())
   const imports = new Imports({ pools, store, clock, inHostAllowed: configuration.hsm.importInHost })
-  const expire = () => expireMaterial({ store, imports, clock, logger, metrics })
+  const expire = () => expireMaterial({ store, imports, audit: recorder, clock, logger, metrics })
   const expiry = schedule('expire imported material', configuration.jobs.expiryIntervalMs, expire, telemetry)
   parts.defer(() => expiry.stop())
   const residents = new ResidentCheck({ store, pools, clock, logger, metrics })
@@ -160,16 +182,20 @@ export async function compose(
     accessKeyUses,
     applying: new Applying(identity),
     explanations: new Explanations({ access, reader: store.reader }),
-    ...{ pools, residents, logger },
+    ...{ pools, residents, audit: recorder, logger },
+    events: lookup,
   })
   const adminSocket = await listenOn(createServer(administration), { path: state.adminSocket })
   parts.defer(() => drain(adminSocket))
   chmodSync(state.adminSocket, 0o600)
   const callers = { secrets, sessions, accessKeyUses, throttle: new Throttle(requests, { metrics }) }
   const certificate = listen.tls.keyFile === '' ? undefined : new Certificate(listen.tls, telemetry)
-  const api = createApiServer({ services, ...callers, regions: served, metrics, logger }, certificate?.options)
+  const api = createApiServer(
+    { services, ...callers, regions: served, audit: recorder, lookup, metrics, logger, tracing },
+    certificate?.options,
+  )
   const connections = () => countConnections(api)
-  const adminApp = createAdminListener({ metrics, pools, store, connections })
+  const adminApp = createAdminListener({ metrics, pools, store, connections, audit })
   const adminListener = await listenOn(createServer(adminApp), admin)
   parts.defer(() => drain(adminListener))
   const renew = (options: SecureContextOptions) => {
@@ -194,6 +220,13 @@ export async function compose(
     expireMaterial: expire,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
+}
+
+/** The packages of OpenTelemetry take memory and time to load: only who traces has them. */
+async function composeTracing(otlp: Configuration['telemetry']['otlp'], logger: Logger): Promise<Tracing | undefined> {
+  if (otlp.endpoint === '') return undefined
+  const { OtlpTracing } = await import('./telemetry/otlp.ts')
+  return new OtlpTracing(otlp, logger)
 }
 
 async function listenOn<S extends Server | TlsServer>(

@@ -10,9 +10,9 @@ import { parseSync } from '@swc/core'
 
 /** Parts of src/ by level, the highest first. A part imports its own files and parts of lower levels, never a neighbour. */
 const LEVELS: readonly (readonly string[])[] = [
-  ['main.ts', 'compose.ts', 'compose-rows.ts', 'compose-pools.ts', 'cli'],
+  ['main.ts', 'compose.ts', 'compose-audit.ts', 'compose-rows.ts', 'compose-pools.ts', 'cli'],
   ['api', 'console', 'tasks', 'admin'],
-  ['operations', 'identities', 'sts'],
+  ['operations', 'identities', 'sts', 'cloudtrail'],
   ['keyring', 'access'],
   ['store', 'hsm/pool', 'hsm/host', 'audit'],
   ['hsm/contract', 'telemetry', 'formats', 'model'],
@@ -24,7 +24,8 @@ const NEIGHBOURS: Readonly<Record<string, readonly string[]>> = {
   // `serve` runs the daemon; ceremonies compose pools themselves, and never the daemon's parts.
   cli: ['main.ts', 'compose-rows.ts', 'compose-pools.ts'],
   'main.ts': ['compose.ts'],
-  'compose.ts': ['compose-rows.ts', 'compose-pools.ts'],
+  'compose.ts': ['compose-audit.ts', 'compose-rows.ts', 'compose-pools.ts'],
+  'compose-audit.ts': ['compose-pools.ts'],
   'compose-rows.ts': ['compose-pools.ts'],
   // Who a caller is stands beside what it does.
   operations: ['identities'],
@@ -50,6 +51,11 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   kysely: ['store'],
   'node:sqlite': ['store'],
   express: ['api', 'admin'],
+  '@opentelemetry/api': ['telemetry'],
+  '@opentelemetry/core': ['telemetry'],
+  '@opentelemetry/exporter-trace-otlp-http': ['telemetry'],
+  '@opentelemetry/resources': ['telemetry'],
+  '@opentelemetry/sdk-trace': ['telemetry'],
 }
 
 /** Parts without I/O and clock, and what they may take from Node. */

@@ -23,6 +23,7 @@ import {
   VARIANTS,
 } from './operations.ts'
 import { type Made, requestBodies } from './requests.ts'
+import { sampleOf } from './sample.ts'
 import type { SandboxDescription, SandboxKeeper } from './sandbox-keeper.ts'
 
 export class Daemon implements Server {
@@ -54,17 +55,7 @@ export class Daemon implements Server {
   }
 
   async measure(operation: Operation, seconds: number): Promise<Sample> {
-    const run = await this.#load.measure(await this.target(operation), seconds, () => cpuOfTree(this.pid))
-    const serviceCpuUs = (run.after.rootUs - run.before.rootUs) / run.operations
-    const hostsCpuUs = (run.after.belowUs - run.before.belowUs) / run.operations
-    return {
-      operations: run.operations,
-      opsPerSec: run.operations / run.seconds,
-      cpuUs: serviceCpuUs + hostsCpuUs,
-      serviceCpuUs,
-      hostsCpuUs,
-      loadCpuUs: run.loadCpuUs / run.operations,
-    }
+    return sampleOf(this.#load, await this.target(operation), this.pid, seconds)
   }
 
   /** Latencies at a fixed rate, with the CPU of one operation. */

@@ -7,17 +7,19 @@
  * | daemon | the sandbox's daemon, two tokens, over HTTP with signed requests         | daemon.ts        |
  * | naive  | Express and graphene-pk11 in one process, a session for each request     | naive-service.ts |
  *
- * The three take turns in every round, so that a machine that slows down does so for all of them. The last line of
- * stdout is the report in JSON.
+ * The three take turns in every round, so that a machine that slows down does so for all of them. What else can be
+ * measured: several numbers of connections (`--connections 1,8,64`), latencies at fixed rates (`--rates 50%`), and the daemon
+ * with up to a million keys in its store (`--growth`). The last line of stdout is everything in JSON.
  */
 import { availableParallelism, cpus } from 'node:os'
 import { closedLoop } from './closed-loop.ts'
 import { Daemon } from './daemon.ts'
+import { growth, growthTable } from './growth.ts'
 import { LoadGenerator } from './load-generator.ts'
 import { NaiveService } from './naive.ts'
 import { openLoop, openLoopTable } from './open-loop.ts'
 import type { Server } from './operations.ts'
-import { PAGE_FOLDER, parseOptions } from './options.ts'
+import { GROWTH_SIZES, PAGE_FOLDER, parseOptions } from './options.ts'
 import { writePage } from './page.ts'
 import { RawTokens } from './raw.ts'
 import { DISTURBED_PERCENT, type Report, type Results, summariesOf, table } from './report.ts'
@@ -58,7 +60,11 @@ async function bench(): Promise<Results> {
     daemon === undefined || options.rates === undefined
       ? {}
       : { openLoop: await openLoop(daemon, usual, { ...options, rates: options.rates }, progress) }
-  return { ...usual, ...(sweep.length > 1 ? { sweep } : {}), ...openLoopRuns }
+  if (options.growth === undefined) return { ...usual, ...(sweep.length > 1 ? { sweep } : {}), ...openLoopRuns }
+  load.connections = usual.connections
+  const sizes = options.growth === true ? GROWTH_SIZES : options.growth
+  const grown = await growth(load, { ...options, sizes }, progress)
+  return { ...usual, ...(sweep.length > 1 ? { sweep } : {}), ...openLoopRuns, growth: grown }
 }
 
 async function startServers(load: LoadGenerator): Promise<{ servers: Server[]; daemon: Daemon | undefined }> {
@@ -83,7 +89,8 @@ async function startServers(load: LoadGenerator): Promise<{ servers: Server[]; d
 function textOf(results: Results): string {
   const { sweep = [results], openLoop: paced } = results
   const closed = sweep.map(report => `${heading(report)}\n\n${table(report)}\n\n${legend(report)}\n\n`)
-  return [...closed, ...(paced === undefined ? [] : [`${openLoopTable(paced)}\n\n`])].join('')
+  const more = [paced && openLoopTable(paced), results.growth && growthTable(results.growth)]
+  return [...closed, ...more.flatMap(text => (text === undefined ? [] : [`${text}\n\n`]))].join('')
 }
 
 function heading({ connections, rounds, secondsPerRound }: Report): string {

@@ -1,5 +1,5 @@
 /** What the bench can be told on its command line. */
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { OPERATIONS, type Operation } from './operations.ts'
 
 export interface Options {
@@ -36,7 +36,7 @@ export function parseOptions(): Options {
     .option('--seconds <number>', 'length of one measurement', positiveNumber, 3)
     .option('--warm-up <number>', 'seconds before the rounds, for compilers and caches', positiveNumber, 5)
     .option('--rounds <number>', 'measurements of each server and operation', positiveInteger, 3)
-    .option('--operations <list>', `some of ${OPERATIONS.join(',')}`, operationList, [...OPERATIONS])
+    .addOption(operationsOption())
     .option('--rates <list>', 'then the daemon in an open loop: requests a second, or 50% of the most', rateList)
     .option('--growth [list]', `then the daemon with so many keys in its store: ${GROWTH_SIZES.join(',')}`, sizeList)
     .option('--write [folder]', `write performance.md, .json and .svg, into ${PAGE_FOLDER} unless told otherwise`)
@@ -46,6 +46,12 @@ export function parseOptions(): Options {
   const options = command.parse().opts<Options>()
   if (!options.daemon && options.rates !== undefined) command.error('error: --rates is for the daemon')
   return options
+}
+
+function operationsOption(): Option {
+  return new Option('--operations <list>', `some of ${OPERATIONS.join(', ')}`)
+    .argParser(operationList)
+    .default([...OPERATIONS], 'all')
 }
 
 function positiveInteger(text: string): number {

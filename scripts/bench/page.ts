@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus } from 'node:os'
 import { join } from 'node:path'
 import { lineChart } from './chart.ts'
+import { growthTable } from './growth.ts'
 import { openLoopTable } from './open-loop.ts'
 import { type Report, type Results, table } from './report.ts'
 
@@ -17,7 +18,7 @@ export function writePage(folder: string, results: Results): void {
 const code = (text: string) => `\`\`\`\n${text}\n\`\`\`\n`
 
 function pageOf(results: Results): string {
-  const { sweep = [results], openLoop, secondsPerRound, rounds } = results
+  const { sweep = [results], openLoop, growth, secondsPerRound, rounds } = results
   const machine = `${availableParallelism()} × ${cpus()[0]?.model ?? 'CPU'}, Node ${process.versions.node}`
   const sections = [
     '# Performance\n',
@@ -34,6 +35,13 @@ function pageOf(results: Results): string {
       'Latencies count from when a request was due, so that a stall is charged for every request that waited (coordinated',
       "omission); up to a millisecond of each is the generator's timer.\n",
       code(openLoopTable(openLoop)),
+    )
+  }
+  if (growth !== undefined) {
+    sections.push(
+      '## Keys in the store\n',
+      'Requests go to the keys in use in turn. Rows are verified before their first use, not at the start.\n',
+      code(growthTable(growth)),
     )
   }
   return sections.join('\n')

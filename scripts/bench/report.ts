@@ -1,4 +1,5 @@
 /** Medians of the rounds, as a table for people and one line of JSON for programs. */
+import type { GrowthPoint } from './growth.ts'
 import type { OpenLoopRun } from './open-loop.ts'
 import type { Measurement, Operation, ServerName } from './operations.ts'
 
@@ -30,6 +31,7 @@ export interface Report {
 export interface Results extends Report {
   readonly sweep?: readonly Report[]
   readonly openLoop?: readonly OpenLoopRun[]
+  readonly growth?: readonly GrowthPoint[]
 }
 
 /** Others' share of the machine above which a measurement is of them as much as of the server. */

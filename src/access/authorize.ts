@@ -4,7 +4,6 @@
  * decides upon is handed in, and a second look at the same gives the same.
  */
 import type { Caller } from '../model/caller.ts'
-import { KmsError } from '../model/errors.ts'
 import { mayCrossAccounts, RETIRE_GRANT } from './actions.ts'
 import type { CallerPolicies, KeySide } from './compiled.ts'
 import {
@@ -46,12 +45,6 @@ export function authorize(request: AccessRequest): Decision {
   }
   if (mayCrossAccounts(action)) return decideAcrossAccounts(request, request.key, policies)
   return refuse(request, 'resource-based', [`an action that other accounts can be allowed: ${action} is none`])
-}
-
-/** The same as an assertion. Throws KmsError AccessDeniedException with AWS's message; the reason is its detail. */
-export function requireAllowed(request: AccessRequest): void {
-  const decision = authorize(request)
-  if (!decision.allowed) throw new KmsError('AccessDeniedException', decision.message, { detail: decision.reason })
 }
 
 function explicitDenial(request: AccessRequest, policies: CallerPolicies): Decision | undefined {

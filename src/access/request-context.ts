@@ -9,6 +9,7 @@ import { EMPTY_CONTEXT, type EncryptionContext } from '../model/encryption-conte
 import type { KmsKey, Tag } from '../model/key.ts'
 import { multiRegionKeyType } from '../model/multi-region.ts'
 import { type ConditionKey, type Context, type ContextValue, conditionKey, foldedMember } from './policy/context.ts'
+import type { Trail } from './trail.ts'
 
 /** What conditions may ask of a key, which need not be stored yet. */
 export type KeyFacts = Pick<
@@ -28,6 +29,8 @@ export interface Asker {
   readonly caller: Caller
   readonly region: string
   readonly origin?: Origin
+  /** Where decisions are noted; absent for questions that nothing is done upon. */
+  readonly trail?: Trail
   /** The resource on whose behalf a service calls (`aws:SourceArn`), as a service says that may say it. */
   readonly sourceArn?: string
 }

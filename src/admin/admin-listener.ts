@@ -1,10 +1,15 @@
 /** The admin listener: metrics, health and readiness, on loopback, without a credential; nothing that changes anything. */
 import express, { type Express } from 'express'
+import type { AuditFailure } from '../audit/log.ts'
 import { readinessOf } from './health.ts'
 import { Scrape, type ScrapeParts } from './scrape.ts'
 
-export function createAdminListener(parts: ScrapeParts): Express {
-  const { metrics, pools } = parts
+export function createAdminListener(
+  parts: ScrapeParts & {
+    readonly audit: { readonly log: { readonly failure: AuditFailure | undefined }; report(): void }
+  },
+): Express {
+  const { metrics, pools, audit } = parts
   const app = express()
   const scrape = new Scrape(parts)
   app.disable('x-powered-by')
@@ -12,10 +17,11 @@ export function createAdminListener(parts: ScrapeParts): Express {
     response.json({ status: 'ok' })
   })
   app.get('/readyz', (_request, response) => {
-    const readiness = readinessOf(pools.values())
+    const readiness = readinessOf(pools.values(), audit.log)
     response.status(readiness.ready ? 200 : 503).json(readiness)
   })
   app.get('/metrics', async (_request, response) => {
+    audit.report()
     response.type(metrics.registry.contentType).send(await scrape.read())
   })
   app.use((_request, response) => {

@@ -2,8 +2,12 @@
  * The admin socket: how the `strongroom` command talks to a running daemon. It is a unix socket in the state folder, mode
  * 0600: whoever may open it is the operator, so it asks for no credential.
  */
+import { userInfo } from 'node:os'
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
 import { z } from 'zod'
+import { operator } from '../audit/identity.ts'
+import type { AuditRecorder } from '../audit/recorder.ts'
+import { AuditUnavailable } from '../audit/unavailable.ts'
 import type { HsmPool } from '../hsm/pool/pool.ts'
 import type { AccessKeyUses } from '../identities/access-key-uses.ts'
 import type { AccessKeys } from '../identities/access-keys.ts'
@@ -18,6 +22,7 @@ import type { Logger } from '../telemetry/logger.ts'
 import type { Explanations } from './explanations.ts'
 import { accessKeyRequests } from './requests/access-keys.ts'
 import { accountRequests } from './requests/accounts.ts'
+import { auditRequests } from './requests/audit.ts'
 import { authzRequests } from './requests/authz.ts'
 import { declarationRequests } from './requests/declaration.ts'
 import { identityRequests } from './requests/identities.ts'
@@ -27,6 +32,8 @@ import { type Residents, statusRequests } from './requests/status.ts'
 
 /** A declaration of a large account is the largest request. */
 const BODY_MAX = '4mb'
+/** Characters of a body that are recorded. */
+const RECORDED_BODY_MAX = 100 * 1_024
 
 export interface AdminSocketParts {
   readonly accounts: Accounts
@@ -38,6 +45,8 @@ export interface AdminSocketParts {
   readonly explanations: Explanations
   readonly pools: ReadonlyMap<string, HsmPool>
   readonly residents: Residents
+  readonly audit: AuditRecorder
+  readonly events: Parameters<typeof auditRequests>[0]
   readonly logger: Logger
 }
 
@@ -51,6 +60,7 @@ function requestsOf(parts: AdminSocketParts) {
     ...declarationRequests(applying),
     ...authzRequests(explanations),
     ...statusRequests(pools, residents),
+    ...auditRequests(parts.events),
   }
 }
 
@@ -60,13 +70,19 @@ export type AdminRequestName = keyof AdminRequests
 export type AdminRequest<N extends AdminRequestName> = z.input<AdminRequests[N]['shape']>
 
 export function createAdminSocket(parts: AdminSocketParts): Express {
-  const { logger } = parts
+  const { logger, audit } = parts
+  const identity = operator(userInfo().username, { via: 'admin socket' })
   const handler =
     (name: string, { shape, readOnly, answer }: AdminRequestDefinition): RequestHandler =>
     async (request, response) => {
       const body = shape.parse(request.body)
-      response.json(await answer(body))
-      if (!readOnly) logger.info('admin request', { request: name, ...subjectOf(body) })
+      if (readOnly) {
+        response.json(await answer(body))
+        return
+      }
+      const facts = { name: eventNameOf(name), identity, parameters: recordedBody(body) }
+      response.json(await audit.act(facts, () => answer(body)))
+      logger.info('admin request', { request: name, ...subjectOf(body) })
     }
 
   const fail: ErrorRequestHandler = (error: unknown, request, response, _next) => {
@@ -89,6 +105,19 @@ export function createAdminSocket(parts: AdminSocketParts): Express {
   return app
 }
 
+/** `access-key/create` is `CreateAccessKey`. */
+function eventNameOf(request: string): string {
+  const words = request
+    .split('/')
+    .map(part => part.replace(/(?:^|-)([a-z])/g, (_, letter: string) => letter.toUpperCase()))
+  return words.reverse().join('')
+}
+
+/** All of a body, documents included: it holds no secret. A declaration of a large account is cut to what is short. */
+function recordedBody(body: unknown): unknown {
+  return JSON.stringify(body).length <= RECORDED_BODY_MAX ? body : { ...subjectOf(body), omitted: 'longer than 100 KB' }
+}
+
 /** The short members of a body: who and what, without the documents. */
 function subjectOf(body: unknown): Record<string, unknown> {
   const short = (value: unknown) => typeof value !== 'object' && !(typeof value === 'string' && value.length > 128)
@@ -99,6 +128,7 @@ function subjectOf(body: unknown): Record<string, unknown> {
 function refusalOf(error: unknown): string | undefined {
   if (error instanceof IdentityRefused || error instanceof RequestRefused) return error.message
   if (error instanceof AlreadyStored) return error.message
+  if (error instanceof AuditUnavailable) return `it cannot be recorded now, so it is not done: ${error.message}`
   if (error instanceof ChangedMeanwhile) return `${error.message}: try again`
   if (error instanceof KmsError && error.code !== 'KMSInternalException') return error.message
   if (error instanceof z.ZodError)

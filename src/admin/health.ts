@@ -1,4 +1,4 @@
-/** Whether the daemon lives, and whether it can serve: every region has a token that can. */
+/** Whether the daemon lives, and whether it can serve: every region has a token that can, and events can be recorded. */
 import type { MemberStatus } from '../hsm/pool/member.ts'
 import type { HsmPool } from '../hsm/pool/pool.ts'
 
@@ -8,8 +8,15 @@ interface Region<Hsm> {
   readonly hsms: readonly Hsm[]
 }
 
+/** Whether events can be recorded: without that, nothing is done. */
+export interface AuditReadiness {
+  readonly writable: boolean
+  readonly reason?: string
+}
+
 export interface Readiness {
   readonly ready: boolean
+  readonly audit: AuditReadiness
   readonly regions: readonly Region<{ readonly hsm: string; readonly state: string }>[]
 }
 
@@ -24,10 +31,14 @@ export function statusOf(pools: Iterable<HsmPool>): HsmStatus {
   return { ready: regions.every(({ ready }) => ready), regions }
 }
 
-export function readinessOf(pools: Iterable<HsmPool>): Readiness {
+export function readinessOf(
+  pools: Iterable<HsmPool>,
+  { failure }: { readonly failure: { readonly reason: string } | undefined },
+): Readiness {
   const { ready, regions } = statusOf(pools)
   return {
-    ready,
+    ready: ready && failure === undefined,
+    audit: failure === undefined ? { writable: true } : { writable: false, reason: failure.reason },
     regions: regions.map(({ hsms, ...region }) => ({
       ...region,
       hsms: hsms.map(({ hsm, state }) => ({ hsm, state })),

@@ -9,12 +9,12 @@
  *   throttle       the rates of account and principal                     Throttling
  *   perform        check -> resolve -> authorise -> state and usage -> run
  *   dry run        everything above was real; the result is dropped       DryRunOperation
+ *   record         the event is in the audit log, allowed or refused      DependencyTimeout: then nothing is answered
  *   answer         JSON, or the error's code and message; plaintext wiped
- *   record         metrics and log, allowed or refused
+ *   observe        metrics and log
  */
-import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Origin } from '../access/request-context.ts'
+import { AuditUnavailable } from '../audit/unavailable.ts'
 import { wipe } from '../base/bytes.ts'
 import { type Infer, parseInput, type Structure } from '../base/schema.ts'
 import { type ErrorCode, errorKind, KmsError } from '../model/errors.ts'
@@ -22,33 +22,23 @@ import { isOperationName } from '../model/operations.ts'
 import type { Operation, Output, Services } from '../operations/operation.ts'
 import { registry } from '../operations/registry.ts'
 import { StoreLocked } from '../store/faults.ts'
-import type { Logger } from '../telemetry/logger.ts'
-import type { Authenticated, Authenticator } from './authenticate.ts'
+import type { RequestSpan, Tracing } from '../telemetry/tracing.ts'
+import type { Authenticator } from './authenticate.ts'
 import { readBody } from './body.ts'
 import { encodeError, encodeOutput, operationOf, parseBody, responseHeaders } from './protocol.ts'
 import { rateNameOf } from './rate-names.ts'
-import { OK, type RequestMetrics } from './request-metrics.ts'
+import { type Failure, type Journey, originOf, type RequestRecord, setOut, traceparentOf } from './record.ts'
 import type { Throttle } from './throttle.ts'
 
 export interface RoadParts {
   readonly authenticator: Authenticator
   readonly throttle: Throttle
   readonly services: Services
-  readonly metrics: RequestMetrics
-  readonly logger: Logger
+  readonly record: RequestRecord
+  /** Absent when nobody wants traces. */
+  readonly tracing?: Tracing | undefined
 }
 
-/** What is known of a request when its end is recorded. */
-interface Journey {
-  readonly requestId: string
-  readonly startedAtMs: number
-  operation: string
-  readOnly: boolean
-  authenticated: Authenticated | undefined
-}
-
-const UNKNOWN = 'unknown'
-const MS_PER_SECOND = 1_000
 /** Members that hold plaintext on their way to or from a caller. */
 const PLAINTEXT_MEMBERS = ['Plaintext', 'PrivateKeyPlaintext', 'SharedSecret'] as const
 
@@ -60,87 +50,67 @@ export class Road {
   }
 
   /** Takes one request from its first byte to its answer. Never rejects. */
-  async travel(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const journey: Journey = {
-      requestId: randomUUID(),
-      startedAtMs: performance.now(),
-      operation: UNKNOWN,
-      readOnly: true,
-      authenticated: undefined,
-    }
+  travel(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { tracing } = this.#parts
+    if (tracing === undefined) return this.#travel(request, response)
+    return tracing.request(traceparentOf(request), span => this.#travel(request, response, span))
+  }
+
+  async #travel(request: IncomingMessage, response: ServerResponse, span?: RequestSpan): Promise<void> {
+    const { record } = this.#parts
+    const journey = setOut(span)
+    let output: Output
+    let recorded: Promise<void> | undefined
     try {
-      const output = await this.#perform(request, journey)
-      send(response, journey, 200, encodeOutput(output))
-      wipePlaintext(output)
-      this.#record(request, journey, undefined)
+      output = await this.#perform(request, journey)
+      const body = encodeOutput(output)
+      recorded = record.audited(request, journey, output, undefined)
+      await recorded
+      send(response, journey, 200, body)
+      record.observed(request, journey, undefined)
     } catch (thrown) {
-      const error = kmsErrorOf(thrown)
+      let error = kmsErrorOf(thrown)
+      try {
+        // What could not be recorded as done is not recorded as refused either.
+        if (recorded === undefined) await record.audited(request, journey, undefined, failureOf(error))
+      } catch (unrecorded) {
+        error = kmsErrorOf(unrecorded)
+      }
       const { status, body } = encodeError(error)
       if (!request.complete) response.shouldKeepAlive = false
       send(response, journey, status, body, error.code)
-      this.#record(request, journey, error)
+      record.observed(request, journey, failureOf(error))
+    } finally {
+      wipePlaintext(output)
     }
   }
 
   async #perform(request: IncomingMessage, journey: Journey): Promise<Output> {
-    const { authenticator, throttle, services } = this.#parts
+    const { authenticator, throttle, services, record } = this.#parts
     const { requestId } = journey
     const body = await readBody(request)
     let input: Infer<Structure> | undefined
     try {
+      record.requireWritable()
       const { method = '', url = '', rawHeaders } = request
       const authenticated = await authenticator.authenticate({ method, url, rawHeaders, body })
       journey.authenticated = authenticated
       const operation = lookUp(operationOf(request.headers), journey)
-      input = readInput(operation.input, body)
-      throttle.count(authenticated.caller, authenticated.region, rateNameOf(operation.name, input))
-      const output = await operation.perform(
-        services,
-        { ...authenticated, requestId, origin: originOf(request) },
-        input,
-      )
-      if (input.DryRun !== true) return output
+      const parsed = readInput(operation.input, body)
+      input = parsed
+      journey.input = parsed
+      throttle.count(authenticated.caller, authenticated.region, rateNameOf(operation.name, parsed))
+      journey.origin = originOf(request)
+      const { trail, origin } = journey
+      const asker = { ...authenticated, requestId, origin, trail }
+      const output = await record.performing(request, journey, () => operation.perform(services, asker, parsed))
+      if (parsed.DryRun !== true) return output
       wipePlaintext(output)
       throw new KmsError('DryRunOperationException', 'The request would have succeeded, but the DryRun option is set.')
     } finally {
       wipePlaintext(input)
       wipe(body)
     }
-  }
-
-  #record(request: IncomingMessage, journey: Journey, error: KmsError | undefined): void {
-    const { metrics, logger } = this.#parts
-    const { operation, authenticated, requestId } = journey
-    const seconds = (performance.now() - journey.startedAtMs) / MS_PER_SECOND
-    const account = authenticated?.caller.account
-    if (error === undefined && account !== undefined) metrics.succeeded(operation, account, seconds)
-    else if (error !== undefined) {
-      metrics.refused(operation, { account, code: error.code, failed: errorKind(error.code).status >= 500 }, seconds)
-    }
-    const level = severity(error, journey.readOnly)
-    if (!logger.enabled(level)) return
-    logger[level]('request', {
-      requestId,
-      operation,
-      outcome: error?.code ?? OK,
-      milliseconds: Math.round(seconds * MS_PER_SECOND * 1_000) / 1_000,
-      principal: authenticated?.caller.arn,
-      accessKeyId: authenticated?.accessKeyId,
-      viaService: authenticated?.caller.viaService,
-      region: authenticated?.region,
-      source: request.socket.remoteAddress,
-      ...(error === undefined ? {} : { reason: error.message, detail: error.detail }),
-      ...(level === 'error' ? { error: error?.cause ?? error } : {}),
-    })
-  }
-}
-
-/** What conditions may ask of the connection: its peer, for nobody else says who is calling. */
-export function originOf({ socket, headers }: IncomingMessage): Origin {
-  return {
-    sourceIp: socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, ''),
-    userAgent: headers['user-agent'],
-    secureTransport: 'encrypted' in socket,
   }
 }
 
@@ -180,16 +150,18 @@ function wipePlaintext(members: Output): void {
   }
 }
 
-/** Every refusal leaves a line, every change too; a successful read or cryptographic call only at level debug. */
-function severity(error: KmsError | undefined, readOnly: boolean): 'error' | 'info' | 'debug' {
-  if (error === undefined) return readOnly ? 'debug' : 'info'
-  return error.code === 'KMSInternalException' ? 'error' : 'info'
+function failureOf({ code, message, detail, cause }: KmsError): Failure {
+  return { code, message, status: errorKind(code).status, detail, cause }
 }
 
 function kmsErrorOf(error: unknown): KmsError {
   if (error instanceof KmsError) return error
   if (error instanceof StoreLocked) {
     return new KmsError('DependencyTimeoutException', 'The key store did not answer in time.', { cause: error })
+  }
+  if (error instanceof AuditUnavailable) {
+    const options = { cause: error, detail: error.message }
+    return new KmsError('DependencyTimeoutException', 'The request cannot be recorded now. Try again.', options)
   }
   return new KmsError('KMSInternalException', 'The request failed because of an internal error.', { cause: error })
 }

@@ -4,6 +4,8 @@ import { createServer, IncomingMessage, type Server, ServerResponse } from 'node
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { SecureContextOptions } from 'node:tls'
 import express, { type Express } from 'express'
+import type { AuditRecorder } from '../audit/recorder.ts'
+import type { Lookup } from '../cloudtrail/lookup-events.ts'
 import type { AccessKeyUses } from '../identities/access-key-uses.ts'
 import type { Secrets } from '../keyring/secrets.ts'
 import type { Sessions } from '../keyring/sessions.ts'
@@ -11,9 +13,12 @@ import { KmsError } from '../model/errors.ts'
 import type { Services } from '../operations/operation.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { Tracing } from '../telemetry/tracing.ts'
 import { Authenticator } from './authenticate.ts'
+import { CloudTrailRoad, isCloudTrail } from './cloudtrail/road.ts'
 import { Road } from './pipeline.ts'
 import { encodeError, responseHeaders } from './protocol.ts'
+import { RequestRecord } from './record.ts'
 import { RequestMetrics } from './request-metrics.ts'
 import { isQuery } from './sts/query.ts'
 import { StsRoad } from './sts/road.ts'
@@ -33,29 +38,44 @@ export interface ApiParts {
   readonly accessKeyUses: AccessKeyUses
   readonly throttle: Throttle
   readonly regions: ReadonlySet<string>
+  readonly audit: AuditRecorder
+  readonly lookup: Lookup
   readonly metrics: Metrics
   readonly logger: Logger
+  /** Absent when nobody wants traces. */
+  readonly tracing?: Tracing | undefined
 }
 
 /** The server of the KMS API and STS, not listening yet: plain HTTP, or TLS when it is given a certificate. */
 export function createApiServer(parts: ApiParts, tls?: SecureContextOptions): Server | TlsServer {
-  const { services, secrets, sessions, accessKeyUses, throttle, regions, logger } = parts
+  const { services, secrets, sessions, accessKeyUses, throttle, regions, audit, lookup, logger, tracing } = parts
   const metrics = new RequestMetrics(parts.metrics)
   const { store, clock } = services
   const authenticatorOf = (service: string) => {
     const served = { regions, services: new Set([service]) }
     return new Authenticator({ hot: store.hot, secrets, sessions, accessKeyUses, served, clock })
   }
-  const road = new Road({ authenticator: authenticatorOf('kms'), throttle, services, metrics, logger })
-  const sts = { reader: store.reader, sessions, clock }
-  const stsRoad = new StsRoad({ authenticator: authenticatorOf('sts'), throttle, services: sts, metrics, logger })
+  const recordOf = (service: string) => new RequestRecord(service, { audit, metrics, logger })
+  const road = new Road({
+    ...{ authenticator: authenticatorOf('kms'), throttle, services, record: recordOf('kms'), tracing },
+  })
+  const stsServices = { reader: store.reader, sessions, clock }
+  const stsRoad = new StsRoad({
+    ...{ authenticator: authenticatorOf('sts'), throttle, services: stsServices, record: recordOf('sts'), tracing },
+  })
+  const cloudTrailRoad = new CloudTrailRoad({
+    ...{ authenticator: authenticatorOf('cloudtrail'), throttle, access: services.access },
+    ...{ lookup, record: recordOf('cloudtrail'), tracing },
+  })
+  const roadOf = (request: IncomingMessage) => {
+    if (isQuery(request.headers)) return stsRoad
+    return isCloudTrail(request.headers) ? cloudTrailRoad : road
+  }
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
   app.set('query parser', false)
-  app.post('/', (request, response) =>
-    isQuery(request.headers) ? stsRoad.travel(request, response) : road.travel(request, response),
-  )
+  app.post('/', (request, response) => roadOf(request).travel(request, response))
   app.use((_request, response) => {
     const { body } = encodeError(new KmsError('UnknownOperationException'))
     response.writeHead(404, responseHeaders(randomUUID(), body.length, 'UnknownOperationException')).end(body)

@@ -19,6 +19,8 @@ export const AWS_REQUEST_RATES = {
   p521DataKeyPairs: 5,
   /** GetCallerIdentity and AssumeRole; a quota of STS. */
   sts: 600,
+  /** A quota of CloudTrail. */
+  lookupEvents: 2,
   CancelKeyDeletion: 5,
   ConnectCustomKeyStore: 5,
   CreateAlias: 5,

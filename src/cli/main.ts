@@ -13,6 +13,7 @@ import { IdentityRefused } from '../identities/refused.ts'
 import { KmsError } from '../model/errors.ts'
 import { StoreUnusable } from '../store/faults.ts'
 import { CommandFailed } from './admin-client.ts'
+import { addAudit } from './commands/audit.ts'
 import { addAuthz } from './commands/authz.ts'
 import { addCeremony } from './commands/ceremony.ts'
 import { addDomain } from './commands/domain.ts'
@@ -47,7 +48,8 @@ const program = new Command('strongroom')
   .addHelpText(
     'after',
     `
-identity, hsm status, hsm unlock, hsm resident-keys and authz explain ask the running daemon; authz simulate needs none. The
+identity, hsm status, hsm unlock, hsm resident-keys, audit query and authz explain ask the running daemon; authz simulate and
+audit verify with --public-key need none. The
 others work with the key store and the tokens themselves, daemon running or not, as the user that owns the state folder.
 STRONGROOM_CONFIG names the configuration file for all.`,
   )
@@ -59,6 +61,7 @@ addIdentity(program)
 addImportMaterial(program)
 addHsm(program)
 addAuthz(program)
+addAudit(program)
 addDomain(program)
 addOfficer(program)
 addCeremony(program)

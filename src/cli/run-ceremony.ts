@@ -18,6 +18,7 @@ import { withApproval } from './ceremonies/approval.ts'
 import { takeTheFloor } from './ceremonies/one-at-a-time.ts'
 import { type CeremonyParts, type RegionConfiguration, recordOf, type ShownFingerprints } from './ceremonies/parts.ts'
 import { describeReceiving, type ReceivingTokens } from './ceremonies/receiving-tokens.ts'
+import { record } from './ceremonies/recorded.ts'
 import { openRequestFolder } from './ceremonies/request-folder.ts'
 import { officerPinsFrom } from './officer-pin.ts'
 import { readAnswer } from './read-secret.ts'
@@ -119,7 +120,7 @@ async function recordingFailure<T>(
   } catch (error) {
     for (const { name } of regions) {
       const failure = recordOf(parts, name, (error as Error).message, 'failed')
-      await parts.store.transaction(tx => tx.recordCeremony(failure)).catch(() => {})
+      await parts.store.transaction(tx => record(tx, failure)).catch(() => {})
     }
     throw error
   }

@@ -68,6 +68,12 @@ const file = z
   .max(4_096)
   .regex(/^(?:\/.*)?$/, 'must be an absolute path')
 
+function isCollector(url: string): boolean {
+  if (!URL.canParse(url)) return false
+  const { protocol, hostname } = new URL(url)
+  return protocol === 'https:' || (protocol === 'http:' && loopback(hostname.replace(/^\[|\]$/g, '')))
+}
+
 /** Whether nobody but this machine reaches an address. */
 export const loopback = (address: string) => ['127.0.0.1', '::1', 'localhost'].includes(address)
 
@@ -144,6 +150,54 @@ export const configuration = z
         recycleAfterMb: z.int().min(0).max(1_000_000).default(768),
       })
       .prefault({}),
+    audit: z
+      .strictObject({
+        /** A file of the audit log that is larger is followed by another, at its next checkpoint. */
+        maxFileMb: z.int().min(1).max(4_096).default(64),
+        /** How often a checkpoint is signed, when there are events that none covers. */
+        checkpointIntervalMs: milliseconds(100, 60_000).default(1_000),
+        /** Days for which the key store holds events for those who ask; the files hold them for as long as they are kept. */
+        storeDays: z.int().min(1).max(3_650).default(90),
+        /** How much the key store holds of them at most, in megabytes: the oldest leave first. */
+        storeMaxMb: z.int().min(16).max(1_000_000).default(4_096),
+        /** Where all lines of the log are passed on to; both may be set. */
+        forward: z
+          .strictObject({
+            /** RFC 5424 over TLS. */
+            syslog: z
+              .strictObject({
+                /** Empty for none. Its certificate must be for this name. */
+                host: z.string().max(253).default(''),
+                port: port.default(6514),
+                /** PEM: the authorities of its certificate, where they are not the system's. */
+                caFile: file.default(''),
+                /** PEM: a certificate of the daemon's own and its key, where the other side asks for one. */
+                certificateFile: file.default(''),
+                keyFile: file.default(''),
+              })
+              .prefault({})
+              .refine(({ certificateFile, keyFile }) => (certificateFile === '') === (keyFile === ''), {
+                message: 'certificateFile and keyFile belong together',
+              }),
+            /** Lines of JSON, by POST. */
+            http: z
+              .strictObject({
+                /** Empty for none. Plain HTTP on loopback only. */
+                url: z.string().max(2_048).default(''),
+                /** PEM: the authorities of its certificate, where they are not the system's. */
+                caFile: file.default(''),
+                /** A file with the bearer token that is sent along; closed to other users. */
+                tokenFile: file.default(''),
+              })
+              .prefault({})
+              .refine(({ url }) => url === '' || isCollector(url), {
+                path: ['url'],
+                message: 'must be an https URL, or one of http on loopback',
+              }),
+          })
+          .prefault({}),
+      })
+      .prefault({}),
     quotas: z
       .strictObject({
         /** Keys that an account can have in a region, in whatever state. AWS's number, as the next ones. */
@@ -170,6 +224,19 @@ export const configuration = z
       .strictObject({
         /** Accounts with a label of their own in strongroom_requests_total: the first so many that call; the others are `other`. */
         accountLabels: z.int().min(0).max(1_000).default(20),
+        /** Traces, by OTLP over HTTP. */
+        otlp: z
+          .strictObject({
+            /** Where a collector takes them; empty for none. */
+            endpoint: z
+              .string()
+              .max(2_048)
+              .regex(/^(?:https?:\/\/\S+)?$/, 'must be an http or https URL')
+              .default(''),
+            /** One request in so many is traced. */
+            sampledOneIn: z.int().min(1).max(1_000_000).default(100),
+          })
+          .prefault({}),
       })
       .prefault({}),
     domain: z

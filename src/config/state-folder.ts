@@ -11,6 +11,8 @@ export interface StateFolder {
   readonly ceremonySocket: string
   /** AWS's credentials file with the first access key, written by `init`. */
   readonly credentials: string
+  /** The files of the audit log. */
+  readonly audit: string
   /** Texts that officers are to sign. */
   readonly requests: string
 }
@@ -54,6 +56,7 @@ export function stateFolderAt(path: string): StateFolder {
     adminSocket,
     ceremonySocket,
     credentials: join(path, 'credentials'),
+    audit: join(path, 'audit'),
     requests: join(path, 'requests'),
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Where the keys of a spec live in a region: wrapped in the key store for all of its tokens, or for those that can take them
- * back; in a token alone; or nowhere. The tokens' profiles decide, at each key anew.
+ * Where the keys of a spec live in a region: wrapped in the key store, where every token can take them back; in a token alone;
+ * or nowhere. The tokens' profiles decide, at each key anew.
  */
 import { homeIn, needsOf, type SpecNeeds } from '../hsm/contract/key-mechanisms.ts'
 import type { TokenProfile } from '../hsm/contract/token-profile.ts'
@@ -30,8 +30,9 @@ export function homeFor(pool: Tokens, spec: KeySpec): KeyHome {
     return { resident: pool.resident, serials: undefined }
   }
   if (needs.kind === undefined) return unsupported(reasonAgainst(profilesOf(pool), spec, needs))
-  const wrapping = pool.resident ? [] : serialsWith(pool, needs, 'ekt')
-  if (wrapping.length > 0) return { resident: false, serials: allOrSome(pool, wrapping) }
+  // An EKT that some tokens cannot unwrap would end the region's rotation in the first of them.
+  const wrapping = serialsWith(pool, needs, 'ekt')
+  if (!pool.resident && wrapping.length === pool.members.length) return { resident: false, serials: undefined }
   const keeping = serialsWith(pool, needs, 'resident')
   if (keeping.length > 0) return { resident: true, serials: keeping }
   const profiles = profilesOf(pool)
@@ -42,7 +43,7 @@ export function homeFor(pool: Tokens, spec: KeySpec): KeyHome {
 
 /**
  * The tokens that can use a key; undefined where all can, or where its record names them. An EKT is of use only to tokens
- * that unwrap keys of its kind.
+ * that unwrap keys of its kind, and a token may have joined the region that does not.
  */
 export function serversOf(pool: Tokens, spec: KeySpec, { holders }: Ekt): readonly string[] | undefined {
   const needs = needsOf(spec)
@@ -76,10 +77,11 @@ function allOrSome({ members }: Tokens, serials: readonly string[]): readonly st
 
 function reasonAgainst(profiles: readonly TokenProfile[], spec: KeySpec, { kind, mechanisms }: SpecNeeds): string {
   if (mechanisms.length === 0) return `KeySpec ${spec} needs a mechanism that PKCS#11 does not have.`
-  const missing = mechanisms.filter(name => !profiles.some(({ keyMechanisms }) => keyMechanisms.includes(name)))
-  if (missing.length > 0) {
-    return `KeySpec ${spec} needs ${missing.join(' and ')}, which no token of this Region has.`
-  }
+  const lacking = (some: 'some' | 'every') =>
+    mechanisms.filter(name => !profiles[some](({ keyMechanisms }) => keyMechanisms.includes(name))).join(' and ')
+  if (lacking('some') !== '') return `KeySpec ${spec} needs ${lacking('some')}, which no token of this Region has.`
+  if (lacking('every') !== '')
+    return `KeySpec ${spec} needs ${lacking('every')}, which not every token of this Region has.`
   const why = kind === undefined ? 'have been proven on no token' : 'failed the self-test of the token that has them'
   return `KeySpec ${spec} needs ${mechanisms.join(' and ')}, which ${why}.`
 }

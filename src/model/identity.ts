@@ -107,5 +107,5 @@ export const ACCESS_KEYS_PER_IDENTITY = 2
 export const FULL_ACCESS_POLICY_NAME = 'FullAccess'
 export const FULL_ACCESS_POLICY = JSON.stringify({
   Version: '2012-10-17',
-  Statement: [{ Effect: 'Allow', Action: 'kms:*', Resource: '*' }],
+  Statement: [{ Effect: 'Allow', Action: ['kms:*', 'cloudtrail:LookupEvents'], Resource: '*' }],
 })

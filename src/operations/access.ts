@@ -2,9 +2,9 @@
  * The ways an operation lets callers in. Each resolves what the input names, asks for the decision, and only then looks at
  * state and usage, so that a caller without rights learns nothing about a key.
  */
-import { type AccessRequest, authorize, type Resource, requireAllowed } from '../access/authorize.ts'
+import { type AccessRequest, authorize, type Resource } from '../access/authorize.ts'
 import { type KeySide, policiesOf, sideOf } from '../access/compiled.ts'
-import { deniedInvisibly } from '../access/decision.ts'
+import { type Decision, deniedInvisibly } from '../access/decision.ts'
 import { indexGrants } from '../access/grants.ts'
 import { type Asker, type KeyFacts, RequestContext, type RequestFacts } from '../access/request-context.ts'
 import { aliasNotFound, ciphertextKid, type Named, type NameForms, type Targets } from '../access/targets.ts'
@@ -59,6 +59,7 @@ export class Access {
   account(asker: Asker, action: string, facts: RequestFacts = {}): void {
     const { caller, region } = asker
     requireAllowed(
+      asker,
       this.#request(asker, action, { arn: accountArn(region, caller.account), account: caller.account }, facts),
     )
   }
@@ -69,7 +70,7 @@ export class Access {
     // Before the decision, and whatever it will be: a bad token gives one answer, of keys that are there and that are not.
     if (need.grantTokens !== undefined) await this.#checkGrantTokens(need.grantTokens, named.key)
     const key = named.key ?? (await this.#firstUse(asker, named, need)) ?? requireThere(asker, named, need.action)
-    requireAllowed(this.onKey(asker, key, need.action, factsOf(need, named.alias), sideOf(key)))
+    requireAllowed(asker, this.onKey(asker, key, need.action, factsOf(need, named.alias), sideOf(key)))
     return requireFit(operation, key, need)
   }
 
@@ -88,7 +89,7 @@ export class Access {
     if (keyId === undefined) {
       const key = await this.#targets.ofCiphertext(asker, blob)
       if (need.grantTokens !== undefined) await this.#checkGrantTokens(need.grantTokens, key)
-      const decision = key && authorize(this.onKey(asker, key, need.action, need.facts ?? {}, sideOf(key)))
+      const decision = key && decide(asker, this.onKey(asker, key, need.action, need.facts ?? {}, sideOf(key)))
       if (key !== undefined && decision?.allowed === true) return requireFit(operation, key, need)
       throw new KmsError(
         'AccessDeniedException',
@@ -137,7 +138,7 @@ export class Access {
   aliasAction(asker: Asker, action: string, name: string): string {
     const { caller, region } = asker
     const arn = aliasArn(region, caller.account, name)
-    requireAllowed(this.#request(asker, action, { arn, account: caller.account }, {}))
+    requireAllowed(asker, this.#request(asker, action, { arn, account: caller.account }, {}))
     return arn
   }
 
@@ -170,7 +171,7 @@ export class Access {
     const { key, grant } =
       'token' in which ? await this.#byToken(which.token) : await this.#byName(asker, action, which)
     const side = { ...sideOf(key), grants: indexGrants([grant]) }
-    requireAllowed(this.onKey(asker, key, action, factsOfGrant(grant), side))
+    requireAllowed(asker, this.onKey(asker, key, action, factsOfGrant(grant), side))
     return { region: key.region, account: key.account, keyId: key.id, grant }
   }
 
@@ -242,6 +243,19 @@ export class Access {
       else if (!read?.isOf(held.tokenSeed)) throw invalidGrantToken()
     }
   }
+}
+
+/** The decision, noted where the request is recorded. */
+function decide(asker: Asker, request: AccessRequest): Decision {
+  const decision = authorize(request)
+  asker.trail?.note(request.action, request.resource, decision)
+  return decision
+}
+
+/** The same as an assertion. Throws KmsError AccessDeniedException with AWS's message; the reason is its detail. */
+function requireAllowed(asker: Asker, request: AccessRequest): void {
+  const decision = decide(asker, request)
+  if (!decision.allowed) throw new KmsError('AccessDeniedException', decision.message, { detail: decision.reason })
 }
 
 /** To callers of its account, an absent key is not found; to others it is one that they may not use. */

@@ -1,5 +1,7 @@
 /** Opens the key store and joins its parts: the database, its reads and writes, and what memory holds of it. */
+import { keyArn } from '../model/arn.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { AuditRows } from './audit-rows.ts'
 import type { Database } from './dialects/database.ts'
 import { openSqlite } from './dialects/sqlite.ts'
 import { ChangedMeanwhile } from './faults.ts'
@@ -9,8 +11,9 @@ import { RowChanges } from './row-changes.ts'
 import { RowGuard } from './row-guard.ts'
 import { RowMacs } from './row-macs.ts'
 import type { RowProtection } from './row-signer.ts'
+import { putPendingEvent } from './sql/audit.ts'
 import { SqlTransaction } from './sql/transaction.ts'
-import type { Store, Transaction } from './store.ts'
+import type { PendingEventSource, Store, Transaction } from './store.ts'
 import { StoreMetrics } from './store-metrics.ts'
 import { Touched } from './touched.ts'
 import { VerifiedReader } from './verified-reader.ts'
@@ -27,6 +30,8 @@ export interface StoreOptions {
    * changed.
    */
   readonly rows?: RowProtection
+  /** Events that transactions leave behind with their changes. */
+  readonly events?: PendingEventSource
   /** Where transactions are counted and timed. */
   readonly metrics?: Metrics
 }
@@ -53,8 +58,9 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   return {
     reader,
     hot,
-    transaction: work => runTransaction({ database, guard, hot, metrics }, work),
+    transaction: work => runTransaction({ database, guard, hot, metrics, events: options.events }, work),
     rowMacs: new RowMacs(database, guard),
+    audit: new AuditRows(database),
     scrub: () => database.scrub(),
     sizes: () => database.sizes(),
     async close() {
@@ -69,10 +75,11 @@ interface TransactionParts {
   readonly guard: RowGuard
   readonly hot: CachedReader
   readonly metrics: StoreMetrics | undefined
+  readonly events: PendingEventSource | undefined
 }
 
 async function runTransaction<T>(
-  { database, guard, hot, metrics }: TransactionParts,
+  { database, guard, hot, metrics, events }: TransactionParts,
   work: (tx: Transaction) => Promise<T>,
 ): Promise<T> {
   const touched = new Touched()
@@ -84,6 +91,14 @@ async function runTransaction<T>(
       begunAtMs = performance.now()
       const changes = new RowChanges(guard, handle)
       const result = await work(new SqlTransaction(handle, touched, changes))
+      const event = events?.current()
+      if (event !== undefined) {
+        await putPendingEvent(handle, {
+          id: event.id,
+          atMs: Date.now(),
+          event: event.text([...touched.keys].map(arnOf)),
+        })
+      }
       return { result, signed: await changes.finish() }
     })
     committed = true
@@ -96,6 +111,12 @@ async function runTransaction<T>(
     hot.forget(touched)
     metrics?.ended(committed, { askedAtMs, begunAtMs })
   }
+}
+
+/** The ARN of a key that a transaction has touched. */
+function arnOf(scoped: string): string {
+  const [region = '', account = '', keyId = ''] = scoped.split('/')
+  return keyArn(region, account, keyId)
 }
 
 /** Calls back when another process has committed, and when it cannot be known whether one has. Returns how to stop. */

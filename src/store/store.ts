@@ -320,6 +320,8 @@ export interface Transaction extends Reader {
   /** Puts a re-wrapped record in the place of the one that was read. False when that one is no longer there. */
   replaceEkt(old: StoredEkt, record: Buffer): Promise<boolean>
   recordCeremony(record: CeremonyRecord): Promise<void>
+  /** Leaves an event for the audit log, which a daemon chains; one of the same id stays as it is. */
+  putPendingEvent(event: StoredEvent): Promise<void>
 
   /** Writes threshold and officers, whatever was there; `generation` must be one above the stored one, or it throws. */
   putDualControl(dualControl: DualControl): Promise<void>
@@ -380,6 +382,61 @@ export interface StoredRowMacs {
   renew(region: string, version: number, limit: number): Promise<number>
 }
 
+/** Lines of the audit log (formats/audit-chain.ts) that follow each other in one chain. */
+export interface AuditBlock {
+  readonly chain: string
+  /** The numbers of its first and last event. */
+  readonly firstSeq: number
+  readonly lastSeq: number
+  readonly firstAtMs: number
+  readonly lastAtMs: number
+  readonly lines: Buffer
+}
+
+export interface AuditBlockPlace {
+  readonly chain: string
+  readonly number: number
+  readonly lastAtMs: number
+}
+
+/** An event that a change has left behind and that no chain holds yet. */
+export interface StoredEvent {
+  readonly id: string
+  readonly atMs: number
+  /** JSON. */
+  readonly event: string
+}
+
+/** How much of the audit log's files a forwarder has passed on. */
+export interface AuditPosition {
+  /** The name of a file. */
+  readonly file: string
+  /** Bytes of it. */
+  readonly offset: number
+}
+
+/** What transactions leave an event behind with their change: asked when one is about to commit. */
+export interface PendingEventSource {
+  current(): { readonly id: string; text(keys: readonly string[]): string } | undefined
+}
+
+/** The audit log, as far as the key store holds it. */
+export interface StoredAudit {
+  /** Adds a block and lets go of the events that it, or one before it, holds. */
+  addBlock(block: AuditBlock, chained: readonly string[]): Promise<void>
+  lastBlock(chain: string): Promise<AuditBlock | undefined>
+  /** Blocks that may hold events of a time, both ends included, the newest first. */
+  blocksBackwards(range: { fromMs?: number | undefined; toMs?: number | undefined }): AsyncGenerator<AuditBlock>
+  /** All blocks, in the order of their chains. */
+  blocks(): AsyncGenerator<AuditBlock>
+  /** Removes blocks that ended before a moment, and the oldest while all together have more bytes. Returns how many. */
+  expire(beforeMs: number, maxBytes: number): Promise<number>
+  /** Events that no block holds, the oldest first. */
+  pendingEvents(limit: number): Promise<StoredEvent[]>
+  position(name: string): Promise<AuditPosition | undefined>
+  setPosition(name: string, position: AuditPosition): Promise<void>
+}
+
 /** Bytes on disk, by what holds them. */
 export interface StoreSizes {
   readonly database: number
@@ -391,6 +448,7 @@ export interface Store {
   readonly reader: Reader
   readonly hot: HotReader
   readonly rowMacs: StoredRowMacs
+  readonly audit: StoredAudit
   /**
    * Runs `work` in one transaction; its changes are on disk when the promise resolves, and none is made when it rejects.
    * Throws RowRefused when a record that it relied on, or changed, is not what this program wrote.

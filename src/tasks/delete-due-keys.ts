@@ -3,6 +3,7 @@
  * hosts let go of the HBKs, tokens destroy those that reside in them, and the store overwrites what is left of the rows
  * (security.md 4.4).
  */
+import type { AuditRecorder } from '../audit/recorder.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Keyring } from '../keyring/keyring.ts'
 import { releasePrimary } from '../keyring/related-keys.ts'
@@ -17,6 +18,7 @@ const BATCH = 100
 export interface DeletionParts {
   readonly store: Store
   readonly keyring: Keyring
+  readonly audit: Pick<AuditRecorder, 'act'>
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: Metrics
@@ -85,14 +87,18 @@ export class DeletionJob {
   }
 }
 
-async function deleteKey({ store, keyring, clock, logger, metrics }: DeletionParts, due: KmsKey): Promise<boolean> {
-  const key = await store.transaction(async tx => {
-    const current = await tx.findKey(due, due.id)
-    if (current?.deletionAtMs === undefined || current.deletionAtMs > clock()) return undefined
-    await tx.deleteKey(current, clock())
-    await releasePrimary(tx, current, clock())
-    return current
-  })
+async function deleteKey(parts: DeletionParts, due: KmsKey): Promise<boolean> {
+  const { store, keyring, audit, clock, logger, metrics } = parts
+  const event = { name: 'DeleteKey', account: due.account, region: due.region, resources: [due.arn] }
+  const key = await audit.act({ ...event, details: { keyId: due.arn } }, () =>
+    store.transaction(async tx => {
+      const current = await tx.findKey(due, due.id)
+      if (current?.deletionAtMs === undefined || current.deletionAtMs > clock()) return undefined
+      await tx.deleteKey(current, clock())
+      await releasePrimary(tx, current, clock())
+      return current
+    }),
+  )
   if (key === undefined) return false
   await keyring.forget(key)
   metrics.keysDeleted.inc()

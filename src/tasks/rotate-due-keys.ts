@@ -3,6 +3,7 @@
  * (security.md 4.2). Two daemons may come to the same key; one of the transactions wins, and an HBK that nobody recorded is
  * simply gone. A key that was disabled at its time is rotated when it is enabled again.
  */
+import type { AuditRecorder } from '../audit/recorder.ts'
 import { type Clock, DAY_MS } from '../base/clock.ts'
 import { type Keyring, rotationRequest } from '../keyring/keyring.ts'
 import { rotateInStep } from '../keyring/related-keys.ts'
@@ -17,6 +18,7 @@ const BATCH = 100
 export interface RotationParts {
   readonly store: Store
   readonly keyring: Keyring
+  readonly audit: Pick<AuditRecorder, 'act'>
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: Metrics
@@ -44,7 +46,8 @@ export async function rotateDueKeys(parts: RotationParts): Promise<number> {
 }
 
 /** False when another daemon, or a change of the key, came first. */
-async function rotate({ store, keyring, clock, logger, metrics }: RotationParts, key: KmsKey): Promise<boolean> {
+async function rotate(parts: RotationParts, key: KmsKey): Promise<boolean> {
+  const { store, keyring, audit, clock, logger, metrics } = parts
   const { rotation } = key
   if (rotation === undefined) return false
   const now = clock()
@@ -52,12 +55,19 @@ async function rotate({ store, keyring, clock, logger, metrics }: RotationParts,
   // A daemon that was away does not make up for the rotations that it missed.
   const nextAtMs = Math.max(rotation.nextAtMs, now - DAY_MS) + rotation.periodDays * DAY_MS
   const changed = { ...key, rotation: { ...rotation, nextAtMs }, generation: key.generation + 1 }
-  try {
-    await store.transaction(tx => rotateInStep(tx, changed, { ...made, rotationType: 'AUTOMATIC' }))
-  } catch (error) {
-    if (error instanceof ChangedMeanwhile) return false
-    throw error
-  }
+  const details = { rotationType: 'AUTOMATIC', keyOrigin: key.origin, keyId: key.arn }
+  const materials = { previousKeyMaterialId: key.current?.id, currentKeyMaterialId: made.id }
+  const event = { name: 'RotateKey', account: key.account, region: key.region, resources: [key.arn] }
+  const rotated = await audit.act({ ...event, details: { ...details, ...materials } }, async () => {
+    try {
+      await store.transaction(tx => rotateInStep(tx, changed, { ...made, rotationType: 'AUTOMATIC' }))
+      return true
+    } catch (error) {
+      if (error instanceof ChangedMeanwhile) return false
+      throw error
+    }
+  })
+  if (!rotated) return false
   metrics.keysRotated.inc()
   logger.info('key rotated', { key: key.arn, material: made.id })
   return true

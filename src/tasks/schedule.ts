@@ -15,6 +15,10 @@ export const TASKS = [
   'expire imported material',
   'check resident keys',
   'verify stored records',
+  'tend the audit log',
+  'expire stored audit events',
+  'forward audit events by syslog',
+  'forward audit events by http',
 ] as const
 export type TaskName = (typeof TASKS)[number]
 

@@ -198,6 +198,32 @@ export class Metrics {
   )
   readonly keysDeleted = this.#counter('keys_deleted_total', 'KMS keys deleted when their waiting period ended.', [])
 
+  readonly auditWritable = this.#gauge(
+    'audit_writable',
+    '1 while events can be recorded, 0 while nothing that needs recording is done.',
+    [],
+  )
+  readonly auditEvents = this.#gauge('audit_chain_events', 'Events in the chain of this daemon start.', [])
+  readonly auditUncoveredEvents = this.#gauge(
+    'audit_uncovered_events',
+    'Events that no signed checkpoint covers yet: the audit lag.',
+    [],
+  )
+  readonly auditUnstoredBytes = this.#gauge(
+    'audit_unstored_bytes',
+    'Lines of the audit log that are in its files and not in the key store yet.',
+    [],
+  )
+  readonly auditForwardLagBytes = this.#gauge(
+    'audit_forward_lag_bytes',
+    'Lines of the audit log that a sink has not got yet.',
+    ['sink'],
+  )
+  readonly auditFailures = this.#counter(
+    'audit_failures_total',
+    'Times that a part of the audit log began to fail: write, checkpoint, store, or a sink that lines are forwarded to.',
+    ['part'],
+  )
   readonly taskRuns = this.#counter('task_runs_total', 'Runs of tasks by outcome: done or failed.', ['task', 'outcome'])
   readonly taskSeconds = this.#histogram('task_duration_seconds', 'How long the runs of tasks took.', ['task'])
   readonly taskSucceeded = this.#gauge(

@@ -4,7 +4,20 @@ import type { GetParametersForImportResponse, KeyState } from '@aws-sdk/client-k
 import { algorithmsOf, type KeySpec, type KeyUsage, specFacts } from '../../src/model/key-specs.ts'
 import { pkcs8, wrapMaterial } from '../support/import.ts'
 import type { Column } from './key-table.ts'
-import { callerArn, encrypt, type Key, type Kind, kms, makeAlias, makeKey, newAliasName, text } from './kms.ts'
+import {
+  callerArn,
+  elsewhere,
+  encrypt,
+  type Key,
+  type Kind,
+  kms,
+  makeAlias,
+  makeKey,
+  newAliasName,
+  OTHER_REGION,
+  region,
+  text,
+} from './kms.ts'
 
 type Input = Record<string, unknown>
 
@@ -18,6 +31,8 @@ const CURVES: Readonly<Partial<Record<KeySpec, string>>> = {
   ECC_SECG_P256K1: 'secp256k1',
 }
 
+/** What ScheduleKeyDeletion leads to. */
+const PENDING: ReadonlySet<string> = new Set(['PendingDeletion', 'PendingReplicaDeletion'])
 /** From any state to any other. */
 const STEPS_MAX = 4
 
@@ -45,9 +60,11 @@ export class Subject {
 
   /** An enabled key that has been used, with grants and aliases for `rounds` rounds of all rows. */
   static async make(spec: KeySpec, column: Column, rounds: number): Promise<Subject> {
-    const { usage, origin } = column
-    const subject = new Subject(await makeKey(kms, { KeySpec: spec, KeyUsage: usage, Origin: origin }), spec, column)
+    const { usage, origin, multiRegion: MultiRegion } = column
+    const key = await makeKey(kms, { KeySpec: spec, KeyUsage: usage, Origin: origin, MultiRegion })
+    const subject = new Subject(key, spec, column)
     await subject.enter('Enabled')
+    if (MultiRegion === true) await kms.replicateKey({ KeyId: key.id, ReplicaRegion: OTHER_REGION })
     await subject.#use()
     for (let round = 0; round < rounds; round++) await subject.#lend()
     return subject
@@ -66,8 +83,8 @@ export class Subject {
     for (let step = 0; step <= STEPS_MAX; step++) {
       const state = (await kms.describeKey({ KeyId })).KeyMetadata!.KeyState!
       if (state === wanted) return
-      if (state === 'PendingDeletion') await kms.cancelKeyDeletion({ KeyId })
-      else if (wanted === 'PendingDeletion') await kms.scheduleKeyDeletion({ KeyId })
+      if (PENDING.has(state)) await kms.cancelKeyDeletion({ KeyId })
+      else if (PENDING.has(wanted)) await kms.scheduleKeyDeletion({ KeyId })
       else if (state === 'PendingImport') await withMaterial()
       else if (wanted === 'PendingImport') {
         // A key whose deletion was cancelled is disabled, with its material or without.
@@ -79,9 +96,11 @@ export class Subject {
     throw new Error(`the key does not come to be ${wanted}`)
   }
 
-  /** Undoes what an answered row has changed, as far as the next one would notice. */
-  async settle(row: string, input: Input, state: KeyState): Promise<void> {
+  /** Undoes what a row has changed, as far as the next one would notice. */
+  async settle(row: string, input: Input, state: KeyState, answered: boolean): Promise<void> {
     if (MOVES.has(row)) await this.enter(state)
+    if (row === 'UpdatePrimaryRegion' && answered)
+      await elsewhere.updatePrimaryRegion({ KeyId: this.id, PrimaryRegion: region })
     if (row.startsWith('UpdateAlias')) await kms.deleteAlias({ AliasName: String(input.AliasName) })
   }
 
@@ -239,7 +258,7 @@ const INPUTS: Readonly<Record<string, (subject: Subject) => Input | Promise<Inpu
     ...{ CiphertextBlob: await standingCiphertext(), DestinationKeyId: subject.id },
     DestinationEncryptionAlgorithm: ALGORITHM(subject),
   }),
-  ReplicateKey: ({ id }) => ({ KeyId: id, ReplicaRegion: 'on-prem-2' }),
+  ReplicateKey: ({ id }) => ({ KeyId: id, ReplicaRegion: OTHER_REGION }),
   RetireGrant: subject => ({ KeyId: subject.key.arn, GrantId: subject.takeGrant() }),
   RevokeGrant: subject => ({ KeyId: subject.id, GrantId: subject.takeGrant() }),
   RotateKeyOnDemand: onKey,
@@ -254,7 +273,7 @@ const INPUTS: Readonly<Record<string, (subject: Subject) => Input | Promise<Inpu
     ...{ AliasName: await makeAlias(await subject.sibling()), TargetKeyId: subject.id },
   }),
   UpdateKeyDescription: ({ id }) => ({ KeyId: id, Description: 'seen' }),
-  UpdatePrimaryRegion: ({ id }) => ({ KeyId: id, PrimaryRegion: 'on-prem-2' }),
+  UpdatePrimaryRegion: ({ id }) => ({ KeyId: id, PrimaryRegion: OTHER_REGION }),
   Verify: subject => ({ ...subject.signing(), Signature: subject.made().signature }),
   VerifyMac: subject => ({ ...subject.mac(), Mac: subject.made().mac }),
 }

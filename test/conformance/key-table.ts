@@ -11,12 +11,20 @@ export interface Column {
   readonly specs: readonly KeySpec[]
   readonly usage: KeyUsage
   readonly origin: KeyOrigin
+  /** The primary of two related keys; the other is in the second region. */
+  readonly multiRegion?: true
   /** Of which each cell has one answer, in this order. */
   readonly states: readonly KeyState[]
 }
 
 const GENERATED = { origin: 'AWS_KMS', states: ['Enabled', 'Disabled', 'PendingDeletion'] } as const
 const IMPORTED = { origin: 'EXTERNAL', states: ['Enabled', 'Disabled', 'PendingImport', 'PendingDeletion'] } as const
+
+const REPLICATED = {
+  origin: 'AWS_KMS',
+  multiRegion: true,
+  states: ['Enabled', 'Disabled', 'PendingReplicaDeletion'],
+} as const
 
 const symmetric = { specs: ['SYMMETRIC_DEFAULT'], usage: 'ENCRYPT_DECRYPT' } as const
 const rsaEncryption = { specs: ['RSA_2048', 'RSA_3072', 'RSA_4096'], usage: 'ENCRYPT_DECRYPT' } as const
@@ -25,10 +33,11 @@ const agreement = { specs: ['ECC_NIST_P256', 'ECC_NIST_P384', 'ECC_NIST_P521'], 
 const ecSigning = { specs: [...agreement.specs, 'ECC_SECG_P256K1'], usage: 'SIGN_VERIFY' } as const
 const mac = { specs: ['HMAC_224', 'HMAC_256', 'HMAC_384', 'HMAC_512'], usage: 'GENERATE_VERIFY_MAC' } as const
 
-/** By their name in the table's head; a star is for imported material. */
+/** By their name in the table's head; a star is for imported material, mr for a multi-Region key. */
 export const COLUMNS: Readonly<Record<string, Column>> = {
   sym: { ...symmetric, ...GENERATED },
   'sym*': { ...symmetric, ...IMPORTED },
+  mr: { ...symmetric, ...REPLICATED },
   rsaE: { ...rsaEncryption, ...GENERATED },
   'rsaE*': { ...rsaEncryption, ...IMPORTED },
   rsaS: { ...rsaSigning, ...GENERATED },
@@ -63,7 +72,10 @@ export const ANSWERS: Readonly<Record<string, Words>> = {
   D: stateIs('DisabledException', 'disabled'),
   I: stateIs('KMSInvalidStateException', 'pending import'),
   P: stateIs('KMSInvalidStateException', 'pending deletion'),
+  R: stateIs('KMSInvalidStateException', 'pending replica deletion'),
   N: stateIs('KMSInvalidStateException', 'not pending deletion'),
+  /** There is a replica already. */
+  E: () => 'AlreadyExistsException',
   /** Nothing waits to become the current material. */
   W: () => 'KMSInvalidStateException',
   /** The usage is another. */
@@ -76,70 +88,68 @@ export const ANSWERS: Readonly<Record<string, Words>> = {
     `UnsupportedOperationException: ${arn} origin is ${origin} which is not valid for this operation.`,
   /** Keys of this spec and origin have no such thing. */
   S: () => 'UnsupportedOperationException',
-  /** The operation is not offered. */
-  X: () => 'UnsupportedOperationException',
 }
 
 /** A row is an operation; one that takes two keys has a row for each of them. */
 export const CELLS = `
-                                    sym   sym*  rsaE  rsaE* rsaS  rsaS* ecS   ecS*  ecA   ecA*  edS   mac   mac*
-Encrypt                             +DP   +DIP  +DP   +DIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
-Decrypt                             +DP   +DIP  +DP   +DIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
-ReEncrypt from                      +DP   +DIP  +DP   +DIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
-ReEncrypt to                        +DP   +DIP  +DP   +DIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
-GenerateDataKey                     +DP   +DIP  ADP   ADIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
-GenerateDataKeyWithoutPlaintext     +DP   +DIP  ADP   ADIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
-GenerateDataKeyPair                 +DP   +DIP  ADP   ADIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
-GenerateDataKeyPairWithoutPlaintext +DP   +DIP  ADP   ADIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
+                                    sym   sym*  mr    rsaE  rsaE* rsaS  rsaS* ecS   ecS*  ecA   ecA*  edS   mac   mac*
+Encrypt                             +DP   +DIP  +DR   +DP   +DIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
+Decrypt                             +DP   +DIP  +DR   +DP   +DIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
+ReEncrypt from                      +DP   +DIP  +DR   +DP   +DIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
+ReEncrypt to                        +DP   +DIP  +DR   +DP   +DIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
+GenerateDataKey                     +DP   +DIP  +DR   ADP   ADIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
+GenerateDataKeyWithoutPlaintext     +DP   +DIP  +DR   ADP   ADIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
+GenerateDataKeyPair                 +DP   +DIP  +DR   ADP   ADIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
+GenerateDataKeyPairWithoutPlaintext +DP   +DIP  +DR   ADP   ADIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
 
-Sign                                UDP   UDIP  UDP   UDIP  +DP   +DIP  +DP   +DIP  UDP   UDIP  +DP   UDP   UDIP
-Verify                              UDP   UDIP  UDP   UDIP  +DP   +DIP  +DP   +DIP  UDP   UDIP  +DP   UDP   UDIP
-GetPublicKey                        SDP   SDIP  +DP   +DIP  +DP   +DIP  +DP   +DIP  +DP   +DIP  +DP   SDP   SDIP
-DeriveSharedSecret                  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  +DP   +DIP  UDP   UDP   UDIP
-GenerateMac                         UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   +DP   +DIP
-VerifyMac                           UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   +DP   +DIP
-Encapsulate                         UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
-Decapsulate                         UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
+Sign                                UDP   UDIP  UDR   UDP   UDIP  +DP   +DIP  +DP   +DIP  UDP   UDIP  +DP   UDP   UDIP
+Verify                              UDP   UDIP  UDR   UDP   UDIP  +DP   +DIP  +DP   +DIP  UDP   UDIP  +DP   UDP   UDIP
+GetPublicKey                        SDP   SDIP  SDR   +DP   +DIP  +DP   +DIP  +DP   +DIP  +DP   +DIP  +DP   SDP   SDIP
+DeriveSharedSecret                  UDP   UDIP  UDR   UDP   UDIP  UDP   UDIP  UDP   UDIP  +DP   +DIP  UDP   UDP   UDIP
+GenerateMac                         UDP   UDIP  UDR   UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   +DP   +DIP
+VerifyMac                           UDP   UDIP  UDR   UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   +DP   +DIP
+Encapsulate                         UDP   UDIP  UDR   UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
+Decapsulate                         UDP   UDIP  UDR   UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
 
-DescribeKey                         +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
-GetKeyLastUsage                     +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
-EnableKey                           ++P   ++IP  ++P   ++IP  ++P   ++IP  ++P   ++IP  ++P   ++IP  ++P   ++P   ++IP
-DisableKey                          ++P   ++IP  ++P   ++IP  ++P   ++IP  ++P   ++IP  ++P   ++IP  ++P   ++P   ++IP
-UpdateKeyDescription                ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   ++P   +++P
-ScheduleKeyDeletion                 ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   ++P   +++P
-CancelKeyDeletion                   NN+   NNN+  NN+   NNN+  NN+   NNN+  NN+   NNN+  NN+   NNN+  NN+   NN+   NNN+
+DescribeKey                         +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
+GetKeyLastUsage                     +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
+EnableKey                           ++P   ++IP  ++R   ++P   ++IP  ++P   ++IP  ++P   ++IP  ++P   ++IP  ++P   ++P   ++IP
+DisableKey                          ++P   ++IP  ++R   ++P   ++IP  ++P   ++IP  ++P   ++IP  ++P   ++IP  ++P   ++P   ++IP
+UpdateKeyDescription                ++P   +++P  ++R   ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   ++P   +++P
+ScheduleKeyDeletion                 ++P   +++P  ++R   ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   ++P   +++P
+CancelKeyDeletion                   NN+   NNN+  NN+   NN+   NNN+  NN+   NNN+  NN+   NNN+  NN+   NNN+  NN+   NN+   NNN+
 
-EnableKeyRotation                   +DP   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSS   SSSS
-DisableKeyRotation                  +DP   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSS   SSSS
-GetKeyRotationStatus                +++   ++++  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSS   SSSS
-RotateKeyOnDemand                   +DP   WDIP  SDP   SDIP  SDP   SDIP  SDP   SDIP  SDP   SDIP  SDP   SDP   SDIP
-ListKeyRotations                    +++   ++++  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSS   SSSS
+EnableKeyRotation                   +DP   SSSS  +DR   SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSS   SSSS
+DisableKeyRotation                  +DP   SSSS  +DR   SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSS   SSSS
+GetKeyRotationStatus                +++   ++++  +++   SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSS   SSSS
+RotateKeyOnDemand                   +DP   WDIP  +DR   SDP   SDIP  SDP   SDIP  SDP   SDIP  SDP   SDIP  SDP   SDP   SDIP
+ListKeyRotations                    +++   ++++  +++   SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSS   SSSS
 
-GetParametersForImport              OOO   +++P  OOO   +++P  OOO   +++P  OOO   +++P  OOO   +++P  OOO   OOO   +++P
-ImportKeyMaterial                   OOO   +++P  OOO   +++P  OOO   +++P  OOO   +++P  OOO   +++P  OOO   OOO   +++P
-DeleteImportedKeyMaterial           OOO   ++++  OOO   ++++  OOO   ++++  OOO   ++++  OOO   ++++  OOO   OOO   ++++
+GetParametersForImport              OOO   +++P  OOO   OOO   +++P  OOO   +++P  OOO   +++P  OOO   +++P  OOO   OOO   +++P
+ImportKeyMaterial                   OOO   +++P  OOO   OOO   +++P  OOO   +++P  OOO   +++P  OOO   +++P  OOO   OOO   +++P
+DeleteImportedKeyMaterial           OOO   ++++  OOO   OOO   ++++  OOO   ++++  OOO   ++++  OOO   ++++  OOO   OOO   ++++
 
-CreateAlias                         ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   ++P   +++P
-UpdateAlias from                    +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
-UpdateAlias to                      ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   ++P   +++P
-DeleteAlias                         +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
-ListAliases                         +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
+CreateAlias                         ++P   +++P  ++R   ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   ++P   +++P
+UpdateAlias from                    +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
+UpdateAlias to                      ++P   +++P  ++R   ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   ++P   +++P
+DeleteAlias                         +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
+ListAliases                         +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
 
-TagResource                         ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   ++P   +++P
-UntagResource                       ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   ++P   +++P
-ListResourceTags                    +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
+TagResource                         ++P   +++P  ++R   ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   ++P   +++P
+UntagResource                       ++P   +++P  ++R   ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   ++P   +++P
+ListResourceTags                    +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
 
-GetKeyPolicy                        +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
-ListKeyPolicies                     +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
-PutKeyPolicy                        +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
+GetKeyPolicy                        +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
+ListKeyPolicies                     +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
+PutKeyPolicy                        +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
 
-CreateGrant                         +DP   +DIP  +DP   +DIP  +DP   +DIP  +DP   +DIP  +DP   +DIP  +DP   +DP   +DIP
-ListGrants                          +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
-RetireGrant                         +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
-RevokeGrant                         +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
+CreateGrant                         +DP   +DIP  +DR   +DP   +DIP  +DP   +DIP  +DP   +DIP  +DP   +DIP  +DP   +DP   +DIP
+ListGrants                          +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
+RetireGrant                         +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
+RevokeGrant                         +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
 
-ReplicateKey                        XXX   XXXX  XXX   XXXX  XXX   XXXX  XXX   XXXX  XXX   XXXX  XXX   XXX   XXXX
-UpdatePrimaryRegion                 XXX   XXXX  XXX   XXXX  XXX   XXXX  XXX   XXXX  XXX   XXXX  XXX   XXX   XXXX
+ReplicateKey                        SDP   SDIP  EDR   SDP   SDIP  SDP   SDIP  SDP   SDIP  SDP   SDIP  SDP   SDP   SDIP
+UpdatePrimaryRegion                 SSS   SSSS  +DR   SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSS   SSSS
 `
 
 /** Operations that are about no key that exists. What is not offered answers UnsupportedOperationException. */
@@ -158,9 +168,8 @@ export const ON_NO_KEY = {
 /** States that no key can come to here, and why. */
 export const STATES_THAT_ARE_NOT_REACHED: Readonly<Partial<Record<KeyState, string>>> = {
   Unavailable: 'of keys in custom key stores, which are not offered',
-  PendingReplicaDeletion: 'of multi-Region keys, which are not offered',
-  Creating: 'a key is there when CreateKey answers',
-  Updating: 'of multi-Region keys, which are not offered',
+  Creating: 'a key is there when CreateKey or ReplicateKey answers',
+  Updating: 'UpdatePrimaryRegion is one transaction',
 }
 
 /** Specs of which CreateKey makes no keys on SoftHSM. */

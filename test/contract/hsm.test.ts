@@ -7,6 +7,7 @@ import { createDecipheriv, createHmac, hash, randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { buildFaultyModule, makeFaulty } from '../../scripts/chaos/faulty-module.ts'
 import { contextHash } from '../../src/formats/aad.ts'
+import { auditKeyId, isSignedBy, readCheckpoint } from '../../src/formats/audit-checkpoint.ts'
 import { HEADER_BYTES, OVERHEAD_BYTES, parseCiphertext } from '../../src/formats/ciphertext.ts'
 import { decodeEkt, type EktFields, ektMacInput, encodeEkt } from '../../src/formats/ekt.ts'
 import { decodeSealedSecret, encodeSealedSecret, sealedSecretAad } from '../../src/formats/sealed-secret.ts'
@@ -753,3 +754,48 @@ function openGcm(key: Buffer, iv: Buffer, aad: Buffer, sealed: Buffer): Buffer {
   const decipher = createDecipheriv('aes-256-gcm', key, iv).setAAD(aad).setAuthTag(sealed.subarray(-16))
   return Buffer.concat([decipher.update(sealed.subarray(0, -16)), decipher.final()])
 }
+
+describe('signCheckpoint', () => {
+  const claims = (fields: { chain?: Buffer; seq?: number; head?: Buffer; timeMs?: number } = {}) => ({
+    ...{ chain: randomBytes(16), seq: 5, head: randomBytes(32), timeMs: 1_000, previous: randomBytes(32) },
+    ...{ epoch: 3, anchor: randomBytes(32), others: [{ chain: randomBytes(16), seq: 1, head: randomBytes(32) }] },
+    ...fields,
+  })
+  const copies = ({ body, signature }: { body: Buffer; signature: Buffer }) => ({
+    ...{ body: Buffer.from(body), signature: Buffer.from(signature) },
+  })
+
+  it('signs what it lays out itself with the audit key of the token', async () => {
+    const asked = claims()
+    const { body, signature } = copies(await left.call('signCheckpoint', asked))
+    const publicKey = tokens.domain.tokens[0]!.auditPublicKey
+    expect(isSignedBy(publicKey, body, signature)).toBe(true)
+    const checkpoint = readCheckpoint(body)
+    expect(checkpoint).toMatchObject({
+      head: { chain: asked.chain.toString('hex'), seq: 5, hash: asked.head.toString('hex') },
+      ...{ timeMs: 1_000, previous: asked.previous, anchor: { epoch: 3, digest: asked.anchor } },
+      ...{ domainId: Buffer.from(tokens.domain.id, 'hex'), auditKey: auditKeyId(publicKey) },
+    })
+    expect(checkpoint.others).toHaveLength(1)
+  })
+
+  it('says how much the host has done since', async () => {
+    const before = readCheckpoint(copies(await left.call('signCheckpoint', claims())).body)
+    const key = await makeKey()
+    for (let count = 0; count < 5; count += 1) await encrypt(key, Buffer.from('x'))
+    const after = readCheckpoint(copies(await left.call('signCheckpoint', claims())).body)
+    expect(after.lane).toEqual(before.lane)
+    expect(after.uses - before.uses).toBeGreaterThanOrEqual(5)
+    expect(after.commands - before.commands).toBeGreaterThanOrEqual(7)
+  })
+
+  it('signs neither two heads for one event, nor backwards', async () => {
+    const first = claims()
+    await left.call('signCheckpoint', first)
+    const refused = { name: 'HsmFault', kind: 'input' }
+    for (const contradiction of [{ head: randomBytes(32) }, { seq: 4 }, { timeMs: 999 }]) {
+      await expect(left.call('signCheckpoint', { ...first, ...contradiction })).rejects.toMatchObject(refused)
+    }
+    await expect(left.call('signCheckpoint', { ...first, seq: 6, head: randomBytes(32) })).resolves.toBeDefined()
+  })
+})

@@ -6,11 +6,13 @@ import { execFileSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
+import { MULTI_REGION_DOMAIN } from '../../src/base/region.ts'
 import { dkVersionOf } from '../../src/formats/ekt.ts'
 import { groupArn, roleArn } from '../../src/model/arn.ts'
 import type { KmsKey } from '../../src/model/key.ts'
+import { newMultiRegionKeyId } from '../../src/model/key-id.ts'
 import type { KeyUse } from '../../src/model/key-use.ts'
-import { AlreadyStored, ChangedMeanwhile } from '../../src/store/faults.ts'
+import { AlreadyStored, ChangedMeanwhile, VersionSwept } from '../../src/store/faults.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import type { Domain, ImportKey, Page, Store } from '../../src/store/store.ts'
 import {
@@ -105,6 +107,64 @@ describe.each(BACKENDS)('key store on $name', backend => {
         for (const key of keys) await tx.insertKey(key)
       })
       expect(await store.reader.countKeys(SCOPE)).toBe(2)
+    })
+  })
+
+  describe('multi-Region keys', () => {
+    const material = makeMaterial()
+    const id = newMultiRegionKeyId()
+    const related = (region: string, changes: Partial<KmsKey> = {}) =>
+      makeKey({ id, region, primaryRegion: 'on-prem-1', ...changes }, [material])
+
+    it('are one key in each region, and only the primary is due for rotation', async () => {
+      const rotation = { periodDays: 90, nextAtMs: 5 }
+      const [primary, replica] = [
+        related('on-prem-1', { rotation, deletionWindowDays: 9 }),
+        related('on-prem-2', { rotation }),
+      ]
+      const foreign = related('on-prem-3', { account: '000000000002' })
+      await store.transaction(async tx => {
+        for (const key of [primary, replica, foreign, makeKey()]) await tx.insertKey(key)
+      })
+      expect(await store.reader.listRegionsOfKey(SCOPE.account, id)).toEqual(['on-prem-1', 'on-prem-2'])
+      expect(await store.reader.findKey(primary, id)).toEqual(primary)
+      expect(await store.reader.findKey(replica, id)).toEqual(replica)
+      expect(await store.reader.listKeysDueForRotation(5, 10)).toEqual([primary])
+      const moved = { ...replica, primaryRegion: 'on-prem-2', generation: 2 }
+      await store.transaction(tx => tx.updateKey(moved))
+      expect(await store.reader.findKey(replica, id)).toEqual(moved)
+    })
+
+    it('are under the domain that regions share, and in the sweep of no region', async () => {
+      const single = makeKey({}, [{ ...makeMaterial(), ekt: material.ekt }])
+      await store.transaction(async tx => {
+        for (const key of [single, related('on-prem-1'), related('on-prem-2')]) await tx.insertKey(key)
+      })
+      const version = dkVersionOf(material.ekt!.record)
+      const namesUnder = async (domain: string) =>
+        (await store.reader.listEkts(domain, version, undefined, 10)).map(({ primaryKey: [region, , key] }) => [
+          region,
+          key,
+        ])
+      expect(await namesUnder('on-prem-1')).toEqual([['on-prem-1', single.id]])
+      expect(await namesUnder('on-prem-2')).toEqual([])
+      const copies = [
+        ['on-prem-1', id],
+        ['on-prem-2', id],
+      ]
+      expect(await namesUnder(MULTI_REGION_DOMAIN)).toEqual(copies)
+      expect(await store.reader.countEkts(MULTI_REGION_DOMAIN, version)).toBe(2)
+      const [first] = await store.reader.listEkts(MULTI_REGION_DOMAIN, version, undefined, 1)
+      expect(await store.reader.listEkts(MULTI_REGION_DOMAIN, version, first, 10)).toHaveLength(1)
+    })
+
+    it('are not added under a version of that domain that was swept', async () => {
+      const domain = makeDomain()
+      const version = dkVersionOf(material.ekt!.record)
+      const swept = { ...domain.versions[0]!, version, sweptAtMs: 1 }
+      await store.transaction(tx => tx.putDomain({ ...domain, region: MULTI_REGION_DOMAIN, versions: [swept] }))
+      await expect(store.transaction(tx => tx.insertKey(related('on-prem-1')))).rejects.toThrow(VersionSwept)
+      await store.transaction(tx => tx.insertKey(makeKey({}, [material])))
     })
   })
 

@@ -15,6 +15,7 @@ import { loadConfiguration } from '../../src/config/load.ts'
 import { decodeEkt } from '../../src/formats/ekt.ts'
 import { Keyring } from '../../src/keyring/keyring.ts'
 import type { KmsKey } from '../../src/model/key.ts'
+import { newMultiRegionKeyId } from '../../src/model/key-id.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import type { Reader, Store } from '../../src/store/store.ts'
 import { DeletionJob } from '../../src/tasks/delete-due-keys.ts'
@@ -220,6 +221,7 @@ describe('the job that deletes keys', () => {
   const jobOn = (changes: Partial<Store>) => {
     const parts = {
       keyring: new Keyring({ pools: new Map(), store, clock: () => NOW_MS }),
+      audit: { act: <T>(_: unknown, work: () => Promise<T>) => work() },
       clock: () => NOW_MS,
       logger: silentLogger,
       metrics: new Metrics(),
@@ -247,6 +249,27 @@ describe('the job that deletes keys', () => {
     )
     expect(await jobOn({ reader }).run()).toBe(0)
     expect(await store.reader.findKey(key, key.id)).toMatchObject(changes)
+  })
+
+  it('begins the waiting period of a primary with the end of its last replica', async () => {
+    const id = newMultiRegionKeyId()
+    const related = { id, primaryRegion: 'on-prem-1' }
+    const primary = makeStoredKey({ ...related, state: 'PendingReplicaDeletion', deletionWindowDays: 9 })
+    const [first, last] = ['on-prem-2', 'on-prem-3'].map(region => makeStoredKey({ ...related, region }))
+    await store.transaction(async tx => {
+      for (const key of [primary, first!, last!]) await tx.insertKey(key)
+    })
+    const endOf = async (key: KmsKey) => {
+      const due = { ...key, state: 'PendingDeletion', deletionAtMs: NOW_MS, generation: 2 } as const
+      await store.transaction(tx => tx.updateKey(due))
+      expect(await jobOn({}).run()).toBe(1)
+      return store.reader.findKey(primary, id)
+    }
+    expect(await endOf(first!)).toEqual(primary)
+    const { deletionWindowDays: _begun, ...begun } = primary
+    expect(await endOf(last!)).toEqual({
+      ...{ ...begun, state: 'PendingDeletion', deletionAtMs: NOW_MS + 9 * DAY_MS, generation: 2 },
+    })
   })
 
   it('goes on where another daemon was first', async () => {

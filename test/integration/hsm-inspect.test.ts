@@ -6,7 +6,7 @@ import type { breachesOf, Feature } from '../../src/cli/ceremonies/token-feature
 import type { TokenLocation } from '../../src/hsm/contract/host-configuration.ts'
 import type { TokenInspection } from '../../src/hsm/contract/token-inspection.ts'
 import { type Instance, makeInstance } from '../support/instance.ts'
-import { makeNssToken } from '../support/nss.ts'
+import { makeNewerNssToken, makeNssToken } from '../support/nss.ts'
 import { asPinHolder } from '../support/tokens.ts'
 import { likeYubiHsm } from '../support/yubihsm-like.ts'
 
@@ -53,10 +53,22 @@ describe('hsm inspect', () => {
       'RSA-OAEP decryption': 'partly',
       'regions of several tokens': 'yes',
       'sealed domain': 'yes',
+      'Ed25519 with a prehash': 'no',
+      'ML-KEM keys': 'no',
       'ML-DSA keys': 'no',
     })
     expect(report.mechanisms).toContainEqual(expect.objectContaining({ number: 0x210a, name: 'CKM_AES_KEY_WRAP_PAD' }))
     expect(await asPinHolder(location, 'listObjects', {})).toEqual([])
+  })
+
+  it('says of a newer NSS which ML-KEM keys it takes back', async () => {
+    const folder = join(instance.folder, 'newer')
+    mkdirSync(folder)
+    const { features, notes: _, ...report } = await inspect(makeNewerNssToken(folder, 'newer'))
+    expect(features).toContainEqual({
+      ...{ feature: 'ML-KEM keys', available: 'partly', how: 'wrapped as EKTs: ML_KEM_768, ML_KEM_1024' },
+    })
+    expect(report.profile).toMatchObject({ privateKeys: { ML_KEM_512: 'none', ML_KEM_768: 'ekt' } })
   })
 
   it('warns of NSS what a PIN holder could do, and is not deceived by its number for another key wrap', async () => {

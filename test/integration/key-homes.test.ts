@@ -1,8 +1,8 @@
 /**
- * Keys that not every token of a region can keep: a daemon on SoftHSM, which wraps no Ed25519 key and knows no ML-KEM, and on
- * an NSS that does. What one token made serves through that token, and through every one that can take it back.
+ * Keys that tokens keep because they wrap none of their kind: a daemon on SoftHSM and on NSS, which both make Ed25519 keys and
+ * do not take them back. What one token made serves through that token.
  */
-import { createPrivateKey, createPublicKey, decapsulate, encapsulate, verify } from 'node:crypto'
+import { createPublicKey, verify } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { KMS } from '@aws-sdk/client-kms'
@@ -23,13 +23,6 @@ const READY_MS = 60_000
 const SIGNER = { KeySpec: 'ECC_NIST_EDWARDS25519', KeyUsage: 'SIGN_VERIFY' } as const
 const Message = Buffer.from('attack at dawn')
 const SIGNED = { Message, SigningAlgorithm: 'ED25519_SHA_512' } as const
-const ML_KEM = { EncapsulationAlgorithm: 'ML_KEM' } as const
-/** FIPS 203 section 8, table 3. NSS has no ML-KEM-512. */
-const SIZES = [
-  ['ML_KEM_768', 1_184, 1_088],
-  ['ML_KEM_1024', 1_568, 1_568],
-] as const
-const SPKI_OVERHEAD_BYTES = 22
 
 let instance: Instance
 let path: string
@@ -145,76 +138,30 @@ describe('an Ed25519 key', () => {
   })
 })
 
-describe('an ML-KEM key', () => {
-  it.each(SIZES)('of %s is an EKT of the token that knows it', async (KeySpec, keyBytes, ciphertextBytes) => {
-    const KeyId = await makeKey({ KeySpec, KeyUsage: 'ENCAPSULATE_DECAPSULATE' })
-    expect(await rows(KeyId)).toEqual([])
-    const { PublicKey, EncapsulationAlgorithms, CustomerMasterKeySpec } = await kms().getPublicKey({ KeyId })
-    expect({ EncapsulationAlgorithms, CustomerMasterKeySpec }).toEqual({ EncapsulationAlgorithms: ['ML_KEM'] })
-    expect(PublicKey).toHaveLength(keyBytes + SPKI_OVERHEAD_BYTES)
-
-    const made = await kms().encapsulate({ KeyId, ...ML_KEM })
-    expect(made).toMatchObject({ KeyId: expect.stringContaining(KeyId), ...ML_KEM })
-    expect(made.SharedSecret).toHaveLength(32)
-    expect(made.SharedSecretCiphertextBlob).toHaveLength(ciphertextBytes)
-    const { SharedSecretCiphertextBlob } = made
-    const opened = await kms().decapsulate({ KeyId, ...ML_KEM, SharedSecretCiphertextBlob })
-    expect(opened).toMatchObject({ KeyId: made.KeyId, SharedSecret: made.SharedSecret, ...ML_KEM })
-
-    // What OpenSSL encapsulates with the public key alone, the token decapsulates.
-    const { sharedKey, ciphertext } = encapsulate(await publicKeyOf(KeyId))
-    const outside = { KeyId, ...ML_KEM, SharedSecretCiphertextBlob: ciphertext }
-    expect(Buffer.from((await kms().decapsulate(outside)).SharedSecret!)).toEqual(Buffer.from(sharedKey))
-  })
-
-  it('gives a secret that nobody knows for a ciphertext that was changed, and none for one of another length', async () => {
-    const KeyId = await makeKey({ KeySpec: 'ML_KEM_768', KeyUsage: 'ENCAPSULATE_DECAPSULATE' })
-    const made = await kms().encapsulate({ KeyId, ...ML_KEM })
-    const changed = Uint8Array.from(made.SharedSecretCiphertextBlob!)
-    changed[5]! ^= 1
-    const open = (SharedSecretCiphertextBlob: Uint8Array) =>
-      kms().decapsulate({ KeyId, ...ML_KEM, SharedSecretCiphertextBlob })
-    const [first, second] = [await open(changed), await open(changed)]
-    expect(first.SharedSecret).toHaveLength(32)
-    expect(first.SharedSecret).not.toEqual(made.SharedSecret)
-    expect(second.SharedSecret).toEqual(first.SharedSecret)
-    for (const length of [1, 1_087, 1_089, 1_568, 6_144]) {
-      await expect(open(new Uint8Array(length))).rejects.toMatchObject({ name: 'InvalidCiphertextException' })
-    }
-  })
-
-  it('opens what it did before the daemon was started anew', async () => {
-    const KeyId = await makeKey({ KeySpec: 'ML_KEM_1024', KeyUsage: 'ENCAPSULATE_DECAPSULATE' })
-    const { SharedSecret, SharedSecretCiphertextBlob } = await kms().encapsulate({ KeyId, ...ML_KEM })
+describe('a rotation of the domain', () => {
+  it('leaves resident keys as usable as they were', async () => {
+    const signers = [await makeKey(SIGNER), await makeKey(SIGNER)]
+    const sign = async (KeyId: string) => Buffer.from((await kms().sign({ KeyId, ...SIGNED })).Signature!)
+    const before = await Promise.all(signers.map(sign))
+    const officer = ['--so-pin-file', instance.officerPinFile]
+    expect(await instance.run(['domain', 'rotate', ...officer])).toMatchObject({ code: 0 })
     await restartDaemon()
-    const opened = await kms().decapsulate({ KeyId, ...ML_KEM, SharedSecretCiphertextBlob })
-    expect(opened.SharedSecret).toEqual(SharedSecret)
+    expect(await Promise.all(signers.map(sign))).toEqual(before)
+    expect(await sign(await makeKey(SIGNER))).toHaveLength(64)
+    const destroyed = await instance.run(['domain', 'destroy-version', '--version', '1', '--force-before-retention'])
+    expect(destroyed).toMatchObject({ code: 0 })
+    await restartDaemon()
+    expect(await Promise.all(signers.map(sign))).toEqual(before)
   })
-
-  it.each(SIZES.map(([spec, keyBytes]) => [spec, keyBytes] as const))(
-    'of %s comes as a data key pair, in the form of its seed',
-    async (KeyPairSpec, keyBytes) => {
-      const KeyId = await makeKey({})
-      const made = await kms().generateDataKeyPair({ KeyId, KeyPairSpec })
-      expect(made.PublicKey).toHaveLength(keyBytes + SPKI_OVERHEAD_BYTES)
-      const { Plaintext } = await kms().decrypt({ CiphertextBlob: made.PrivateKeyCiphertextBlob })
-      expect(Plaintext).toEqual(made.PrivateKeyPlaintext)
-      expect(Plaintext).toHaveLength(86)
-      const privateKey = createPrivateKey({ key: Buffer.from(Plaintext!), format: 'der', type: 'pkcs8' })
-      const publicKey = createPublicKey({ key: Buffer.from(made.PublicKey!), format: 'der', type: 'spki' })
-      const { sharedKey, ciphertext } = encapsulate(publicKey)
-      expect(Buffer.from(decapsulate(privateKey, ciphertext))).toEqual(Buffer.from(sharedKey))
-    },
-  )
 })
 
 describe('keys that no token of the region can make', () => {
   it.each([
     ['ML_DSA_65', 'CKM_ML_DSA_KEY_PAIR_GEN and CKM_ML_DSA, which no token of this Region has.'],
     ['SM2', 'a mechanism that PKCS#11 does not have.'],
-    ['ML_KEM_512', 'CKM_ML_KEM_KEY_PAIR_GEN and CKM_ML_KEM, which failed the self-test of the token that has them.'],
+    ['ML_KEM_768', 'CKM_ML_KEM_KEY_PAIR_GEN and CKM_ML_KEM, which not every token of this Region has.'],
   ] as const)('%s are refused, with what is missing', async (KeySpec, missing) => {
-    const KeyUsage = KeySpec === 'ML_KEM_512' ? 'ENCAPSULATE_DECAPSULATE' : 'SIGN_VERIFY'
+    const KeyUsage = KeySpec === 'ML_KEM_768' ? 'ENCAPSULATE_DECAPSULATE' : 'SIGN_VERIFY'
     await expect(kms().createKey({ KeySpec, KeyUsage })).rejects.toMatchObject({
       name: 'UnsupportedOperationException',
       message: `KeySpec ${KeySpec} needs ${missing}`,

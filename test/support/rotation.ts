@@ -45,9 +45,10 @@ export interface Ceremonies {
   /** The region with these of its tokens configured. */
   region(labels?: readonly string[]): RegionConfiguration
   domain(): Promise<Domain>
-  startHost(label: string, domain?: Domain): Promise<Host>
+  /** `shared` is the domain that regions share, where the host is to know it. */
+  startHost(label: string, domain?: Domain, shared?: Domain): Promise<Host>
   /** Rotates in a process of its own, which is killed with SIGKILL once it has taken a step of this name. */
-  rotateKilledAt(step: string): Promise<readonly string[]>
+  rotateKilledAt(step: string, region?: RegionConfiguration): Promise<readonly string[]>
   close(): Promise<void>
 }
 
@@ -79,16 +80,23 @@ export async function makeCeremonies(labels: readonly string[]): Promise<Ceremon
   const domain = async () => (await store.reader.findDomain(REGION))!
   return {
     ...{ folder: folder.path, storePath, store, locations: byLabel, officerPinFile, said, parts, region, domain },
-    async startHost(label, described) {
+    async startHost(label, described, shared) {
       const description = describeDomain(described ?? (await domain()))
+      const multiRegionDomain = shared && describeDomain(shared)
       const limits = { cachedHbks: 10_000, hbkLifetimeMs: 600_000 }
-      const { host, event } = await Host.start({ token: byLabel[label]!, domain: description, ...limits })
+      const { host, event } = await Host.start({
+        token: byLabel[label]!,
+        domain: description,
+        multiRegionDomain,
+        ...limits,
+      })
       if (event.type === 'ready') return host
       await host[Symbol.asyncDispose]()
-      throw new Error(`the host of ${label} did not start: ${event.reason}`)
+      const reason = event.type === 'failed' ? event.reason : 'it told of something else first'
+      throw new Error(`the host of ${label} did not start: ${reason}`)
     },
-    async rotateKilledAt(killAt) {
-      const order: RotationOrder = { storePath, region: region(), officerPinFile, killAt }
+    async rotateKilledAt(killAt, rotated = region()) {
+      const order: RotationOrder = { storePath, region: rotated, officerPinFile, killAt }
       const orderPath = join(folder.path, 'order.json')
       writeFileSync(orderPath, JSON.stringify(order))
       const { PATH, STRONGROOM_TEST_RUN } = process.env
@@ -122,9 +130,13 @@ export async function makeKeys({ store }: Ceremonies, host: Host, count: number)
 }
 
 /** A key with an HBK, stored nowhere. */
-export async function makeBackedKey(host: Host, spec: KmsKey['spec'] = 'SYMMETRIC_DEFAULT'): Promise<KmsKey> {
+export async function makeBackedKey(
+  host: Host,
+  spec: KmsKey['spec'] = 'SYMMETRIC_DEFAULT',
+  changes: Partial<KmsKey> = {},
+): Promise<KmsKey> {
   const usage = spec === 'SYMMETRIC_DEFAULT' ? 'ENCRYPT_DECRYPT' : 'GENERATE_VERIFY_MAC'
-  const key = makeKey({ spec, usage })
+  const key = makeKey({ spec, usage, ...changes })
   const request = { account: key.account, kid: key.kid, keySpec: spec, keyUsage: usage }
   const answer = await host.send('createBackingKey', request)
   if (answer.outcome !== 'result') throw new Error(`no HBK: ${JSON.stringify(answer)}`)
@@ -166,7 +178,7 @@ async function stillWorks(host: Host, key: KmsKey, made: Buffer): Promise<boolea
   return answer.outcome === 'result' && Buffer.from(answer.result.plaintext).equals(PLAINTEXT)
 }
 
-async function ciphertextOf(host: Host, key: KmsKey): Promise<Buffer> {
+export async function ciphertextOf(host: Host, key: KmsKey): Promise<Buffer> {
   const request = { ekt: currentMaterial(key).ekt, plaintext: Buffer.from(PLAINTEXT), contextHash: CONTEXT_HASH }
   const answer = await host.send('encrypt', request)
   if (answer.outcome !== 'result') throw new Error(`no ciphertext: ${JSON.stringify(answer)}`)

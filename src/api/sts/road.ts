@@ -2,18 +2,17 @@
  * The road of a request to STS, which shares the endpoint with KMS: body, authentication, action, input, and one end where
  * it is answered, counted and logged. GetCallerIdentity and AssumeRole decide for themselves who may call them.
  */
-import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { AuditUnavailable } from '../../audit/unavailable.ts'
 import { type Infer, parseInput, type Structure } from '../../base/schema.ts'
 import { type ErrorCode, KmsError } from '../../model/errors.ts'
 import type { StsOutput, StsServices } from '../../sts/action.ts'
 import { ACTIONS } from '../../sts/actions.ts'
 import { StsError, type StsErrorCode } from '../../sts/errors.ts'
-import type { Logger } from '../../telemetry/logger.ts'
-import type { Authenticated, Authenticator } from '../authenticate.ts'
+import type { RequestSpan, Tracing } from '../../telemetry/tracing.ts'
+import type { Authenticator } from '../authenticate.ts'
 import { readBody } from '../body.ts'
-import { originOf } from '../pipeline.ts'
-import { OK, type RequestMetrics } from '../request-metrics.ts'
+import { type Failure, type Journey, originOf, type RequestRecord, setOut, traceparentOf } from '../record.ts'
 import type { Throttle } from '../throttle.ts'
 import { echo, parseQuery } from './query.ts'
 import { encodeAnswer, encodeError, XML_CONTENT_TYPE } from './xml.ts'
@@ -22,19 +21,10 @@ export interface StsRoadParts {
   readonly authenticator: Authenticator
   readonly throttle: Throttle
   readonly services: StsServices
-  readonly metrics: RequestMetrics
-  readonly logger: Logger
+  readonly record: RequestRecord
+  /** Absent when nobody wants traces. */
+  readonly tracing?: Tracing | undefined
 }
-
-interface Journey {
-  readonly requestId: string
-  readonly startedAtMs: number
-  action: string
-  authenticated: Authenticated | undefined
-}
-
-const UNKNOWN = 'unknown'
-const MS_PER_SECOND = 1_000
 
 /** What the steps that STS shares with KMS throw, in the words of the Query protocol. */
 const CODES: Partial<Record<ErrorCode, StsErrorCode>> = {
@@ -59,58 +49,52 @@ export class StsRoad {
   }
 
   /** Takes one request from its first byte to its answer. Never rejects. */
-  async travel(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const requestId = randomUUID()
-    const startedAtMs = performance.now()
-    const journey: Journey = { requestId, startedAtMs, action: UNKNOWN, authenticated: undefined }
+  travel(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { tracing } = this.#parts
+    if (tracing === undefined) return this.#travel(request, response)
+    return tracing.request(traceparentOf(request), span => this.#travel(request, response, span))
+  }
+
+  async #travel(request: IncomingMessage, response: ServerResponse, span?: RequestSpan): Promise<void> {
+    const { record } = this.#parts
+    const journey = setOut(span)
+    const { requestId } = journey
+    let recorded: Promise<void> | undefined
     try {
       const output = await this.#perform(request, journey)
-      send(response, 200, encodeAnswer(journey.action, output, requestId), requestId)
-      this.#record(request, journey, undefined)
+      recorded = record.audited(request, journey, output, undefined)
+      await recorded
+      send(response, 200, encodeAnswer(journey.operation, output, requestId), requestId)
+      record.observed(request, journey, undefined)
     } catch (thrown) {
-      const error = stsErrorOf(thrown)
+      let error = stsErrorOf(thrown)
+      try {
+        if (recorded === undefined) await record.audited(request, journey, undefined, failureOf(error))
+      } catch (unrecorded) {
+        error = stsErrorOf(unrecorded)
+      }
       if (!request.complete) response.shouldKeepAlive = false
       send(response, error.status, encodeError(error, requestId), requestId)
-      this.#record(request, journey, error)
+      record.observed(request, journey, failureOf(error))
     }
   }
 
   async #perform(request: IncomingMessage, journey: Journey): Promise<StsOutput> {
-    const { authenticator, throttle, services } = this.#parts
+    const { authenticator, throttle, services, record } = this.#parts
     const body = await readBody(request)
+    record.requireWritable()
     const { method = '', url = '', rawHeaders } = request
     const authenticated = await authenticator.authenticate({ method, url, rawHeaders, body })
     journey.authenticated = authenticated
     const { action: name, parameters } = parseQuery(body)
     const action = ACTIONS.get(name)
     if (action === undefined) throw new StsError('InvalidAction', `Could not find operation ${echo(name)}`)
-    journey.action = name
+    journey.operation = name
     throttle.count(authenticated.caller, authenticated.region, 'sts')
-    const asked = { ...services, ...authenticated, origin: originOf(request) }
-    return action.perform(asked, readInput(action.input, parameters))
-  }
-
-  #record(request: IncomingMessage, journey: Journey, error: StsError | undefined): void {
-    const { metrics, logger } = this.#parts
-    const { action, authenticated, requestId, startedAtMs } = journey
-    const seconds = (performance.now() - startedAtMs) / MS_PER_SECOND
-    const operation = `sts:${action}`
-    const account = authenticated?.caller.account
-    if (error === undefined && account !== undefined) metrics.succeeded(operation, account, seconds)
-    else if (error !== undefined)
-      metrics.refused(operation, { account, code: error.code, failed: error.status >= 500 }, seconds)
-    logger[error?.code === 'InternalFailure' ? 'error' : 'info']('request', {
-      requestId,
-      operation,
-      outcome: error?.code ?? OK,
-      milliseconds: Math.round(seconds * MS_PER_SECOND * 1_000) / 1_000,
-      principal: authenticated?.caller.arn,
-      accessKeyId: authenticated?.accessKeyId,
-      region: authenticated?.region,
-      source: request.socket.remoteAddress,
-      ...(error === undefined ? {} : { reason: error.message, detail: error.detail }),
-      ...(error?.code === 'InternalFailure' ? { error: error.cause ?? error } : {}),
-    })
+    journey.origin = originOf(request)
+    const input = readInput(action.input, parameters)
+    journey.input = input
+    return action.perform({ ...services, ...authenticated, origin: journey.origin }, input)
   }
 }
 
@@ -134,8 +118,16 @@ function send(response: ServerResponse, status: number, body: string, requestId:
   response.end(body)
 }
 
+function failureOf({ code, message, status, detail, cause }: StsError): Failure {
+  return { code, message, status, detail, cause }
+}
+
 function stsErrorOf(error: unknown): StsError {
   if (error instanceof StsError) return error
+  if (error instanceof AuditUnavailable) {
+    const message = 'The request cannot be recorded now. Try again.'
+    return new StsError('ServiceUnavailable', message, { cause: error, detail: error.message })
+  }
   const code = error instanceof KmsError ? CODES[error.code] : undefined
   if (error instanceof KmsError && code !== undefined) {
     const { message, detail } = error

@@ -2,6 +2,7 @@
  * The end of a version (security.md 4.1 step 6): once no record, backups included, needs it, its last objects are destroyed in
  * every token. From then on a backup from before the rotation cannot be opened: what was deleted since is erased.
  */
+import { dkVersionOf } from '../../formats/ekt.ts'
 import type { Domain, EnrolledToken } from '../../store/store.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { type CeremonyParts, changeDomain, type RegionConfiguration, requireDomain } from './parts.ts'
@@ -62,6 +63,12 @@ async function withdraw(
     const left = (await tx.countEkts(region, version)) + (await tx.countRowMacsBelow(region, version + 1))
     if (left > 0)
       throw new CommandFailed(`${region}: ${left} records are under version ${version}: rotate the domain first`)
+    // The records of deleted keys are not swept, and only a record that verifies has its object destroyed.
+    const doomed = (await tx.listDoomedObjects()).filter(each => each.region === region)
+    if (doomed.some(({ ekt }) => dkVersionOf(ekt.record) <= version))
+      throw new CommandFailed(
+        `${region}: ${doomed.length} objects of deleted keys are still to be destroyed in tokens (strongroom hsm resident-keys)`,
+      )
   })
 }
 

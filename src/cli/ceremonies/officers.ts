@@ -8,6 +8,7 @@ import type { DualControl, Officer } from '../../model/dual-control.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { type ApprovalParts, withApproval } from './approval.ts'
 import { recordOf } from './parts.ts'
+import { record } from './recorded.ts'
 
 /** What their changes are recorded under: officers are for all regions. No region has such a name. */
 export const EVERY_REGION = '*'
@@ -76,7 +77,7 @@ async function change(
   // The generation in what is signed and in what is written are one: of two changes at once, the second is refused.
   const next = { ...current, ...changes, generation: current.generation + 1 }
   await withApproval(parts, { ...act, state: describe(current) }, approvedBy => {
-    const record = recordOf(
+    const ceremony = recordOf(
       { clock: parts.clock, command: act.command, officers: approvedBy },
       EVERY_REGION,
       what,
@@ -84,7 +85,7 @@ async function change(
     )
     return parts.store.transaction(async tx => {
       await tx.putDualControl(next)
-      await tx.recordCeremony(record)
+      await record(tx, ceremony)
     })
   })
 }

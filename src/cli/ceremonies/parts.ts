@@ -9,6 +9,7 @@ import { ChangedMeanwhile } from '../../store/faults.ts'
 import type { CeremonyRecord, Domain, Store, Transaction } from '../../store/store.ts'
 import type { Logger } from '../../telemetry/logger.ts'
 import { CommandFailed } from '../admin-client.ts'
+import { record } from './recorded.ts'
 
 export interface RegionConfiguration {
   readonly name: string
@@ -86,7 +87,7 @@ export async function commit<T>(
   try {
     return await parts.store.transaction(async tx => {
       const result = await work(tx)
-      await tx.recordCeremony(recordOf(parts, region, what, 'done'))
+      await record(tx, recordOf(parts, region, what, 'done'))
       return result
     })
   } catch (error) {

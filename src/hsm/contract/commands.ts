@@ -4,6 +4,13 @@
  * A command without its handler in host/commands does not compile.
  */
 import { CONTEXT_HASH_BYTES } from '../../formats/aad.ts'
+import { CHAIN_HASH_BYTES, CHAIN_ID_BYTES } from '../../formats/audit-chain.ts'
+import {
+  ANCHOR_BYTES,
+  CHECKPOINT_MAX_BYTES,
+  CHECKPOINT_SIGNATURE_MAX_BYTES,
+  OTHER_HEADS_MAX,
+} from '../../formats/audit-checkpoint.ts'
 import { MID_BYTES } from '../../formats/ciphertext.ts'
 import { EKT_RECORD_MAX_BYTES } from '../../formats/ekt.ts'
 import { IMPORT_ID_BYTES, IMPORT_MAC_BYTES } from '../../formats/import-token.ts'
@@ -98,6 +105,9 @@ const row = {
   generation: u64,
   content: fixed(ROW_CONTENT_BYTES),
 }
+
+/** The end of an audit chain. */
+const chainHead = { chain: fixed(CHAIN_ID_BYTES), seq: u64, head: fixed(CHAIN_HASH_BYTES) }
 
 export const commands = {
   /** Generates an HBK and returns its EKT record; the host decides everything cryptographic about it. */
@@ -331,6 +341,23 @@ export const commands = {
     HOT_DEADLINE_MS,
     { rows: list(ROWS_MAX, { ...row, macVersion: u32, mac: fixed(ROW_MAC_BYTES) }) },
     { verdicts: bytes(ROWS_MAX) },
+  ),
+  /**
+   * Signs a checkpoint of the audit log (formats/audit-checkpoint.ts) with the token's audit key. The host refuses, by a fault
+   * `input`, a second head for one number of a chain, and one that goes backwards.
+   */
+  signCheckpoint: command(
+    70,
+    HOT_DEADLINE_MS,
+    {
+      ...chainHead,
+      timeMs: u64,
+      previous: fixed(CHAIN_HASH_BYTES),
+      epoch: u64,
+      anchor: fixed(ANCHOR_BYTES),
+      others: list(OTHER_HEADS_MAX, chainHead),
+    },
+    { body: bytes(CHECKPOINT_MAX_BYTES), signature: bytes(CHECKPOINT_SIGNATURE_MAX_BYTES) },
   ),
 } as const satisfies Record<string, Command<Layout, Layout>>
 

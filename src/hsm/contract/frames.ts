@@ -3,6 +3,7 @@
  *
  * ```
  * request   u32 length of what follows | u32 id | u8 command code | arguments
+ *           with 0x80 added to the code: … | u8 code | 16 trace id | 8 span id | arguments; the host then tells of a span
  * answer    u32 length of what follows | u32 id | u8 outcome      | u32 microseconds in the token | body
  *
  * outcome 0 result: the command's result          1 fault: u8 kind + lp(reason)
@@ -33,10 +34,17 @@ const REASON_MAX_BYTES = 512
 export const OUTCOMES = ['result', 'fault', 'need-record', 'event'] as const
 export type Outcome = (typeof OUTCOMES)[number]
 
+/** Trace id and span id of the request that a command is done for. */
+export const TRACE_CONTEXT_BYTES = 24
+/** Added to the code of a command that is traced; no command has a code as high. */
+const TRACED = 0x80
+
 export interface Request {
   readonly id: number
   readonly name: CommandName
   readonly args: Args<CommandName>
+  /** Undefined when nobody traces it. */
+  readonly trace: Buffer | undefined
 }
 
 export interface Answer {
@@ -52,9 +60,15 @@ export function writeRequest<C extends CommandName>(
   name: C,
   args: Args<C>,
   context: WriteContext,
+  trace?: Buffer,
 ): void {
   framed(writer, () => {
-    writer.u32(id).u8(commands[name].code)
+    if (trace === undefined) writer.u32(id).u8(commands[name].code)
+    else
+      writer
+        .u32(id)
+        .u8(commands[name].code | TRACED)
+        .fixed(trace, TRACE_CONTEXT_BYTES)
     writeFields(writer, commands[name].args as (typeof commands)[C]['args'], args as never, context)
   })
 }
@@ -63,9 +77,11 @@ export function writeRequest<C extends CommandName>(
 export function readRequest(frame: Buffer): Request {
   const reader = new ByteReader(frame)
   const id = reader.u32()
-  const name = commandByCode(reader.u8())
+  const code = reader.u8()
+  const name = commandByCode(code & ~TRACED)
   if (name === undefined) throw new MalformedBytes('unknown command')
-  return { id, name, args: readFields(reader, commands[name].args) as Args<CommandName> }
+  const trace = (code & TRACED) === 0 ? undefined : reader.raw(TRACE_CONTEXT_BYTES)
+  return { id, name, args: readFields(reader, commands[name].args) as Args<CommandName>, trace }
 }
 
 export function writeConfiguration(writer: ByteWriter, configuration: unknown): void {

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { DOMAIN_ID_BYTES } from '../../formats/ekt.ts'
 import { FAULT_KINDS } from './fault.ts'
+import { TRACE_CONTEXT_BYTES } from './frames.ts'
 import { profilePins, schemes, tokenProfile } from './token-profile.ts'
 
 const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`))
@@ -72,5 +73,14 @@ export const hostEvent = z.discriminatedUnion('type', [
    * again does harm, as with a rejected PIN, and the host ends.
    */
   z.strictObject({ type: z.literal('failed'), kind: z.enum(FAULT_KINDS), reason: z.string(), retry: z.boolean() }),
+  /** A command that was traced is done. `context` is what came with it. */
+  z.strictObject({
+    type: z.literal('span'),
+    context: hex(TRACE_CONTEXT_BYTES),
+    command: z.string().max(64),
+    startedAtMs: z.number(),
+    durationMs: z.number().nonnegative(),
+    outcome: z.enum(['ok', 'need-record', ...FAULT_KINDS]),
+  }),
 ])
 export type HostEvent = z.infer<typeof hostEvent>

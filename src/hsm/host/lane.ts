@@ -5,9 +5,10 @@
 import { wipe } from '../../base/bytes.ts'
 import { type Args, type CommandName, commands, type Result } from '../contract/commands.ts'
 import { HsmFault, STALE_DOMAIN } from '../contract/fault.ts'
-import { readRequest, writeFault, writeNeedRecord, writeResult } from '../contract/frames.ts'
-import type { CompleteHostConfiguration, DomainDescription } from '../contract/host-configuration.ts'
+import { readRequest, writeEvent, writeFault, writeNeedRecord, writeResult } from '../contract/frames.ts'
+import type { CompleteHostConfiguration, DomainDescription, HostEvent } from '../contract/host-configuration.ts'
 import type { TokenProfile } from '../contract/token-profile.ts'
+import { AuditKey, LaneHistory } from './audit-key.ts'
 import { BackingKeys, NeedRecord } from './backing-keys.ts'
 import { Canary } from './canary.ts'
 import { type Capabilities, chooseCapabilities } from './capabilities.ts'
@@ -27,12 +28,15 @@ import { Sealing } from './sealing.ts'
 import { Sessions } from './sessions.ts'
 import { PinRefused, type Token } from './token.ts'
 
+type SpanOutcome = Extract<HostEvent, { type: 'span' }>['outcome']
+
 const MICROSECONDS_PER_MS = 1_000
 
 export class Lane {
   readonly #token: Token
   readonly #configuration: CompleteHostConfiguration
   readonly #spent: Buffer[] = []
+  readonly #history = new LaneHistory()
   #examination: Examination | undefined
   #parts: HostParts
 
@@ -56,17 +60,22 @@ export class Lane {
   }
 
   #answer(channel: HostChannel, frame: Buffer): void {
-    const { id, name, args } = readRequest(frame)
+    const { id, name, args, trace } = readRequest(frame)
+    this.#history.count(name)
     const startedAt = performance.now()
     const elapsed = () => Math.round((performance.now() - startedAt) * MICROSECONDS_PER_MS)
     try {
       const result = this.#run(name, args)
       writeResult(channel.writer, id, elapsed(), name, result)
+      if (trace !== undefined) tellSpan(channel, { trace, name, startedAt, outcome: 'ok' })
     } catch (error) {
       if (error instanceof NeedRecord) writeNeedRecord(channel.writer, id)
       else if (error instanceof HsmFault && !(error instanceof PinRefused)) {
         writeFault(channel.writer, id, elapsed(), error)
       } else throw error
+      if (trace !== undefined) {
+        tellSpan(channel, { trace, name, startedAt, outcome: error instanceof HsmFault ? error.kind : 'need-record' })
+      }
     }
   }
 
@@ -116,8 +125,9 @@ export class Lane {
       const material = new MaterialImport({ cryptoki, rsa, capabilities }, { inHostAllowed })
       const imports = new Imports({ cryptoki, sessions, domain, backingKeys, material })
       const canary = new Canary(backingKeys, sealing, { multiRegion: domains.multiRegion !== undefined })
+      const auditKey = new AuditKey({ token, sessions, domainId: domain.id, history: this.#history })
       const wipeLater = (bytes: Buffer) => void this.#spent.push(bytes)
-      const ways = { backingKeys, resident, sealing, rsa, imports, canary }
+      const ways = { backingKeys, resident, sealing, rsa, imports, canary, auditKey }
       return { token, sessions, domain, domains, ...ways, macCheckValue, wipeLater }
     } catch (error) {
       sessions.close()
@@ -143,4 +153,17 @@ export class Lane {
       throw new HsmFault('token', STALE_DOMAIN, { cause: error })
     }
   }
+}
+
+/** Tells the service of a command that is traced, behind its answer. */
+function tellSpan(
+  channel: HostChannel,
+  { trace, name, startedAt, outcome }: { trace: Buffer; name: CommandName; startedAt: number; outcome: SpanOutcome },
+): void {
+  const event: HostEvent = {
+    ...{ type: 'span', context: trace.toString('hex'), command: name, outcome },
+    startedAtMs: performance.timeOrigin + startedAt,
+    durationMs: performance.now() - startedAt,
+  }
+  writeEvent(channel.writer, event)
 }

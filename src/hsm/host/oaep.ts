@@ -3,7 +3,7 @@
  * the private operation stays in the token, and what is left is taking the padding off.
  *
  * Nothing here depends on what the bytes are: no branch, no index, no early end. A difference between kinds of bad padding,
- * in answer or in time, would be Manger's oracle (CRYPTO 2001).
+ * in answer or in time, would be Manger's oracle (CRYPTO 2001); scripts/bench/oaep-timing.ts measures that there is none.
  */
 import { hash } from 'node:crypto'
 import { HASH_BYTES, type Hash } from '../../model/algorithms.ts'

@@ -9,6 +9,7 @@ export const AES_GCM = 'AES-256-GCM'
 export const HMAC = 'HMAC'
 export const HMAC_SHA_256 = 'HMAC-SHA-256'
 export const ECDH = 'ECDH'
+export const ECDSA_SHA_256 = 'ECDSA_SHA_256'
 export const ML_KEM = 'ML-KEM'
 export const RANDOM = 'random'
 /** Commands that look after objects, or after several things at once. */
@@ -35,6 +36,7 @@ const COMPUTATIONS: { readonly [C in CommandName]: string | Chosen<C> } = {
   decapsulate: ML_KEM,
   generateMac: HMAC,
   verifyMac: HMAC,
+  signCheckpoint: ECDSA_SHA_256,
   checkPublicKey: HMAC_SHA_256,
   macRows: HMAC_SHA_256,
   verifyRows: HMAC_SHA_256,

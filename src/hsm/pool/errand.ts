@@ -1,4 +1,5 @@
 /** A command on its way through the pool: what is asked, who waits for it, and what has befallen it so far. */
+import type { TraceContext } from '../../telemetry/tracing.ts'
 import { type Args, type CommandName, commands, deadlineMs, type Result } from '../contract/commands.ts'
 import type { EktReference } from '../contract/fields.ts'
 import { holdersOf } from './holders.ts'
@@ -8,6 +9,12 @@ export interface Asker {
   readonly reject: (error: Error) => void
 }
 
+interface ErrandOptions {
+  readonly serials?: readonly string[] | undefined
+  readonly pinned?: boolean
+  readonly trace?: TraceContext | undefined
+}
+
 export class Errand {
   readonly name: CommandName
   readonly args: Args<CommandName>
@@ -15,6 +22,8 @@ export class Errand {
   readonly serials: readonly string[] | undefined
   /** It is for one lane and for no other: a known-answer command, or an eviction. */
   readonly pinned: boolean
+  /** Of the request that it is done for, if that is traced. */
+  readonly trace: TraceContext | undefined
   readonly startedAtMs: number
   /** How long a host may work on it. */
   readonly deadlineMs: number
@@ -39,12 +48,13 @@ export class Errand {
     name: CommandName,
     args: Args<CommandName>,
     asker: Asker,
-    { serials, pinned = false }: { serials?: readonly string[] | undefined; pinned?: boolean } = {},
+    { serials, pinned = false, trace }: ErrandOptions = {},
   ) {
     this.name = name
     this.args = args
     this.serials = serials ?? holdersOf(args)
     this.pinned = pinned
+    this.trace = trace
     this.startedAtMs = performance.now()
     this.deadlineMs = deadlineMs(name, args)
     this.#asker = asker

@@ -25,6 +25,8 @@ export interface HostEvents {
   /** The host is no more. `phase` is what it was in; `lost` is what it had been given and has not answered. */
   ended(host: Host, phase: HostPhase, reason: string, lost: Lost): void
   output(line: string): void
+  /** A command that is traced was done. */
+  traced(host: Host, span: Extract<HostEvent, { type: 'span' }>): void
 }
 
 export interface HostPlan {
@@ -159,7 +161,8 @@ export class Host {
   }
 
   #told(event: HostEvent): void {
-    if (this.#phase !== 'starting') {
+    if (event.type === 'span') this.#events.traced(this, event)
+    else if (this.#phase !== 'starting') {
       // A host that lost its login, and whose PIN was refused when it tried to come back, says so and ends.
       if (event.type === 'failed') this.#events.failed(this, event)
     } else if (event.type === 'failed') {

@@ -118,7 +118,7 @@ export class Lane {
   send(errand: Errand): void {
     const id = this.#nextId
     this.#nextId = id === 0xffff_ffff ? 1 : id + 1
-    writeRequest(this.#writer, id, errand.name, errand.args, this.#writeContext)
+    writeRequest(this.#writer, id, errand.name, errand.args, this.#writeContext, errand.trace)
     errand.sentAtMs = performance.now()
     if (this.#inFlight.size === 0) this.#headSinceMs = errand.sentAtMs
     this.#inFlight.set(id, errand)

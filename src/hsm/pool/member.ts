@@ -54,6 +54,8 @@ export interface MemberEvents {
   /** What a host has done since it was last asked. */
   progressed(member: Member, progress: Progress): void
   output(member: Member, line: string): void
+  /** A host tells of a command that is traced. */
+  traced(member: Member, host: Host, span: Extract<HostEvent, { type: 'span' }>): void
 }
 
 /** What a host has done between two known-answer commands. */
@@ -339,6 +341,7 @@ export class Member {
       answered: (answering, lane, errand, answer) => this.#answered(answering, lane, errand, answer),
       ended: (ended, phase, reason, lost) => this.#hostEnded(ended, phase, reason, lost),
       output: line => this.#events.output(this, line),
+      traced: (host, span) => this.#events.traced(this, host, span),
     })
     this.#hosts.push(host)
     if (this.#renewal !== undefined) this.#renewal.fresh = host

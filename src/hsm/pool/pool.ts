@@ -6,6 +6,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from '../../telemetry/logger.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
+import type { Tracing } from '../../telemetry/tracing.ts'
 import type { Args, CommandName, Result } from '../contract/commands.ts'
 import { HsmFault } from '../contract/fault.ts'
 import type { DescribedDomains, DomainDescription } from '../contract/host-configuration.ts'
@@ -61,6 +62,13 @@ export interface PoolToken {
   readonly keeps: boolean
 }
 
+/** Where a pool tells what it does. */
+export interface PoolTelemetry {
+  readonly metrics: Metrics
+  readonly logger: Logger
+  readonly tracing?: Tracing | undefined
+}
+
 const TICK_MS = 25
 /** A tick that comes later than this says that this process did not run, and could not see what its hosts did meanwhile. */
 const LATE_MS = 250
@@ -92,6 +100,7 @@ export class HsmPool {
   readonly #memberEvents: MemberEvents
   readonly #metrics: PoolMetrics
   readonly #logger: Logger
+  readonly #tracing: Tracing | undefined
   readonly #waiting = new Waiting()
   readonly #timer: NodeJS.Timeout
   /** Hosts whose replacement is on its way. */
@@ -111,10 +120,11 @@ export class HsmPool {
   #turn = 0
   #closed = false
 
-  constructor(settings: PoolSettings, { metrics, logger }: { metrics: Metrics; logger: Logger }) {
+  constructor(settings: PoolSettings, { metrics, logger, tracing }: PoolTelemetry) {
     this.region = settings.region
     this.#settings = settings
     this.#logger = logger
+    this.#tracing = tracing
     const labels = settings.tokens.map(({ label }) => label)
     this.#metrics = new PoolMetrics(metrics, settings.region, labels)
     const { healthIntervalMs, deadlineFloorMs = 0, recycleAfterCommands = 0, recycleAfterMb = 0 } = settings
@@ -184,7 +194,7 @@ export class HsmPool {
           reject(error)
         },
       }
-      this.#dispatch(new Errand(name, args as Args<CommandName>, asker, { serials }))
+      this.#dispatch(new Errand(name, args as Args<CommandName>, asker, { serials, trace: this.#tracing?.current() }))
     })
   }
 
@@ -282,6 +292,8 @@ export class HsmPool {
       probed: (member, passed) => this.#metrics.probed(member, passed),
       progressed: (member, progress) => this.#metrics.progressed(member, progress),
       profiled: (member, profile) => this.#logProfile(member, profile),
+      traced: ({ label: token }, { pid }, { context, ...span }) =>
+        this.#tracing?.host({ ...span, context: Buffer.from(context, 'hex'), region: this.region, token, pid }),
       output: ({ label: hsm }, line) => this.#logger.warn('output of an HSM host', { region: this.region, hsm, line }),
     }
   }

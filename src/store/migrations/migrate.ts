@@ -20,6 +20,7 @@ import { addServices } from './0013-services.ts'
 import { addImportKeyVersions } from './0014-import-key-versions.ts'
 import { createKeyUses } from './0014-key-uses.ts'
 import { indexKeysOfServices } from './0014-keys-of-services.ts'
+import { createAuditLog } from './0015-audit-log.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
@@ -38,6 +39,7 @@ const MIGRATIONS = {
   '0014-import-key-versions': addImportKeyVersions,
   '0014-key-uses': createKeyUses,
   '0014-keys-of-services': indexKeysOfServices,
+  '0015-audit-log': createAuditLog,
 } as const
 
 const MIGRATION_TABLE = 'migrations'

@@ -221,6 +221,18 @@ export interface Tables {
     mac_version: number
     mac: Bytes
   }
+  audit_blocks: {
+    chain: string
+    number: number
+    first_seq: number
+    last_seq: number
+    first_at_ms: number
+    last_at_ms: number
+    lines_bytes: number
+    lines: Bytes
+  }
+  audit_pending_events: { id: string; at_ms: number; event: string }
+  audit_positions: { name: string; file: string; byte_offset: number }
   tombstones: { table_name: string; primary_key: string; deleted_at_ms: number }
 }
 

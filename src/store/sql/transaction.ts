@@ -15,6 +15,7 @@ import type {
   ResidentObject,
   Scope,
   StoredEkt,
+  StoredEvent,
   Transaction,
 } from '../store.ts'
 import { scopedName, type Touched } from '../touched.ts'
@@ -23,6 +24,7 @@ import * as accounts from './accounts.ts'
 import { type RowName, rowName } from './aggregates.ts'
 import * as aliases from './aliases.ts'
 import * as approvalRequests from './approval-requests.ts'
+import * as audit from './audit.ts'
 import * as ceremonies from './ceremonies.ts'
 import { DecidingReader, type Listed } from './deciding-reader.ts'
 import * as domains from './domains.ts'
@@ -231,6 +233,10 @@ export class SqlTransaction extends DecidingReader implements Transaction {
 
   recordCeremony(record: CeremonyRecord): Promise<void> {
     return ceremonies.recordCeremony(this.db, record)
+  }
+
+  putPendingEvent(event: StoredEvent): Promise<void> {
+    return audit.putPendingEvent(this.db, event)
   }
 
   async putDualControl(dualControl: DualControl): Promise<void> {

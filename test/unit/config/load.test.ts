@@ -50,6 +50,16 @@ describe('checkConfiguration', () => {
         recycleAfterCommands: 10_000_000,
         recycleAfterMb: 768,
       },
+      audit: {
+        maxFileMb: 64,
+        checkpointIntervalMs: 1_000,
+        storeDays: 90,
+        storeMaxMb: 4_096,
+        forward: {
+          syslog: { host: '', port: 6_514, caFile: '', certificateFile: '', keyFile: '' },
+          http: { url: '', caFile: '', tokenFile: '' },
+        },
+      },
       quotas: {
         keysPerAccount: 100_000,
         aliasesPerKey: 50,
@@ -58,7 +68,7 @@ describe('checkConfiguration', () => {
         keyPolicyBytes: 32_768,
         requests: { preset: 'none', account: {}, principal: {} },
       },
-      telemetry: { accountLabels: 20 },
+      telemetry: { accountLabels: 20, otlp: { endpoint: '', sampledOneIn: 100 } },
       domain: { retentionDays: 35, multiRegion: 'auto' },
       jobs: { deletionIntervalMs: 60_000, rotationIntervalMs: 60_000, expiryIntervalMs: 10_000 },
     })

@@ -1,8 +1,8 @@
 /** The audit key of a token: its own, made with the domain. It belongs to no version; its CKA_ID ends with one all the same. */
-import { createPublicKey } from 'node:crypto'
 import pkcs11 from 'pkcs11js'
 import type { DomainForks } from '../../contract/ceremony.ts'
 import { HsmFault } from '../../contract/fault.ts'
+import { spkiOfP256 } from '../audit-key.ts'
 import { attributes, findObjects, type ObjectHandle } from '../cryptoki.ts'
 import { AUDIT, labelOf } from '../domain-keys.ts'
 import type { CeremonyToken } from './ceremony-token.ts'
@@ -39,10 +39,4 @@ function findAuditKey(opened: CeremonyToken, domainId: string): ObjectHandle | u
   const [found, ...others] = all.filter(handle => isOfDomain(opened, domainId, handle))
   if (others.length > 0) throw new HsmFault('token', `the token holds ${others.length + 1} objects ${labelOf(AUDIT)}`)
   return found
-}
-
-function spkiOfP256(point: Buffer): Buffer {
-  const coordinate = (start: number) => point.subarray(start, start + 32).toString('base64url')
-  const key = { kty: 'EC', crv: 'P-256', x: coordinate(1), y: coordinate(33) }
-  return createPublicKey({ key, format: 'jwk' }).export({ type: 'spki', format: 'der' })
 }

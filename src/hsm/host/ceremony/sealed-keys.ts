@@ -3,6 +3,7 @@
  * copied to a token object whose last attribute is MODIFIABLE=false; a non-modifiable object refuses changed copies too.
  */
 import pkcs11 from 'pkcs11js'
+import { uncompressed } from '../audit-key.ts'
 import {
   type Attributes,
   attributes,
@@ -39,7 +40,6 @@ type Kind = 'dk' | 'mac'
 const KEY_BYTES = 32
 /** PKCS#11 numbers of curve P-256: the DER of its object identifier. */
 const P256 = Buffer.from('06082a8648ce3d030107', 'hex')
-const EC_POINT_BYTES = 65
 
 const keyTypes: Record<Kind, number> = { dk: pkcs11.CKK_AES, mac: pkcs11.CKK_GENERIC_SECRET }
 
@@ -208,8 +208,8 @@ export function generateAuditKey({ cryptoki }: Token, session: SessionHandle, do
   )
 }
 
-/** The uncompressed point of a P-256 public key: 65 bytes. PKCS#11 wraps it in a DER OCTET STRING; some tokens do not. */
+/** The uncompressed point of a P-256 public key: 65 bytes. */
 export function readEcPoint({ cryptoki }: Token, session: SessionHandle, publicKey: ObjectHandle): Buffer {
   const [attribute] = cryptoki.C_GetAttributeValue(session, publicKey, [{ type: pkcs11.CKA_EC_POINT }])
-  return Buffer.from(attribute?.value as Buffer).subarray(-EC_POINT_BYTES)
+  return uncompressed(attribute?.value as Buffer)
 }

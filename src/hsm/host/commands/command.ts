@@ -1,5 +1,6 @@
 /** What a command handler is: arguments in, result out, the parts of this host beside it. It may throw HsmFault. */
 import type { Args, CommandName, Result } from '../../contract/commands.ts'
+import type { AuditKey } from '../audit-key.ts'
 import type { BackingKeys } from '../backing-keys.ts'
 import type { Canary } from '../canary.ts'
 import type { DomainKeys } from '../domain-keys.ts'
@@ -23,6 +24,7 @@ export interface HostParts {
   readonly rsa: RsaDecryption
   readonly imports: Imports
   readonly canary: Canary
+  readonly auditKey: AuditKey
   /** The check values of the MAC keys that new records are signed with, as they were when the host started. */
   readonly macCheckValue: string
   /** Buffers that held plaintext: they are overwritten once the answer has been written. */

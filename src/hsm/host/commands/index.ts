@@ -26,6 +26,7 @@ import { reEncrypt } from './re-encrypt.ts'
 import { reEncryptRsa } from './re-encrypt-rsa.ts'
 import { sealSession } from './seal-session.ts'
 import { sign } from './sign.ts'
+import { signCheckpoint } from './sign-checkpoint.ts'
 import { status } from './status.ts'
 import { verify } from './verify.ts'
 import { verifyMac } from './verify-mac.ts'
@@ -61,4 +62,5 @@ export const handlers: { readonly [C in CommandName]: Handler<C> } = {
   openSession,
   macRows,
   verifyRows,
+  signCheckpoint,
 }

@@ -22,6 +22,7 @@ import {
   readFault,
   readRequest,
   readResult,
+  TRACE_CONTEXT_BYTES,
   writeConfiguration,
   writeEvent,
   writeFault,
@@ -45,6 +46,7 @@ const ekt = fc.record({ digest, record: buffer(1, 200) })
 const publicKey = upTo(1_024)
 const owner = { accessKeyId: name, principalId: name, account: name }
 const scope = { date: fc.stringMatching(/^\d{8}$/), region: name, service: name }
+const chainHead = { chain: buffer(16), seq: u48, head: digest }
 const row = { table: name, primaryKey: name, generation: fc.nat(), content: digest }
 const nothing = fc.constant({})
 
@@ -164,6 +166,14 @@ const samples: { readonly [C in CommandName]: readonly [fc.Arbitrary<Args<C>>, f
     fc.record({ rows: fc.array(fc.record({ ...row, macVersion: u32, mac: digest }), { maxLength: 64 }) }),
     fc.record({ verdicts: upTo(64) }),
   ],
+  signCheckpoint: [
+    fc.record({
+      ...chainHead,
+      ...{ timeMs: u48, previous: digest, epoch: u48, anchor: digest },
+      others: fc.array(fc.record(chainHead), { maxLength: 16 }),
+    }),
+    fc.record({ body: upTo(2_048), signature: upTo(80) }),
+  ],
 }
 
 /** What a reader of the stream is given: the frames, without their lengths. */
@@ -191,6 +201,8 @@ describe('the commands', () => {
     for (const name of COMMAND_NAMES) expect(commandByCode(commands[name].code)).toBe(name)
     expect(commandByCode(0)).toBeUndefined()
     expect(commandByCode(255)).toBeUndefined()
+    // The eighth bit says that a command is traced.
+    expect(Math.max(...codes)).toBeLessThan(128)
   })
 
   it('each have a deadline', () => {
@@ -224,6 +236,19 @@ describe('a request', () => {
     const writer = new ByteWriter()
     writeRequest(writer, 0x01020304, 'generateRandom', { lengthBytes: 32 }, HOLDS_NONE)
     expect(writer.finish().toString('hex')).toBe('00000007' + '01020304' + '06' + '0020')
+  })
+
+  it('that is traced carries its context before its arguments, and is refused without all of it', () => {
+    const trace = Buffer.alloc(TRACE_CONTEXT_BYTES, 7)
+    const args = { lengthBytes: 32 }
+    const frame = frameOf(writer => writeRequest(writer, 0x01020304, 'generateRandom', args, HOLDS_NONE, trace))
+    expect(frame.toString('hex')).toBe(`01020304${'86'}${'07'.repeat(24)}0020`)
+    expect(readRequest(frame)).toEqual({ id: 0x01020304, name: 'generateRandom', args, trace })
+    for (let length = 0; length < frame.length; length++) {
+      expect(() => readRequest(frame.subarray(0, length))).toThrow(MalformedBytes)
+    }
+    const short = () => writeRequest(new ByteWriter(), 1, 'generateRandom', args, HOLDS_NONE, trace.subarray(1))
+    expect(short).toThrow()
   })
 
   it('of an unknown command is refused', () => {

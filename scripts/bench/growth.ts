@@ -1,0 +1,124 @@
+/** The daemon with more and more keys in its store: how long until it is ready, what it holds in memory, what a request costs. */
+import { randomBytes } from 'node:crypto'
+import { CreateKeyCommand, EncryptCommand, KMSClient } from '@aws-sdk/client-kms'
+import { Child } from './child.ts'
+import type { GrowthKeeper } from './growth-keeper.ts'
+import type { Target } from './load.ts'
+import type { LoadGenerator } from './load-generator.ts'
+import { PLAINTEXT_BYTES, type Sample } from './operations.ts'
+import { drawTable } from './report.ts'
+import { sampleOf } from './sample.ts'
+import type { Credentials } from './sigv4.ts'
+
+/** Of as many keys requests are sent in turn: more than a cache of few would hold. */
+const IN_USE_MAX = 10_000
+const MADE_AT_ONCE = 32
+const OPERATIONS = ['GenerateDataKey', 'Decrypt'] as const
+
+export interface GrowthPoint {
+  readonly keys: number
+  readonly inUse: number
+  readonly fillSeconds: number
+  /** From the start of the process to its being ready to serve. */
+  readonly readyMs: number
+  /** Resident memory of the service process: when it is ready, and after the load. */
+  readonly readyBytes: number
+  readonly loadedBytes: number
+  readonly operations: Readonly<Record<(typeof OPERATIONS)[number], Sample>>
+}
+
+interface Plan {
+  readonly sizes: readonly number[]
+  readonly seconds: number
+  readonly warmUp: number
+}
+
+export async function growth(
+  load: LoadGenerator,
+  { sizes, seconds, warmUp }: Plan,
+  progress: (line: string) => void,
+): Promise<GrowthPoint[]> {
+  await using keeper = new Child<GrowthKeeper>('./growth-keeper.ts')
+  const credentials = await keeper.ask('prepare', null)
+  const first = await keeper.ask('serve', null)
+  const templateKeyId = await withClient(first.endpoint, credentials, async client => {
+    const { KeyMetadata } = await client.send(new CreateKeyCommand({ Description: 'npm run bench -- --growth' }))
+    return KeyMetadata!.KeyId!
+  })
+  await keeper.ask('stop', null)
+  const points: GrowthPoint[] = []
+  for (const keys of sizes) {
+    progress(`${keys.toLocaleString('en')} keys: filling the store`)
+    const startedAt = performance.now()
+    const ids = await keeper.ask('fill', { keys, templateKeyId, inUse: Math.min(keys, IN_USE_MAX) })
+    const fillSeconds = Math.round((performance.now() - startedAt) / 1_000)
+    const { endpoint, pid, readyMs } = await keeper.ask('serve', null)
+    const readyBytes = await keeper.ask('memory', null)
+    const bodies = await bodiesOf(endpoint, credentials, ids)
+    const measured: Partial<Record<(typeof OPERATIONS)[number], Sample>> = {}
+    for (const operation of OPERATIONS) {
+      const target = targetOf(endpoint, credentials, operation, bodies[operation])
+      await sampleOf(load, target, pid, warmUp)
+      measured[operation] = await sampleOf(load, target, pid, seconds)
+    }
+    const loadedBytes = await keeper.ask('memory', null)
+    await keeper.ask('stop', null)
+    const operations = measured as GrowthPoint['operations']
+    points.push({ keys, inUse: ids.length, fillSeconds, readyMs, readyBytes, loadedBytes, operations })
+    progress(`${keys.toLocaleString('en')} keys: ready after ${readyMs} ms`)
+  }
+  return points
+}
+
+/** One body for each key in use. */
+async function bodiesOf(endpoint: string, credentials: Credentials, ids: readonly string[]) {
+  const ciphertexts = await withClient(endpoint, credentials, async client => {
+    const made: string[] = []
+    for (let at = 0; at < ids.length; at += MADE_AT_ONCE) {
+      const batch = ids.slice(at, at + MADE_AT_ONCE).map(async KeyId => {
+        const command = new EncryptCommand({ KeyId, Plaintext: randomBytes(PLAINTEXT_BYTES) })
+        return Buffer.from((await client.send(command)).CiphertextBlob!).toString('base64')
+      })
+      made.push(...(await Promise.all(batch)))
+    }
+    return made
+  })
+  return {
+    GenerateDataKey: ids.map(KeyId => JSON.stringify({ KeyId, KeySpec: 'AES_256' })),
+    Decrypt: ids.map((KeyId, at) => JSON.stringify({ KeyId, CiphertextBlob: ciphertexts[at] })),
+  }
+}
+
+async function withClient<T>(
+  endpoint: string,
+  { region, accessKeyId, secretAccessKey }: Credentials,
+  work: (client: KMSClient) => Promise<T>,
+): Promise<T> {
+  const client = new KMSClient({ endpoint, region, credentials: { accessKeyId, secretAccessKey } })
+  try {
+    return await work(client)
+  } finally {
+    client.destroy()
+  }
+}
+
+function targetOf(endpoint: string, credentials: Credentials, operation: string, bodies: readonly string[]): Target {
+  const { hostname, port } = new URL(endpoint)
+  return { host: hostname, port: Number(port), path: '/', bodies, kms: { operation, credentials } }
+}
+
+const COLUMNS = ['keys', 'in use', 'filled in s', 'ready in ms', 'MB ready', 'MB loaded']
+const BYTES_PER_MEGABYTE = 1_048_576
+
+export function growthTable(points: readonly GrowthPoint[]): string {
+  const columns = [...COLUMNS, ...OPERATIONS.flatMap(operation => [`${operation}/s`, 'CPU µs'])]
+  const rows = points.map(({ keys, inUse, fillSeconds, readyMs, readyBytes, loadedBytes, operations }) => [
+    ...[keys, inUse, fillSeconds, readyMs].map(value => value.toLocaleString('en')),
+    ...[readyBytes, loadedBytes].map(bytes => Math.round(bytes / BYTES_PER_MEGABYTE).toLocaleString('en')),
+    ...OPERATIONS.flatMap(operation => [
+      Math.round(operations[operation].opsPerSec).toLocaleString('en'),
+      operations[operation].cpuUs.toFixed(1),
+    ]),
+  ])
+  return drawTable(columns, rows, 0)
+}

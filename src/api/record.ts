@@ -1,0 +1,179 @@
+/**
+ * The last step of every road: a request is recorded in the audit log before its answer leaves, and counted and logged after.
+ */
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import type { Origin } from '../access/request-context.ts'
+import { Trail } from '../access/trail.ts'
+import type { CallFacts } from '../audit/events.ts'
+import { identityOf, unproven } from '../audit/identity.ts'
+import type { AuditRecorder } from '../audit/recorder.ts'
+import type { Logger } from '../telemetry/logger.ts'
+import type { RequestSpan } from '../telemetry/tracing.ts'
+import type { Authenticated } from './authenticate.ts'
+import { OK, type RequestMetrics } from './request-metrics.ts'
+
+/** What is known of a request when its end comes. */
+export interface Journey {
+  readonly requestId: string
+  readonly startedAtMs: number
+  readonly trail: Trail
+  /** Of its event in the audit log. */
+  readonly eventId: string
+  /** What it called, as AWS names it. */
+  operation: string
+  readOnly: boolean
+  authenticated: Authenticated | undefined
+  origin: Origin | undefined
+  input: Readonly<Record<string, unknown>> | undefined
+  /** Absent when nobody wants traces. */
+  readonly span: RequestSpan | undefined
+}
+
+/** How a request failed, in the words of its protocol. */
+export interface Failure {
+  readonly code: string
+  readonly message: string
+  readonly status: number
+  readonly detail: string | undefined
+  readonly cause?: unknown
+}
+
+export const UNKNOWN = 'unknown'
+const MS_PER_SECOND = 1_000
+/** Faults of our own, by protocol. */
+const INTERNAL: ReadonlySet<string> = new Set(['KMSInternalException', 'InternalFailure'])
+const OURS = 500
+
+export function setOut(span?: RequestSpan): Journey {
+  return {
+    requestId: randomUUID(),
+    startedAtMs: performance.now(),
+    trail: new Trail(),
+    eventId: randomUUID(),
+    operation: UNKNOWN,
+    readOnly: true,
+    authenticated: undefined,
+    origin: undefined,
+    input: undefined,
+    span,
+  }
+}
+
+/** What conditions may ask of the connection: its peer, for nobody else says who is calling. */
+export function originOf({ socket, headers }: IncomingMessage): Origin {
+  return {
+    sourceIp: socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, ''),
+    userAgent: headers['user-agent'],
+    secureTransport: 'encrypted' in socket,
+  }
+}
+
+/** The header of W3C Trace Context; one that comes twice says nothing. */
+export function traceparentOf({ headers: { traceparent } }: IncomingMessage): string | undefined {
+  return typeof traceparent === 'string' ? traceparent : undefined
+}
+
+export interface RecordParts {
+  readonly audit: AuditRecorder
+  readonly metrics: RequestMetrics
+  readonly logger: Logger
+}
+
+export class RequestRecord {
+  readonly #parts: RecordParts
+  readonly #service: string
+  /** Before the operation in metrics and log; nothing for KMS. */
+  readonly #prefix: string
+
+  /** `service` is that of the credential scope. */
+  constructor(service: string, parts: RecordParts) {
+    this.#service = service
+    this.#prefix = service === 'kms' ? '' : `${service}:`
+    this.#parts = parts
+  }
+
+  /** Throws AuditUnavailable while no event can be written: then nothing is begun. */
+  requireWritable(): void {
+    this.#parts.audit.requireWritable()
+  }
+
+  /** Runs what the request does. A change leaves its event in the key store, in the transaction that makes it. */
+  performing<T>(request: IncomingMessage, journey: Journey, work: () => Promise<T>): Promise<T> {
+    if (journey.readOnly) return work()
+    return this.#parts.audit.changing(() => this.#facts(request, journey, undefined, undefined), work)
+  }
+
+  /** Resolves when the request stands in the audit log. Rejects with AuditUnavailable: then its answer must not leave. */
+  audited(
+    request: IncomingMessage,
+    journey: Journey,
+    output: Readonly<{ [member: string]: unknown }> | undefined,
+    failure: Failure | undefined,
+  ): Promise<void> {
+    const facts = this.#facts(request, journey, output, failure)
+    return journey.readOnly ? this.#parts.audit.call(facts) : this.#parts.audit.changed(facts)
+  }
+
+  /** Counts and logs the request, answered already. */
+  observed(request: IncomingMessage, journey: Journey, failure: Failure | undefined): void {
+    const { metrics, logger } = this.#parts
+    const { authenticated, requestId } = journey
+    const operation = this.#prefix + journey.operation
+    const seconds = (performance.now() - journey.startedAtMs) / MS_PER_SECOND
+    const account = authenticated?.caller.account
+    const failed = failure !== undefined && failure.status >= OURS
+    if (failure !== undefined) metrics.refused(operation, { account, code: failure.code, failed }, seconds)
+    else if (account !== undefined) metrics.succeeded(operation, account, seconds)
+    journey.span?.end({
+      ...{ operation, outcome: failure?.code ?? OK, requestId, region: authenticated?.region, account, failed },
+    })
+    const level = this.#severity(failure, journey.readOnly)
+    if (!logger.enabled(level)) return
+    logger[level]('request', {
+      requestId,
+      operation,
+      outcome: failure?.code ?? OK,
+      milliseconds: Math.round(seconds * MS_PER_SECOND * 1_000) / 1_000,
+      principal: authenticated?.caller.arn,
+      accessKeyId: authenticated?.accessKeyId,
+      viaService: authenticated?.caller.viaService,
+      region: authenticated?.region,
+      source: request.socket.remoteAddress,
+      ...(failure === undefined ? {} : { reason: failure.message, detail: failure.detail }),
+      ...(level === 'error' ? { error: failure?.cause ?? failure } : {}),
+    })
+  }
+
+  #facts(
+    request: IncomingMessage,
+    journey: Journey,
+    output: Readonly<{ [member: string]: unknown }> | undefined,
+    failure: Failure | undefined,
+  ): CallFacts {
+    const { authenticated, trail, eventId, requestId, operation, readOnly, input } = journey
+    journey.origin ??= originOf(request)
+    const { sourceIp, userAgent, secureTransport } = journey.origin
+    return {
+      ...{ eventId, requestId, service: this.#service, operation, readOnly, input, output, error: failure },
+      ...{ sourceIp, userAgent, secureTransport, decided: trail.decided },
+      identity:
+        authenticated === undefined
+          ? unproven(claimedAccessKey(request))
+          : identityOf(authenticated.caller, authenticated.accessKeyId),
+      account: authenticated?.caller.account,
+      region: authenticated?.region,
+    }
+  }
+
+  /** Every refusal leaves a line, every change too; a successful read or cryptographic call of KMS only at level debug. */
+  #severity(failure: Failure | undefined, readOnly: boolean): 'error' | 'info' | 'debug' {
+    if (failure === undefined) return readOnly && this.#service === 'kms' ? 'debug' : 'info'
+    return INTERNAL.has(failure.code) ? 'error' : 'info'
+  }
+}
+
+/** Who a caller says it is, proved or not. */
+function claimedAccessKey({ headers }: IncomingMessage): string | undefined {
+  return /Credential=([A-Za-z0-9]{1,128})\//.exec(headers.authorization ?? '')?.[1]
+}

@@ -1,0 +1,132 @@
+/**
+ * Passes the lines of the audit log on to somewhere else, all of them and in their order, so that there is a copy that this machine
+ * cannot change. The log's files are the spool: what is not there yet when the other side is away, or when the daemon ends, is sent
+ * later. A line may be sent twice, and none is left out while its file is there.
+ */
+import { stat } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { linesOf } from './lines.ts'
+import { listLogFiles } from './log-files.ts'
+
+/** Where lines go. */
+export interface Sink {
+  readonly name: 'syslog' | 'http'
+  /** Resolves when the other side has the lines, as far as its protocol tells. Lines have no LF. */
+  send(lines: readonly Buffer[]): Promise<void>
+  close(): void
+}
+
+/** How far a sink has come: bytes of a file, which it has. */
+export interface ForwardPosition {
+  readonly file: string
+  readonly offset: number
+}
+
+export interface PositionStorage {
+  position(name: string): Promise<ForwardPosition | undefined>
+  setPosition(name: string, position: ForwardPosition): Promise<void>
+}
+
+export interface ForwarderParts {
+  readonly folder: string
+  readonly sink: Sink
+  readonly storage: PositionStorage
+  /** The other side is away, or back. */
+  readonly onTrouble?: (error: Error | undefined) => void
+}
+
+const BATCH_LINES = 500
+const BATCH_BYTES = 512 * 1_024
+const PAUSE_MAX_MS = 30_000
+const PAUSE_MS = 500
+
+export class Forwarder {
+  readonly #parts: ForwarderParts
+  #position: ForwardPosition | undefined
+  #lagBytes = 0
+  #failures = 0
+  #notBeforeMs = 0
+
+  constructor(parts: ForwarderParts) {
+    this.#parts = parts
+  }
+
+  get sink(): Sink['name'] {
+    return this.#parts.sink.name
+  }
+
+  /** Bytes that the other side had not got when it was last looked. */
+  get lagBytes(): number {
+    return this.#lagBytes
+  }
+
+  /** Sends what is there. For a timer; never rejects. A side that is away is left alone for a while, longer each time. */
+  async run(): Promise<void> {
+    if (performance.now() < this.#notBeforeMs) return
+    try {
+      this.#position ??= await this.#parts.storage.position(this.sink)
+      while (await this.#sendNext());
+      if (this.#failures > 0) this.#parts.onTrouble?.(undefined)
+      this.#failures = 0
+    } catch (error) {
+      this.#failures += 1
+      this.#notBeforeMs = performance.now() + Math.min(PAUSE_MS * 2 ** Math.min(this.#failures, 10), PAUSE_MAX_MS)
+      if (this.#failures === 1) this.#parts.onTrouble?.(error as Error)
+    }
+    await this.#measure().catch(() => {})
+  }
+
+  close(): void {
+    this.#parts.sink.close()
+  }
+
+  /** Sends one batch, or moves on to the next file. False when everything is sent. */
+  async #sendNext(): Promise<boolean> {
+    const { sink, storage, folder } = this.#parts
+    const files = await listLogFiles(folder)
+    const at = this.#position ?? { file: '', offset: 0 }
+    const current = files.find(path => basename(path) === at.file)
+    // A file that was moved away is over.
+    const next = files.find(path => basename(path) > at.file)
+    if (current === undefined) {
+      if (next === undefined) return false
+      this.#position = { file: basename(next), offset: 0 }
+      return true
+    }
+    const { lines, offset } = await readBatch(current, at.offset)
+    if (lines.length > 0) {
+      await sink.send(lines)
+      this.#position = { file: at.file, offset }
+      await storage.setPosition(sink.name, this.#position)
+      return true
+    }
+    if (next === undefined) return false
+    this.#position = { file: basename(next), offset: 0 }
+    return true
+  }
+
+  async #measure(): Promise<void> {
+    const { file = '', offset = 0 } = this.#position ?? {}
+    let bytes = 0
+    for (const path of await listLogFiles(this.#parts.folder)) {
+      if (basename(path) < file) continue
+      bytes += (await stat(path)).size - (basename(path) === file ? offset : 0)
+    }
+    this.#lagBytes = bytes
+  }
+}
+
+/** Whole lines only: one that is being written comes with the next batch. */
+async function readBatch(path: string, start: number): Promise<{ lines: Buffer[]; offset: number }> {
+  const lines: Buffer[] = []
+  let offset = start
+  let bytes = 0
+  for await (const { bytes: line, end, complete } of linesOf(path, start)) {
+    if (!complete) break
+    lines.push(Buffer.from(line))
+    offset = end
+    bytes += line.length
+    if (lines.length >= BATCH_LINES || bytes >= BATCH_BYTES) break
+  }
+  return { lines, offset }
+}

@@ -1,0 +1,117 @@
+/**
+ * Has checkpoints of the log signed in a token, and puts what the log has written into the key store: both behind the requests,
+ * a second or a thousand events at most. A token or a store that is away delays them.
+ */
+import type { Clock } from '../base/clock.ts'
+import type { ChainHead } from '../formats/audit-chain.ts'
+import {
+  type CheckpointClaims,
+  checkpointDigest,
+  NO_ANCHOR,
+  NO_CHECKPOINT,
+  type StoreAnchor,
+} from '../formats/audit-checkpoint.ts'
+import type { AuditLog, LineBlock } from './log.ts'
+import type { AuditRecorder, PendingStorage } from './recorder.ts'
+
+export interface BlockStorage extends PendingStorage {
+  addBlock(block: LineBlock, chained: readonly string[]): Promise<void>
+}
+
+export interface NotaryParts {
+  readonly log: AuditLog
+  readonly recorder: AuditRecorder
+  readonly storage: BlockStorage
+  readonly clock: Clock
+  readonly sign: (claims: CheckpointClaims) => Promise<{ readonly body: Buffer; readonly signature: Buffer }>
+  /** Where the key store stands, for the checkpoint; none when absent. */
+  readonly anchor?: () => StoreAnchor
+  /** A part that is away, and that is back: `checkpoint` or `store`. */
+  readonly onTrouble?: (part: 'checkpoint' | 'store', error: Error | undefined) => void
+}
+
+/** So many events that no checkpoint covers ask for one before its time. */
+const EVENTS_MAX = 1_000
+/** Lines that ask for being stored before their time: a large block keeps the event loop waiting. */
+const UNSTORED_BYTES = 512 * 1_024
+
+export class Notary {
+  readonly #parts: NotaryParts
+  readonly #troubled = new Set<string>()
+  #covered: ChainHead | undefined
+  #previous: Buffer = NO_CHECKPOINT
+  #running: Promise<void> | undefined
+  #again = false
+
+  constructor(parts: NotaryParts) {
+    this.#parts = parts
+  }
+
+  /** The last event that a checkpoint covers; undefined before the first. */
+  get covered(): ChainHead | undefined {
+    return this.#covered
+  }
+
+  /** How many events no checkpoint covers yet. */
+  get uncoveredEvents(): number {
+    return this.#parts.log.head.seq - (this.#covered?.seq ?? 0)
+  }
+
+  /** Told of every batch that was written. */
+  written(): void {
+    const { log } = this.#parts
+    if (this.uncoveredEvents >= EVENTS_MAX || log.unstoredBytes >= UNSTORED_BYTES) void this.run()
+  }
+
+  /** Signs and stores what is there; one run at a time, and once more if it was asked for meanwhile. Never rejects. */
+  run(): Promise<void> {
+    if (this.#running !== undefined) {
+      this.#again = true
+      return this.#running
+    }
+    this.#running = this.#runAll().finally(() => {
+      this.#running = undefined
+    })
+    return this.#running
+  }
+
+  async #runAll(): Promise<void> {
+    do {
+      this.#again = false
+      await this.#attempt('checkpoint', () => this.#checkpoint())
+      await this.#attempt('store', () => this.#store())
+    } while (this.#again && this.#troubled.size === 0)
+  }
+
+  async #checkpoint(): Promise<void> {
+    const { log, clock, sign, anchor } = this.#parts
+    const { head } = log
+    if (head.seq === (this.#covered?.seq ?? 0)) return
+    const claims = { head, timeMs: clock(), previous: this.#previous, anchor: anchor?.() ?? NO_ANCHOR, others: [] }
+    const { body, signature } = await sign(claims)
+    await log.appendCheckpoint(body, signature)
+    this.#covered = head
+    this.#previous = checkpointDigest(body)
+  }
+
+  async #store(): Promise<void> {
+    const { log, recorder, storage } = this.#parts
+    const chained = recorder.chained()
+    const block = log.unstored()
+    if (block === undefined) return
+    await storage.addBlock(block, chained)
+    log.stored(block)
+    recorder.settled(chained)
+  }
+
+  async #attempt(part: 'checkpoint' | 'store', work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+      if (this.#troubled.delete(part)) this.#parts.onTrouble?.(part, undefined)
+    } catch (error) {
+      const known = this.#troubled.has(part)
+      this.#troubled.add(part)
+      if (!known) this.#parts.onTrouble?.(part, error as Error)
+    }
+  }
+}

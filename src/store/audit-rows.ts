@@ -1,0 +1,60 @@
+/** What the audit log does with the key store, beside the changes that leave their events in it. */
+import type { Database } from './dialects/database.ts'
+import * as audit from './sql/audit.ts'
+import type { AuditBlock, AuditBlockPlace, AuditPosition, StoredAudit, StoredEvent } from './store.ts'
+
+export class AuditRows implements StoredAudit {
+  readonly #database: Database
+
+  constructor(database: Database) {
+    this.#database = database
+  }
+
+  addBlock(block: AuditBlock, chained: readonly string[]): Promise<void> {
+    return this.#database.writer.transaction().execute(async db => {
+      await audit.addBlock(db, block)
+      await audit.deletePendingEvents(db, chained)
+    })
+  }
+
+  lastBlock(chain: string): Promise<AuditBlock | undefined> {
+    return audit.findLastBlock(this.#database.reader, chain)
+  }
+
+  async *blocksBackwards(range: {
+    fromMs?: number | undefined
+    toMs?: number | undefined
+  }): AsyncGenerator<AuditBlock> {
+    for (let before: AuditBlockPlace | undefined; ; ) {
+      const [block]: (AuditBlock & AuditBlockPlace)[] = await audit.listBlocksBackwards(
+        ...([this.#database.reader, range, before, 1] as const),
+      )
+      if (block === undefined) return
+      yield block
+      before = block
+    }
+  }
+
+  async *blocks(): AsyncGenerator<AuditBlock> {
+    for (const place of await audit.listBlockPlaces(this.#database.reader)) {
+      const block = await audit.findBlock(this.#database.reader, place)
+      if (block !== undefined) yield block
+    }
+  }
+
+  expire(beforeMs: number, maxBytes: number): Promise<number> {
+    return this.#database.writer.transaction().execute(db => audit.expireBlocks(db, beforeMs, maxBytes))
+  }
+
+  pendingEvents(limit: number): Promise<StoredEvent[]> {
+    return audit.listPendingEvents(this.#database.reader, limit)
+  }
+
+  position(name: string): Promise<AuditPosition | undefined> {
+    return audit.findPosition(this.#database.reader, name)
+  }
+
+  setPosition(name: string, position: AuditPosition): Promise<void> {
+    return this.#database.writer.transaction().execute(db => audit.putPosition(db, name, position))
+  }
+}

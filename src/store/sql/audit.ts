@@ -1,0 +1,156 @@
+/** The audit log in the key store: blocks of lines are added and expire, and never change. */
+import type { Selectable } from 'kysely'
+import type { AuditBlock, AuditBlockPlace, AuditPosition, StoredEvent } from '../store.ts'
+import type { Handle, Tables } from './tables.ts'
+
+/** The largest time, for a range without an end. */
+const EVER = Number.MAX_SAFE_INTEGER
+/** An event is written this long after its own moment at most: a block's moments are those of writing. */
+const WRITTEN_WITHIN_MS = 60_000
+
+export async function addBlock(db: Handle, block: AuditBlock): Promise<void> {
+  const { chain, firstSeq, lastSeq, firstAtMs, lastAtMs, lines } = block
+  const { last } = await db
+    .selectFrom('audit_blocks')
+    .select(({ fn }) => fn.max('number').as('last'))
+    .where('chain', '=', chain)
+    .executeTakeFirstOrThrow()
+  await db
+    .insertInto('audit_blocks')
+    .values({
+      ...{ chain, number: (last ?? 0) + 1, first_seq: firstSeq, last_seq: lastSeq },
+      ...{ first_at_ms: firstAtMs, last_at_ms: lastAtMs, lines_bytes: lines.length, lines },
+    })
+    .execute()
+}
+
+export async function findLastBlock(db: Handle, chain: string): Promise<AuditBlock | undefined> {
+  const row = await db
+    .selectFrom('audit_blocks')
+    .selectAll()
+    .where('chain', '=', chain)
+    .orderBy('number', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return row && blockOf(row)
+}
+
+/** Blocks that may hold events of a time, the newest first; `before` is the last that was read. */
+export async function listBlocksBackwards(
+  db: Handle,
+  { fromMs = 0, toMs = EVER }: { readonly fromMs?: number | undefined; readonly toMs?: number | undefined },
+  before: AuditBlockPlace | undefined,
+  limit: number,
+): Promise<(AuditBlock & AuditBlockPlace)[]> {
+  const rows = await db
+    .selectFrom('audit_blocks')
+    .selectAll()
+    .where('last_at_ms', '>=', fromMs)
+    .where('first_at_ms', '<=', Math.min(toMs + WRITTEN_WITHIN_MS, EVER))
+    .$if(before !== undefined, query =>
+      query.where(({ eb, refTuple, tuple }) =>
+        eb(
+          refTuple('last_at_ms', 'chain', 'number'),
+          '<',
+          tuple(before?.lastAtMs ?? 0, before?.chain ?? '', before?.number ?? 0),
+        ),
+      ),
+    )
+    .orderBy('last_at_ms', 'desc')
+    .orderBy('chain', 'desc')
+    .orderBy('number', 'desc')
+    .limit(limit)
+    .execute()
+  return rows.map(blockOf)
+}
+
+/** Places of all blocks: chains in the order in which they began, and the blocks of each in theirs. */
+export async function listBlockPlaces(db: Handle): Promise<AuditBlockPlace[]> {
+  const rows = await db.selectFrom('audit_blocks').select(['chain', 'number', 'first_at_ms', 'last_at_ms']).execute()
+  const began = new Map<string, number>()
+  for (const { chain, first_at_ms: at } of rows) began.set(chain, Math.min(began.get(chain) ?? EVER, at))
+  return rows
+    .map(({ chain, number, last_at_ms: lastAtMs }) => ({ chain, number, lastAtMs }))
+    .sort(
+      (a, b) =>
+        (began.get(a.chain) ?? 0) - (began.get(b.chain) ?? 0) || compare(a.chain, b.chain) || a.number - b.number,
+    )
+}
+
+export async function findBlock(db: Handle, { chain, number }: AuditBlockPlace): Promise<AuditBlock | undefined> {
+  const row = await db
+    .selectFrom('audit_blocks')
+    .selectAll()
+    .where('chain', '=', chain)
+    .where('number', '=', number)
+    .executeTakeFirst()
+  return row && blockOf(row)
+}
+
+/** Removes blocks that ended before a moment, and the oldest of those that are too many together. Returns how many. */
+export async function expireBlocks(db: Handle, beforeMs: number, maxBytes: number): Promise<number> {
+  const rows = await db
+    .selectFrom('audit_blocks')
+    .select(['chain', 'number', 'last_at_ms', 'lines_bytes'])
+    .orderBy('last_at_ms', 'desc')
+    .orderBy('chain', 'desc')
+    .orderBy('number', 'desc')
+    .execute()
+  let bytes = 0
+  let removed = 0
+  for (const { chain, number, last_at_ms: at, lines_bytes: length } of rows) {
+    bytes += length
+    if (at >= beforeMs && bytes <= maxBytes) continue
+    await db.deleteFrom('audit_blocks').where('chain', '=', chain).where('number', '=', number).execute()
+    removed += 1
+  }
+  return removed
+}
+
+/** An event that is there already stays: it is the same, of an earlier transaction of the same change. */
+export async function putPendingEvent(db: Handle, { id, atMs, event }: StoredEvent): Promise<void> {
+  await db
+    .insertInto('audit_pending_events')
+    .values({ id, at_ms: atMs, event })
+    .onConflict(conflict => conflict.column('id').doNothing())
+    .execute()
+}
+
+/** The oldest first. */
+export async function listPendingEvents(db: Handle, limit: number): Promise<StoredEvent[]> {
+  const rows = await db
+    .selectFrom('audit_pending_events')
+    .selectAll()
+    .orderBy('at_ms')
+    .orderBy('id')
+    .limit(limit)
+    .execute()
+  return rows.map(({ id, at_ms: atMs, event }) => ({ id, atMs, event }))
+}
+
+export async function deletePendingEvents(db: Handle, ids: readonly string[]): Promise<void> {
+  for (const id of ids) await db.deleteFrom('audit_pending_events').where('id', '=', id).execute()
+}
+
+export async function findPosition(db: Handle, name: string): Promise<AuditPosition | undefined> {
+  const row = await db.selectFrom('audit_positions').selectAll().where('name', '=', name).executeTakeFirst()
+  return row && { file: row.file, offset: row.byte_offset }
+}
+
+export async function putPosition(db: Handle, name: string, { file, offset }: AuditPosition): Promise<void> {
+  await db
+    .insertInto('audit_positions')
+    .values({ name, file, byte_offset: offset })
+    .onConflict(conflict => conflict.column('name').doUpdateSet({ file, byte_offset: offset }))
+    .execute()
+}
+
+function blockOf(row: Selectable<Tables['audit_blocks']>): AuditBlock & AuditBlockPlace {
+  const { chain, number, first_seq: firstSeq, last_seq: lastSeq, first_at_ms: firstAtMs, last_at_ms: lastAtMs } = row
+  const { buffer, byteOffset, byteLength } = row.lines
+  return { chain, number, firstSeq, lastSeq, firstAtMs, lastAtMs, lines: Buffer.from(buffer, byteOffset, byteLength) }
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}

@@ -1,0 +1,154 @@
+/**
+ * ML-KEM on a token that knows it: a daemon on the NSS that firefox-esr brings along, and OpenSSL on the other side.
+ */
+import { createPrivateKey, createPublicKey, decapsulate, encapsulate } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { KMS } from '@aws-sdk/client-kms'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
+import { readCredentials } from '../../scripts/instance.ts'
+import { compose, type Daemon } from '../../src/compose.ts'
+import { loadConfiguration } from '../../src/config/load.ts'
+import { type Instance, makeInstance } from '../support/instance.ts'
+import { makeNewerNssToken } from '../support/nss.ts'
+import { REGION, silentLogger } from '../support/tokens.ts'
+
+const READY_MS = 60_000
+const ML_KEM = { EncapsulationAlgorithm: 'ML_KEM' } as const
+/** FIPS 203 section 8, table 3. NSS has no ML-KEM-512. */
+const SIZES = [
+  ['ML_KEM_768', 1_184, 1_088],
+  ['ML_KEM_1024', 1_568, 1_568],
+] as const
+const SPKI_OVERHEAD_BYTES = 22
+
+let instance: Instance
+let path: string
+let daemon: Daemon
+const clients: KMS[] = []
+
+async function startDaemon(): Promise<void> {
+  daemon = await compose(loadConfiguration(path), { clock: Date.now, logger: silentLogger })
+  await daemon.whenReady(READY_MS)
+}
+
+async function restartDaemon(): Promise<void> {
+  await daemon[Symbol.asyncDispose]()
+  await startDaemon()
+}
+
+function kms(): KMS {
+  const { endpoint } = daemon
+  const credentials = readCredentials(instance.stateDir)
+  const client = new KMS({ endpoint, region: REGION, credentials, maxAttempts: 1 })
+  clients.push(client)
+  return client
+}
+
+async function makeKey(kind: Parameters<KMS['createKey']>[0]): Promise<string> {
+  return (await kms().createKey(kind)).KeyMetadata!.KeyId!
+}
+
+async function publicKeyOf(KeyId: string) {
+  const { PublicKey } = await kms().getPublicKey({ KeyId })
+  return createPublicKey({ key: Buffer.from(PublicKey!), format: 'der', type: 'spki' })
+}
+
+afterEach(() => {
+  for (const client of clients.splice(0)) client.destroy()
+})
+
+afterAll(async () => {
+  await daemon?.[Symbol.asyncDispose]()
+  instance?.remove()
+})
+
+beforeAll(async () => {
+  instance = await makeInstance([])
+  mkdirSync(join(instance.folder, 'newer'))
+  path = instance.configure([makeNewerNssToken(join(instance.folder, 'newer'), 'newer')])
+  expect(await instance.run(['init', '--allow-open-token'])).toMatchObject({ code: 0 })
+  await startDaemon()
+  const [token] = daemon.pools.get(REGION)!.members
+  expect(token!.profile!.privateKeys).toMatchObject({ ML_KEM_512: 'none', ML_KEM_768: 'ekt', ML_KEM_1024: 'ekt' })
+})
+
+describe('an ML-KEM key', () => {
+  it.each(SIZES)('of %s is an EKT of the token that knows it', async (KeySpec, keyBytes, ciphertextBytes) => {
+    const KeyId = await makeKey({ KeySpec, KeyUsage: 'ENCAPSULATE_DECAPSULATE' })
+    const { PublicKey, EncapsulationAlgorithms, CustomerMasterKeySpec } = await kms().getPublicKey({ KeyId })
+    expect({ EncapsulationAlgorithms, CustomerMasterKeySpec }).toEqual({ EncapsulationAlgorithms: ['ML_KEM'] })
+    expect(PublicKey).toHaveLength(keyBytes + SPKI_OVERHEAD_BYTES)
+
+    const made = await kms().encapsulate({ KeyId, ...ML_KEM })
+    expect(made).toMatchObject({ KeyId: expect.stringContaining(KeyId), ...ML_KEM })
+    expect(made.SharedSecret).toHaveLength(32)
+    expect(made.SharedSecretCiphertextBlob).toHaveLength(ciphertextBytes)
+    const { SharedSecretCiphertextBlob } = made
+    const opened = await kms().decapsulate({ KeyId, ...ML_KEM, SharedSecretCiphertextBlob })
+    expect(opened).toMatchObject({ KeyId: made.KeyId, SharedSecret: made.SharedSecret, ...ML_KEM })
+
+    // What OpenSSL encapsulates with the public key alone, the token decapsulates.
+    const { sharedKey, ciphertext } = encapsulate(await publicKeyOf(KeyId))
+    const outside = { KeyId, ...ML_KEM, SharedSecretCiphertextBlob: ciphertext }
+    expect(Buffer.from((await kms().decapsulate(outside)).SharedSecret!)).toEqual(Buffer.from(sharedKey))
+  })
+
+  it('gives a secret that nobody knows for a ciphertext that was changed, and none for one of another length', async () => {
+    const KeyId = await makeKey({ KeySpec: 'ML_KEM_768', KeyUsage: 'ENCAPSULATE_DECAPSULATE' })
+    const made = await kms().encapsulate({ KeyId, ...ML_KEM })
+    const changed = Uint8Array.from(made.SharedSecretCiphertextBlob!)
+    changed[5]! ^= 1
+    const open = (SharedSecretCiphertextBlob: Uint8Array) =>
+      kms().decapsulate({ KeyId, ...ML_KEM, SharedSecretCiphertextBlob })
+    const [first, second] = [await open(changed), await open(changed)]
+    expect(first.SharedSecret).toHaveLength(32)
+    expect(first.SharedSecret).not.toEqual(made.SharedSecret)
+    expect(second.SharedSecret).toEqual(first.SharedSecret)
+    for (const length of [1, 1_087, 1_089, 1_568, 6_144]) {
+      await expect(open(new Uint8Array(length))).rejects.toMatchObject({ name: 'InvalidCiphertextException' })
+    }
+  })
+
+  it('opens what it did before the daemon was started anew', async () => {
+    const KeyId = await makeKey({ KeySpec: 'ML_KEM_1024', KeyUsage: 'ENCAPSULATE_DECAPSULATE' })
+    const { SharedSecret, SharedSecretCiphertextBlob } = await kms().encapsulate({ KeyId, ...ML_KEM })
+    await restartDaemon()
+    const opened = await kms().decapsulate({ KeyId, ...ML_KEM, SharedSecretCiphertextBlob })
+    expect(opened.SharedSecret).toEqual(SharedSecret)
+  })
+
+  it.each(SIZES.map(([spec, keyBytes]) => [spec, keyBytes] as const))(
+    'of %s comes as a data key pair, in the form of its seed',
+    async (KeyPairSpec, keyBytes) => {
+      const KeyId = await makeKey({})
+      const made = await kms().generateDataKeyPair({ KeyId, KeyPairSpec })
+      expect(made.PublicKey).toHaveLength(keyBytes + SPKI_OVERHEAD_BYTES)
+      const { Plaintext } = await kms().decrypt({ CiphertextBlob: made.PrivateKeyCiphertextBlob })
+      expect(Plaintext).toEqual(made.PrivateKeyPlaintext)
+      expect(Plaintext).toHaveLength(86)
+      const privateKey = createPrivateKey({ key: Buffer.from(Plaintext!), format: 'der', type: 'pkcs8' })
+      const publicKey = createPublicKey({ key: Buffer.from(made.PublicKey!), format: 'der', type: 'spki' })
+      const { sharedKey, ciphertext } = encapsulate(publicKey)
+      expect(Buffer.from(decapsulate(privateKey, ciphertext))).toEqual(Buffer.from(sharedKey))
+    },
+  )
+
+  it('opens after a rotation of the domain what it did before', async () => {
+    const KeyId = await makeKey({ KeySpec: 'ML_KEM_768', KeyUsage: 'ENCAPSULATE_DECAPSULATE' })
+    const { SharedSecret, SharedSecretCiphertextBlob } = await kms().encapsulate({ KeyId, ...ML_KEM })
+    expect(await instance.run(['domain', 'rotate'])).toMatchObject({ code: 0 })
+    await restartDaemon()
+    const opened = await kms().decapsulate({ KeyId, ...ML_KEM, SharedSecretCiphertextBlob })
+    expect(opened.SharedSecret).toEqual(SharedSecret)
+  })
+
+  it('of 512 is refused: the token lists the mechanism, and does not know the parameter set', async () => {
+    const kind = { KeySpec: 'ML_KEM_512', KeyUsage: 'ENCAPSULATE_DECAPSULATE' } as const
+    await expect(makeKey(kind)).rejects.toMatchObject({
+      name: 'UnsupportedOperationException',
+      message:
+        'KeySpec ML_KEM_512 needs CKM_ML_KEM_KEY_PAIR_GEN and CKM_ML_KEM, which failed the self-test of the token that has them.',
+    })
+  })
+})

@@ -1,0 +1,175 @@
+/** The audit log's files: batches, rotation, what a crash leaves, and disks that take no more. */
+import { appendFileSync, readFileSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals'
+import { listLogFiles } from '../../../src/audit/log-files.ts'
+import { AuditUnavailable } from '../../../src/audit/unavailable.ts'
+import { verifyBlocks, verifyFiles } from '../../../src/audit/verify-files.ts'
+import { auditPublicKey, MemoryStorage, startLog } from '../../support/audit-log.ts'
+import { makeFolder } from '../../support/tokens.ts'
+
+const KEYS = [auditPublicKey]
+let folder: ReturnType<typeof makeFolder>
+let logs: string
+
+beforeEach(() => {
+  folder = makeFolder()
+  logs = join(folder.path, 'audit')
+})
+
+afterEach(() => folder.remove())
+
+const verify = async () => verifyFiles(await listLogFiles(logs), KEYS)
+
+describe('events', () => {
+  it('of one turn are written together, in their order, before anybody hears of it', async () => {
+    const { log, files, stop } = await startLog({ folder: logs })
+    const append = jest.spyOn(files, 'append')
+    const promises = Array.from({ length: 50 }, (_, at) => log.append(`{"at":${at}}`))
+    expect(new Set(promises).size).toBe(1)
+    await Promise.all(promises)
+    expect(append).toHaveBeenCalledTimes(1)
+    const lines = readFileSync(files.path!, 'utf8').split('\n')
+    expect(lines.filter(line => line.includes('"at"')).map(line => /"at":(\d+)/.exec(line)?.[1])).toEqual(
+      Array.from({ length: 50 }, (_, at) => String(at)),
+    )
+    await stop()
+    expect(await verify()).toMatchObject({ findings: [], uncovered: 0 })
+  })
+
+  it('lie in files of mode 0600, in a folder of mode 0700', async () => {
+    const { files, stop } = await startLog({ folder: logs })
+    expect(statSync(files.path!).mode & 0o777).toBe(0o600)
+    expect(statSync(logs).mode & 0o777).toBe(0o700)
+    await stop()
+  })
+
+  it('are taken while others wait for theirs', async () => {
+    const { log, stop } = await startLog({ folder: logs })
+    for (let round = 0; round < 20; round += 1) {
+      await log.append('{"round":1}')
+      await Promise.all([log.append('{"round":2}'), log.append('{"round":3}').then(() => log.append('{"round":4}'))])
+    }
+    expect(log.head.seq).toBe(81)
+    await stop()
+  })
+})
+
+describe('after a crash', () => {
+  it('the next chain names the end of the one before, and stores what was not stored', async () => {
+    const storage = new MemoryStorage()
+    const crashed = await startLog({ folder: logs, storage, maxBytes: 5_000 })
+    await crashed.record(10)
+    await crashed.notary.run()
+    await crashed.record(30)
+    // Nobody stops it. What is in the store ends before what is in the files.
+    const { stop, record } = await startLog({ folder: logs, storage })
+    await record(1)
+    await stop()
+    const verdict = await verify()
+    expect(verdict).toMatchObject({ findings: [], uncovered: 0, events: 43 })
+    expect(await verifyBlocks(storage.blocks(), KEYS)).toMatchObject({ findings: [], events: 43, uncovered: 0 })
+    await crashed.log.close()
+  })
+
+  it('a line that was cut off is told of, and is no fault', async () => {
+    const crashed = await startLog({ folder: logs })
+    await crashed.record(5)
+    appendFileSync(crashed.files.path!, '{"seq":7,"hash":"00')
+    expect((await verify()).notes.join()).toContain('cut off after 19 bytes')
+    const { stop } = await startLog({ folder: logs })
+    await stop()
+    expect(await verify()).toMatchObject({ findings: [], events: 7 })
+    await crashed.log.close()
+  })
+
+  it('events that were committed and not chained are chained', async () => {
+    const storage = new MemoryStorage()
+    storage.pending.set('left', '{"eventName":"CreateKey"}')
+    const { recorder, notary, log, stop } = await startLog({ folder: logs, storage })
+    expect(await recorder.chainLeftovers(storage)).toBe(1)
+    expect(await recorder.chainLeftovers(storage)).toBe(0)
+    await notary.run()
+    expect([...storage.pending]).toEqual([])
+    expect(log.head.seq).toBe(2)
+    await stop()
+  })
+})
+
+function replace(path: string): void {
+  renameSync(path, `${path}.old`)
+  writeFileSync(path, '')
+}
+
+describe('a log that cannot be written', () => {
+  it('refuses events, leaves nothing of them behind, and goes on where it was', async () => {
+    const failures: string[] = []
+    const parts = {
+      onFailed: ({ reason }: { reason: string }) => void failures.push(reason),
+      resumed: () => '{"resumed":1}',
+    }
+    const { log, files, record, stop } = await startLog({ folder: logs, parts })
+    await record(3)
+    const before = readFileSync(files.path!)
+    // Half of the lines reach the disk, then it is full.
+    jest.spyOn(files, 'append').mockImplementationOnce(async lines => {
+      appendFileSync(files.path!, lines.subarray(0, 10))
+      throw new Error('ENOSPC: no space left on device')
+    })
+    await expect(log.append('{"lost":1}')).rejects.toThrow(AuditUnavailable)
+    expect(() => log.requireWritable()).toThrow('no space left on device')
+    await expect(log.append('{"lost":2}')).rejects.toThrow(AuditUnavailable)
+    expect(failures).toEqual(['ENOSPC: no space left on device'])
+    await log.tend()
+    expect(log.failure).toBeUndefined()
+    await record(2)
+    await stop()
+    const [first] = await listLogFiles(logs)
+    expect(readFileSync(first!).subarray(0, before.length)).toEqual(before)
+    expect(readFileSync(first!, 'utf8')).not.toContain('lost')
+  })
+
+  it.each([
+    ['removed', (path: string) => unlinkSync(path)],
+    ['replaced', (path: string) => replace(path)],
+    ['cut', (path: string) => writeFileSync(path, '')],
+  ])('notices that its file was %s', async (_, harm) => {
+    const failures: string[] = []
+    const parts = { onFailed: ({ reason }: { reason: string }) => void failures.push(reason) }
+    const { log, files, record, stop } = await startLog({ folder: logs, parts })
+    await record(2)
+    harm(files.path!)
+    await log.tend()
+    expect(failures).toHaveLength(1)
+    expect(log.failure).toBeUndefined()
+    await record(1)
+    await stop()
+    const { findings, notes } = await verify()
+    expect([...findings, ...notes]).not.toEqual([])
+  })
+
+  it('stays refused while its folder is no folder, and works again with one', async () => {
+    const { log, record, stop } = await startLog({ folder: logs, maxBytes: 1 })
+    renameSync(logs, `${logs}.away`)
+    writeFileSync(logs, '')
+    await log.tend()
+    await log.tend()
+    expect(log.failure?.reason).toMatch(/EEXIST|ENOTDIR/)
+    await expect(record(1)).rejects.toThrow(AuditUnavailable)
+    unlinkSync(logs)
+    renameSync(`${logs}.away`, logs)
+    await log.tend()
+    await record(1)
+    await stop()
+    expect(await verify()).toMatchObject({ findings: [], uncovered: 0 })
+  })
+
+  it('takes no more while the key store takes nothing', async () => {
+    const { log, record, notary, stop } = await startLog({ folder: logs, parts: { unstoredMaxBytes: 2_000 } })
+    await record(5)
+    expect(() => log.requireWritable()).toThrow('the key store takes no events')
+    await notary.run()
+    expect(() => log.requireWritable()).not.toThrow()
+    await stop()
+  })
+})
