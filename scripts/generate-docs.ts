@@ -374,7 +374,8 @@ function tokensFor(spec: KeySpec): string {
 
 /** Where the values of each label come from; every label of a metric is here. */
 const LABELS: Readonly<Record<string, string>> = {
-  operation: 'an operation of the KMS API, `sts:` and an action of STS, or `unknown` in place of either',
+  operation:
+    'an operation of the KMS API, `sts:` and an action of STS, `cloudtrail:LookupEvents`, or `unknown` in place of either',
   outcome: `\`ok\`, or an error code of [errors.md](errors.md); of \`strongroom_request_duration_seconds\` \`ok\`, \`refused\` (the caller's
 fault) or \`failed\` (ours); of \`strongroom_hsm_probes_total\` \`passed\` or \`failed\`; of transactions \`committed\` or
 \`rolled-back\`; of tasks \`done\` or \`failed\``,
@@ -392,6 +393,7 @@ a request chooses it, a signing, encryption or wrapping algorithm, or the spec o
   state: TOKEN_STATES.map(code).join(', '),
   table: 'a table of the key store whose rows carry MACs',
   file: '`database` or `wal`',
+  part: '`write`, `checkpoint`, `store`, or a sink that lines are forwarded to',
   sink: '`syslog` or `http`: where the audit log is forwarded to',
   task: TASKS.map(code).join(', '),
 }

@@ -17,6 +17,7 @@ import { type Clock, DAY_MS } from './base/clock.ts'
 import { NotReady } from './compose-pools.ts'
 import type { Configuration } from './config/schema.ts'
 import { CHAIN_ID_BYTES } from './formats/audit-chain.ts'
+import { NO_ANCHOR } from './formats/audit-checkpoint.ts'
 import type { HsmPool } from './hsm/pool/pool.ts'
 import { signCheckpoint } from './keyring/checkpoint-signer.ts'
 import type { Store } from './store/store.ts'
@@ -75,6 +76,7 @@ export async function composeAudit(parts: AuditParts): Promise<Audit> {
   const notary = new Notary({
     ...{ log, recorder, storage: store.audit, clock },
     sign: claims => signCheckpoint(home, claims),
+    anchor: () => store.rowMacs.newestAnchorOf(home.region) ?? NO_ANCHOR,
     onTrouble(part, error) {
       if (error === undefined) return logger.info('the audit log goes on', { part })
       metrics.auditFailures.inc({ part })

@@ -2,6 +2,7 @@
 import { composePool } from './compose-pools.ts'
 import type { Configuration } from './config/schema.ts'
 import type { HsmPool } from './hsm/pool/pool.ts'
+import { type AnchorPools, PoolAnchors } from './keyring/anchors.ts'
 import { PoolRowSigner, type SigningPools } from './keyring/row-signer.ts'
 import type { RowProtection } from './store/row-signer.ts'
 import type { Store } from './store/store.ts'
@@ -11,15 +12,22 @@ import { Metrics } from './telemetry/metrics.ts'
 const POOL_START_MS = 30_000
 
 export function protectRows(
-  pools: SigningPools,
+  pools: SigningPools & AnchorPools,
   parts: {
     metrics: Metrics
     logger: Logger
     onRefused?: (row: { readonly table: string; readonly primaryKey: string; readonly reason: string }) => void
   },
 ): RowProtection {
+  const told = new Set<string>()
   return {
     signer: new PoolRowSigner(pools),
+    anchors: new PoolAnchors(pools),
+    onRolledBack({ region, message }) {
+      if (told.has(message)) return
+      told.add(message)
+      parts.logger.error('nothing is served from a key store that is older than it may be', { region, reason: message })
+    },
     onRefused({ table, primaryKey, reason }) {
       parts.metrics.rowsRefused.inc({ table })
       parts.logger.error('stored record refused: it was changed by other means than this program', {
@@ -31,7 +39,7 @@ export function protectRows(
 }
 
 /** Pools for the MACs of a command that may never need one: each is started when it is first asked for. */
-export class PoolsOnDemand implements SigningPools, AsyncDisposable {
+export class PoolsOnDemand implements SigningPools, AnchorPools, AsyncDisposable {
   readonly home: string
   readonly #configuration: Configuration
   readonly #logger: Logger

@@ -28,6 +28,7 @@ import { Accounts } from './identities/accounts.ts'
 import { Applying } from './identities/apply.ts'
 import { Identities } from './identities/identities.ts'
 import { ManagedPolicies } from './identities/managed-policies.ts'
+import { PoolAnchors } from './keyring/anchors.ts'
 import { findDaemonKeys } from './keyring/daemon-keys.ts'
 import { Imports } from './keyring/imports.ts'
 import { KeyUses } from './keyring/key-uses.ts'
@@ -37,6 +38,7 @@ import { Sessions } from './keyring/sessions.ts'
 import { Access } from './operations/access.ts'
 import { ServiceKeys } from './operations/service-keys.ts'
 import { openStore } from './store/open-store.ts'
+import { ANCHOR_LOOK_MS, StoreAnchors } from './tasks/anchor-store.ts'
 import { CHECK_TICK_MS, ResidentCheck } from './tasks/check-resident-keys.ts'
 import { DeletionJob } from './tasks/delete-due-keys.ts'
 import { expireMaterial } from './tasks/expire-material.ts'
@@ -53,7 +55,7 @@ export interface Daemon extends AsyncDisposable {
   readonly endpoint: string
   readonly adminEndpoint: string
   readonly pools: ReadonlyMap<string, HsmPool>
-  /** Resolves when every region has a token that can serve. */
+  /** Resolves when every region has a token that can serve, and the key store is known to be no older one. */
   whenReady(timeoutMs: number): Promise<void>
   /** Reads the files of the certificate again; absent where plain HTTP is served. */
   readonly reloadCertificate?: () => void
@@ -170,6 +172,16 @@ export async function compose(
   const verifying = schedule('verify stored records', ROW_LOOK_MS, () => sweep.run(), telemetry)
   parts.defer(() => verifying.stop())
 
+  const storeAnchors = new StoreAnchors({
+    ...{ store, metrics, logger, anchors: new PoolAnchors({ poolOf: region => pools.get(region) }) },
+    ...{ regions: [...pools.values()], intervalMs: configuration.store.anchorIntervalMs },
+  })
+  const anchoring = schedule('anchor the key store', ANCHOR_LOOK_MS, () => storeAnchors.run(), telemetry)
+  parts.defer(async () => {
+    await anchoring.stop()
+    await storeAnchors.end().catch((error: Error) => logger.warn('tokens were not told of the end', { error }))
+  })
+
   const served = new Set(pools.keys())
   const { requests, ...quotas } = configuration.quotas
   const services = { store, keyring, imports, keyUses, access, quotas, clock }
@@ -195,7 +207,8 @@ export async function compose(
     certificate?.options,
   )
   const connections = () => countConnections(api)
-  const adminApp = createAdminListener({ metrics, pools, store, connections, audit })
+  const obstacles = () => storeAnchors.obstacles
+  const adminApp = createAdminListener({ metrics, pools, store, connections, audit, obstacles })
   const adminListener = await listenOn(createServer(adminApp), admin)
   parts.defer(() => drain(adminListener))
   const renew = (options: SecureContextOptions) => {
@@ -213,6 +226,7 @@ export async function compose(
     pools,
     async whenReady(timeoutMs) {
       await Promise.all([...pools.values()].map(pool => pool.whenReady(timeoutMs)))
+      await storeAnchors.compare()
     },
     deleteDueKeys: () => deletion.run(),
     ...(certificate === undefined ? {} : { reloadCertificate: () => certificate.reload(renew) }),

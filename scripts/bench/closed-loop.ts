@@ -1,7 +1,7 @@
 /** Rounds of a closed loop: all servers take turns in each, so that a machine that slows down does so for all of them. */
 import { cpus } from 'node:os'
 import { cpuOfMachine } from './cpu.ts'
-import type { Measurement, Operation, Server } from './operations.ts'
+import type { Measurement, Operation, Sample, Server } from './operations.ts'
 import { DISTURBED_PERCENT, type Report, type Rounds, summarise } from './report.ts'
 
 interface Plan {
@@ -25,7 +25,7 @@ export async function closedLoop(
     for (const server of servers) await server.measure(operation, warmUp)
     for (let round = 1; round <= count; round++) {
       for (const server of servers) {
-        const sample = await measure(server, operation, seconds)
+        const sample = await measured(() => server.measure(operation, seconds))
         rounds[server.name] = [...(rounds[server.name] ?? []), sample]
         progress(`${operation} round ${round}/${count} ${server.name.padEnd(6)} ${lineOf(sample)}`)
       }
@@ -37,17 +37,19 @@ export async function closedLoop(
   return { connections, rounds: count, secondsPerRound: seconds, operations: results }
 }
 
-async function measure(server: Server, operation: Operation, seconds: number): Promise<Measurement> {
+/** A sample, and what others used of the machine meanwhile. */
+export async function measured(take: () => Promise<Sample>): Promise<Measurement> {
   const machineBefore = cpuOfMachine()
   const startedAt = performance.now()
-  const sample = await server.measure(operation, seconds)
+  const sample = await take()
   const capacityUs = (performance.now() - startedAt) * 1_000 * cpus().length
   const ownUs = (sample.cpuUs + (sample.loadCpuUs ?? 0)) * sample.operations
   const othersCpuPercent = Math.max(0, ((cpuOfMachine() - machineBefore - ownUs) / capacityUs) * 100)
   return { ...sample, othersCpuPercent }
 }
 
-function lineOf({ opsPerSec, cpuUs, othersCpuPercent }: Measurement): string {
+/** For whoever waits. */
+export function lineOf({ opsPerSec, cpuUs, othersCpuPercent }: Measurement): string {
   const numbers = `${Math.round(opsPerSec).toLocaleString('en')} ops/s, ${cpuUs.toFixed(1)} µs/op`
   return othersCpuPercent > DISTURBED_PERCENT
     ? `${numbers}  (others used ${othersCpuPercent.toFixed(0)} % of the CPU)`

@@ -7,6 +7,7 @@ import {
   SignCommand,
   type SigningAlgorithmSpec,
 } from '@aws-sdk/client-kms'
+import { makeRuled, type Ruled } from './authorisation.ts'
 import { Child } from './child.ts'
 import { cpuOfTree } from './cpu.ts'
 import type { Target } from './load.ts'
@@ -34,6 +35,7 @@ export class Daemon implements Server {
   readonly #targets = new Map<Operation, Target>()
   #sandbox!: SandboxDescription
   #client!: KMSClient
+  #ruled: Ruled | undefined
 
   constructor(load: LoadGenerator) {
     this.#load = load
@@ -56,6 +58,16 @@ export class Daemon implements Server {
 
   async measure(operation: Operation, seconds: number): Promise<Sample> {
     return sampleOf(this.#load, await this.target(operation), this.pid, seconds)
+  }
+
+  /** GenerateDataKey where many policies and grants have to be looked through; they are made at the first call. */
+  async measureRuled(seconds: number): Promise<Sample> {
+    this.#ruled ??= await makeRuled(this.#sandbox, this.#client)
+    const { keyId, credentials } = this.#ruled
+    const target = await this.target('GenerateDataKey')
+    const bodies = requestBodies('GenerateDataKey', { KeyId: keyId })
+    const ruled = { ...target, bodies, kms: { operation: 'GenerateDataKey', credentials } }
+    return sampleOf(this.#load, ruled, this.pid, seconds)
   }
 
   /** Latencies at a fixed rate, with the CPU of one operation. */

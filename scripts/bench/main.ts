@@ -12,6 +12,7 @@
  * with up to a million keys in its store (`--growth`). The last line of stdout is everything in JSON.
  */
 import { availableParallelism, cpus } from 'node:os'
+import { authorisationLine, measureAuthorisation } from './authorisation-cost.ts'
 import { closedLoop } from './closed-loop.ts'
 import { Daemon } from './daemon.ts'
 import { growth, growthTable } from './growth.ts'
@@ -55,16 +56,21 @@ async function bench(): Promise<Results> {
   }
   // What is compared from run to run is of the usual number of connections, wherever that stands in the list.
   const usual = sweep.find(({ connections }) => connections === USUAL_CONNECTIONS) ?? sweep.at(-1)!
+  load.connections = usual.connections
+  const authorisation =
+    daemon === undefined || !options.operations.includes('GenerateDataKey')
+      ? {}
+      : { authorisation: await measureAuthorisation(daemon, options, progress) }
   load.connections = OPEN_LOOP_CONNECTIONS
   const openLoopRuns =
     daemon === undefined || options.rates === undefined
       ? {}
       : { openLoop: await openLoop(daemon, usual, { ...options, rates: options.rates }, progress) }
-  if (options.growth === undefined) return { ...usual, ...(sweep.length > 1 ? { sweep } : {}), ...openLoopRuns }
+  const results = { ...usual, ...(sweep.length > 1 ? { sweep } : {}), ...authorisation, ...openLoopRuns }
+  if (options.growth === undefined) return results
   load.connections = usual.connections
   const sizes = options.growth === true ? GROWTH_SIZES : options.growth
-  const grown = await growth(load, { ...options, sizes }, progress)
-  return { ...usual, ...(sweep.length > 1 ? { sweep } : {}), ...openLoopRuns, growth: grown }
+  return { ...results, growth: await growth(load, { ...options, sizes }, progress) }
 }
 
 async function startServers(load: LoadGenerator): Promise<{ servers: Server[]; daemon: Daemon | undefined }> {
@@ -87,10 +93,14 @@ async function startServers(load: LoadGenerator): Promise<{ servers: Server[]; d
 }
 
 function textOf(results: Results): string {
-  const { sweep = [results], openLoop: paced } = results
+  const { sweep = [results], authorisation, openLoop: paced } = results
   const closed = sweep.map(report => `${heading(report)}\n\n${table(report)}\n\n${legend(report)}\n\n`)
-  const more = [paced && openLoopTable(paced), results.growth && growthTable(results.growth)]
-  return [...closed, ...more.flatMap(text => (text === undefined ? [] : [`${text}\n\n`]))].join('')
+  const below = [
+    authorisation && authorisationLine(authorisation),
+    paced && openLoopTable(paced),
+    results.growth && growthTable(results.growth),
+  ]
+  return [...closed, ...below.flatMap(text => (text === undefined ? [] : [`${text}\n\n`]))].join('')
 }
 
 function heading({ connections, rounds, secondsPerRound }: Report): string {

@@ -1,4 +1,5 @@
 /** Medians of the rounds, as a table for people and one line of JSON for programs. */
+import type { Authorisation } from './authorisation-cost.ts'
 import type { GrowthPoint } from './growth.ts'
 import type { OpenLoopRun } from './open-loop.ts'
 import type { Measurement, Operation, ServerName } from './operations.ts'
@@ -30,6 +31,8 @@ export interface Report {
 /** What one run of the bench gives: that of the usual number of connections, and what else was asked for. */
 export interface Results extends Report {
   readonly sweep?: readonly Report[]
+  /** Absent without the daemon, or without GenerateDataKey. */
+  readonly authorisation?: Authorisation
   readonly openLoop?: readonly OpenLoopRun[]
   readonly growth?: readonly GrowthPoint[]
 }
@@ -100,7 +103,7 @@ export function drawTable(columns: readonly string[], rows: readonly (readonly s
   return [head, '─'.repeat(widths.reduce((sum, width) => sum + width + 2, -2)), ...body].join('\n')
 }
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = Math.floor(sorted.length / 2)
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2

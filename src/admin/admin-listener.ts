@@ -4,12 +4,14 @@ import type { AuditFailure } from '../audit/log.ts'
 import { readinessOf } from './health.ts'
 import { Scrape, type ScrapeParts } from './scrape.ts'
 
-export function createAdminListener(
-  parts: ScrapeParts & {
-    readonly audit: { readonly log: { readonly failure: AuditFailure | undefined }; report(): void }
-  },
-): Express {
-  const { metrics, pools, audit } = parts
+export interface AdminListenerParts extends ScrapeParts {
+  readonly audit: { readonly log: { readonly failure: AuditFailure | undefined }; report(): void }
+  /** What is in the way of serving, besides tokens and audit log. */
+  readonly obstacles: () => readonly string[]
+}
+
+export function createAdminListener(parts: AdminListenerParts): Express {
+  const { metrics, pools, audit, obstacles } = parts
   const app = express()
   const scrape = new Scrape(parts)
   app.disable('x-powered-by')
@@ -17,7 +19,7 @@ export function createAdminListener(
     response.json({ status: 'ok' })
   })
   app.get('/readyz', (_request, response) => {
-    const readiness = readinessOf(pools.values(), audit.log)
+    const readiness = readinessOf(pools.values(), audit.log, obstacles())
     response.status(readiness.ready ? 200 : 503).json(readiness)
   })
   app.get('/metrics', async (_request, response) => {

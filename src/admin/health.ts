@@ -1,4 +1,7 @@
-/** Whether the daemon lives, and whether it can serve: every region has a token that can, and events can be recorded. */
+/**
+ * Whether the daemon lives, and whether it can serve: every region has a token that can, events can be recorded, and the key
+ * store is known to be the present one.
+ */
 import type { MemberStatus } from '../hsm/pool/member.ts'
 import type { HsmPool } from '../hsm/pool/pool.ts'
 
@@ -16,6 +19,8 @@ export interface AuditReadiness {
 
 export interface Readiness {
   readonly ready: boolean
+  /** What else than tokens is in the way; absent when nothing is. */
+  readonly obstacles?: readonly string[]
   readonly audit: AuditReadiness
   readonly regions: readonly Region<{ readonly hsm: string; readonly state: string }>[]
 }
@@ -34,10 +39,12 @@ export function statusOf(pools: Iterable<HsmPool>): HsmStatus {
 export function readinessOf(
   pools: Iterable<HsmPool>,
   { failure }: { readonly failure: { readonly reason: string } | undefined },
+  obstacles: readonly string[] = [],
 ): Readiness {
   const { ready, regions } = statusOf(pools)
   return {
-    ready: ready && failure === undefined,
+    ready: ready && failure === undefined && obstacles.length === 0,
+    ...(obstacles.length === 0 ? {} : { obstacles }),
     audit: failure === undefined ? { writable: true } : { writable: false, reason: failure.reason },
     regions: regions.map(({ hsms, ...region }) => ({
       ...region,

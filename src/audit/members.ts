@@ -16,6 +16,7 @@ export const RECORDED_MEMBERS: ReadonlySet<string> = new Set([
   'DestinationEncryptionContext',
   'DestinationKeyId',
   'DryRun',
+  'EncapsulationAlgorithm',
   'EncryptionAlgorithm',
   'EncryptionContext',
   'ExpirationModel',
@@ -68,6 +69,7 @@ export const RECORDED_MEMBERS: ReadonlySet<string> = new Set([
   'TransitiveTagKeys',
   // CloudTrail
   'EndTime',
+  'EventCategory',
   'LookupAttributes',
   'MaxResults',
   'StartTime',
@@ -87,6 +89,7 @@ export const UNRECORDED_MEMBERS: ReadonlySet<string> = new Set([
   'Plaintext',
   'PublicKey',
   'Recipient',
+  'SharedSecretCiphertextBlob',
   'Signature',
 ])
 

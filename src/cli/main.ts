@@ -11,10 +11,11 @@ import { HsmFault } from '../hsm/contract/fault.ts'
 import { PoolUnavailable } from '../hsm/pool/pool.ts'
 import { IdentityRefused } from '../identities/refused.ts'
 import { KmsError } from '../model/errors.ts'
-import { StoreUnusable } from '../store/faults.ts'
+import { RowRefused, StoreRolledBack, StoreUnusable } from '../store/faults.ts'
 import { CommandFailed } from './admin-client.ts'
 import { addAudit } from './commands/audit.ts'
 import { addAuthz } from './commands/authz.ts'
+import { addBackup } from './commands/backup.ts'
 import { addCeremony } from './commands/ceremony.ts'
 import { addDomain } from './commands/domain.ts'
 import { addHsm } from './commands/hsm.ts'
@@ -23,6 +24,7 @@ import { addImportMaterial } from './commands/import-material.ts'
 import { addInit } from './commands/init.ts'
 import { addOfficer } from './commands/officer.ts'
 import { addServe } from './commands/serve.ts'
+import { addStore } from './commands/store.ts'
 
 /** Errors whose message is meant for the operator; any other is a bug and shows its stack. */
 const EXPECTED = [
@@ -33,6 +35,8 @@ const EXPECTED = [
   KmsError,
   NotReady,
   PoolUnavailable,
+  RowRefused,
+  StoreRolledBack,
   StoreUnusable,
 ]
 
@@ -65,6 +69,8 @@ addAudit(program)
 addDomain(program)
 addOfficer(program)
 addCeremony(program)
+addStore(program)
+addBackup(program)
 
 try {
   await program.parseAsync()

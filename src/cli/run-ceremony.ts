@@ -3,16 +3,14 @@
  * is on, and a record of a failure.
  */
 import { systemClock } from '../base/clock.ts'
-import { homeOf } from '../compose-pools.ts'
-import { PoolsOnDemand, protectRows } from '../compose-rows.ts'
+import type { PoolsOnDemand } from '../compose-rows.ts'
 import { loadConfiguration } from '../config/load.ts'
 import { sharedDomainOf } from '../config/multi-region.ts'
 import type { Configuration } from '../config/schema.ts'
 import { openStateFolder, type StateFolder } from '../config/state-folder.ts'
 import { openStore } from '../store/open-store.ts'
-import type { Domain, Store } from '../store/store.ts'
+import type { Domain } from '../store/store.ts'
 import { createLogger } from '../telemetry/logger.ts'
-import { Metrics } from '../telemetry/metrics.ts'
 import { CommandFailed } from './admin-client.ts'
 import { withApproval } from './ceremonies/approval.ts'
 import { takeTheFloor } from './ceremonies/one-at-a-time.ts'
@@ -21,6 +19,7 @@ import { describeReceiving, type ReceivingTokens } from './ceremonies/receiving-
 import { record } from './ceremonies/recorded.ts'
 import { openRequestFolder } from './ceremonies/request-folder.ts'
 import { officerPinsFrom } from './officer-pin.ts'
+import { openKeyStore } from './open-key-store.ts'
 import { readAnswer } from './read-secret.ts'
 
 export interface CeremonyOptions {
@@ -63,11 +62,13 @@ export interface CeremonyIntent {
   readonly receiving?: ReceivingTokens
   /** Whether a domain shows that this ceremony has begun and is not done; it goes on under its former approval. */
   readonly unfinished?: (domain: Domain) => boolean
+  /** Set where it may be that the key store is older than what its tokens remember. */
+  readonly olderStore?: true
 }
 
 /** Runs a ceremony that may change something. Throws {@link CommandFailed} that says what to sign when officers must approve. */
 export async function runCeremony<T>(
-  { command, args = {}, everyRegion, receiving, unfinished = () => false }: CeremonyIntent,
+  { command, args = {}, everyRegion, receiving, unfinished = () => false, olderStore }: CeremonyIntent,
   options: CeremonyOptions,
   work: (run: CeremonyRun) => Promise<T>,
 ): Promise<T> {
@@ -81,10 +82,8 @@ export async function runCeremony<T>(
   await using resources = new AsyncDisposableStack()
   resources.use(await takeTheFloor(state.ceremonySocket))
   const logger = createLogger('warn')
-  const pools = resources.use(new PoolsOnDemand(homeOf(configuration), configuration, { store: () => store, logger }))
-  const rows = protectRows(pools, { metrics: new Metrics(), logger })
-  const store: Store = await openStore({ path: state.store, rows })
-  resources.defer(() => store.close())
+  const opening = { path: state.store, logger, older: olderStore === true }
+  const { store, pools } = await openKeyStore(configuration, opening, resources)
   const pins = officerPinsFrom(options.soPinFile ?? [])
   const parts: CeremonyParts = {
     ...{ store, clock: systemClock, logger, say: sayerOf(options), command },

@@ -123,6 +123,8 @@ export const configuration = z
       .strictObject({
         /** Keys that memory answers for, and as many aliases. */
         cachedRecords: z.int().min(1_000).max(10_000_000).default(100_000),
+        /** How often tokens are told how far the store has come: their memory wears. An older copy within it goes unnoticed. */
+        anchorIntervalMs: milliseconds(1_000, 86_400_000).default(300_000),
       })
       .prefault({}),
     hsm: z

@@ -7,6 +7,7 @@ import { MalformedBytes } from '../base/bytes.ts'
 import { type Clock, DAY_MS } from '../base/clock.ts'
 import { decodeImportToken, encodeImportToken, IMPORT_ID_BYTES, type ImportToken } from '../formats/import-token.ts'
 import { HsmFault } from '../hsm/contract/fault.ts'
+import { OAEP_NAMES } from '../hsm/contract/token-profile.ts'
 import type { HsmPool } from '../hsm/pool/pool.ts'
 import { KmsError } from '../model/errors.ts'
 import { type WrappingAlgorithm, type WrappingKeySpec, wrappingFacts } from '../model/imports.ts'
@@ -22,7 +23,6 @@ export const IMPORT_FAILURES_MAX = 10
 /** Wrapping keys that one KMS key may have at a time; each costs the token a search for primes. */
 export const IMPORT_KEYS_MAX = 25
 const CREATIONS_MAX = 2
-const OAEP_NAMES = { sha1: 'SHA-1', sha256: 'SHA-256' } as const
 
 /** What a caller wraps its material under. */
 export interface ImportParameters {

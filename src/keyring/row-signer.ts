@@ -9,7 +9,7 @@ import type { MacedRow, RowMac, RowSigner } from '../store/row-signer.ts'
 import { kmsErrorOf } from './faults.ts'
 
 /** A transaction waits with the store's write lock in its hand. */
-const DEADLINE_MS = 3_000
+const DEADLINE_MS = 10_000
 
 type Call = Pick<HsmPool, 'call'>
 

@@ -45,6 +45,22 @@ export class RowRefused extends Error {
   }
 }
 
+/** The store is that of an earlier moment: a copy was put back, or the file is another one. */
+export class StoreRolledBack extends Error {
+  override readonly name = 'StoreRolledBack'
+  readonly region: string
+
+  /** Epochs of the region's ledger; `found` is undefined for a store without one. */
+  constructor(region: string, found: number | undefined, expected: number) {
+    const what = found === undefined ? 'has no ledger' : `stands at epoch ${found}`
+    super(
+      `the key store is older than what is known of it: that of region ${region} ${what}, and its tokens or this process have ` +
+        `seen epoch ${expected}. Put the present store back; or, when it is lost, see "strongroom restore --help"`,
+    )
+    this.region = region
+  }
+}
+
 /** A change of a record that carries a MAC, by a process that was opened without anybody who makes them. */
 export class NoRowSigner extends Error {
   override readonly name = 'NoRowSigner'

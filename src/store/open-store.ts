@@ -14,6 +14,7 @@ import type { RowProtection } from './row-signer.ts'
 import { putPendingEvent } from './sql/audit.ts'
 import { SqlTransaction } from './sql/transaction.ts'
 import type { PendingEventSource, Store, Transaction } from './store.ts'
+import { checkStore } from './store-check.ts'
 import { StoreMetrics } from './store-metrics.ts'
 import { Touched } from './touched.ts'
 import { VerifiedReader } from './verified-reader.ts'
@@ -50,7 +51,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     await database.close()
     throw error
   }
-  const guard = new RowGuard(options.rows)
+  const guard = new RowGuard(options.rows, database.reader)
   const reader = new VerifiedReader(database.reader, database.snapshots, guard)
   const hot = new CachedReader(reader, options.cachedKeys ?? CACHED_KEYS_DEFAULT)
   const metrics = options.metrics && new StoreMetrics(options.metrics)
@@ -62,6 +63,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     rowMacs: new RowMacs(database, guard),
     audit: new AuditRows(database),
     scrub: () => database.scrub(),
+    check: () => checkStore(database, guard),
+    copyTo: (path, onProgress = () => {}) => database.copyTo(path, onProgress),
     sizes: () => database.sizes(),
     async close() {
       stopWatching()
@@ -87,7 +90,7 @@ async function runTransaction<T>(
   let begunAtMs: number | undefined
   let committed = false
   try {
-    const { result, signed } = await database.writer.transaction().execute(async handle => {
+    const { result, heads } = await database.writer.transaction().execute(async handle => {
       begunAtMs = performance.now()
       const changes = new RowChanges(guard, handle)
       const result = await work(new SqlTransaction(handle, touched, changes))
@@ -99,10 +102,10 @@ async function runTransaction<T>(
           event: event.text([...touched.keys].map(arnOf)),
         })
       }
-      return { result, signed: await changes.finish() }
+      return { result, heads: await changes.finish() }
     })
     committed = true
-    guard.committed(signed)
+    guard.committed(heads)
     return result
   } catch (error) {
     if (!database.isMissingReference(error)) throw error

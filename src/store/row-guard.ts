@@ -1,41 +1,64 @@
 /**
- * Holds records against their MACs. Of each record it remembers the newest generation that it has seen: an older one that
- * is put back is refused, however good its MAC is, for as long as this process lives.
+ * Holds records against their MACs, against the ledger that lists them, and the ledger against what tokens and this process
+ * remember of it: neither a record nor the whole store that is put back is taken for the present one (security.md 2.6).
  */
 import { LRUCache } from 'lru-cache'
-import { NoRowSigner, RowRefused } from './faults.ts'
-import type { MacedRow, RowProtection } from './row-signer.ts'
+import { type Anchor, ledgerDigest } from '../formats/row-ledger.ts'
+import { NoRowSigner, RowRefused, StoreRolledBack } from './faults.ts'
+import type { Ledger } from './ledger.ts'
+import type { MacedRow, RowMac, RowProtection } from './row-signer.ts'
 import { primaryKeyOf, regionOf, textOf } from './sql/aggregates.ts'
+import { findHead, type LedgerHead } from './sql/ledgers.ts'
 import { type FoundRow, findMac, NO_CONTENT, type StoredMac } from './sql/row-macs.ts'
 import type { Handle } from './sql/tables.ts'
+import type { RegionAnchor } from './store.ts'
 
-/** Generations remembered, of as many records. */
-const SEEN_MAX = 200_000
+/** Records that are remembered as they were verified. */
+const VERIFIED_MAX = 200_000
 const REPORTED_MAX = 10_000
 /** Stands for the whole store: from when its MAC is there, no record is without one. */
 export const ALL_ROWS = { table: 'row_macs', primaryKey: 'all' } as const
+const HEADS_TABLE = 'ledger_heads'
+
+interface Verified {
+  readonly content: Buffer
+  readonly stored: StoredMac
+}
 
 export interface Refusal {
-  readonly row: FoundRow
+  /** The record that is refused, and by what: its own row, or what the ledger says of its region. */
+  readonly record: string
+  readonly table: string
+  readonly primaryKey: string
   readonly reason: string
-  /** A change of this process came between the read and the look: reading again settles it. */
-  readonly mayBeOld: boolean
+  /** What it was found to be, so that it is reported once. */
+  readonly found: string
 }
 
-/** The newest generation of a record, and as it was verified; nothing of it while it is this process that has written it. */
-interface Seen {
-  readonly generation: number
-  readonly verified?: { readonly content: Buffer; readonly mac: Buffer }
+/** A head as it was read; undefined where there is none. */
+export interface RegionHead {
+  readonly region: string
+  readonly head: LedgerHead | undefined
 }
+
+/** Epochs by region: a read that begins from here on sees them, or later ones. */
+export type Horizon = ReadonlyMap<string, number>
 
 export class RowGuard {
   readonly #protection: RowProtection | undefined
-  readonly #seen = new LRUCache<string, Seen>({ max: SEEN_MAX })
+  /** Sees what is committed. */
+  readonly #reader: Handle
+  /** The newest genuine heads that this process knows of. */
+  readonly #newest = new Map<string, Anchor>()
+  /** Whether the store is what the tokens of a region remember; absent before they were asked. */
+  readonly #anchored = new Map<string, Promise<void>>()
+  readonly #verified = new LRUCache<string, Verified>({ max: VERIFIED_MAX })
   readonly #reported = new LRUCache<string, true>({ max: REPORTED_MAX })
   #complete = false
 
-  constructor(protection: RowProtection | undefined) {
+  constructor(protection: RowProtection | undefined, reader: Handle) {
     this.#protection = protection
+    this.#reader = reader
   }
 
   /** Whether somebody can make and verify MACs here. */
@@ -52,9 +75,15 @@ export class RowGuard {
     return this.#complete
   }
 
+  /** To be taken before the read that is then held against it. */
+  horizon(): Horizon {
+    return new Map([...this.#newest].map(([region, { epoch }]) => [region, epoch]))
+  }
+
   /** The MAC that says that all records carry one. */
-  signComplete(): Promise<StoredMac> {
-    return this.#sign([{ ...ALL_ROWS, generation: 1, content: NO_CONTENT, region: undefined }]).then(([mac]) => mac!)
+  async signComplete(): Promise<StoredMac> {
+    const [mac] = await this.#sign([{ ...ALL_ROWS, generation: 1, content: NO_CONTENT, region: undefined }])
+    return mac!
   }
 
   /** MACs for what the records hold from now on, one generation on. */
@@ -68,45 +97,95 @@ export class RowGuard {
     )
   }
 
-  /** Those of the records that are not what somebody has signed. What has been verified before, to the last byte, is good. */
-  async refusals(rows: readonly FoundRow[]): Promise<Refusal[]> {
+  /**
+   * MACs for the heads that follow those which the ledger was read under. Throws RowRefused and StoreRolledBack when one of
+   * those is not the present one, so that nothing is built upon it.
+   */
+  async signHeads(ledger: Ledger, next: readonly RegionAnchor[]): Promise<StoredMac[]> {
+    const heads = next.map(({ region }) => ({ region, head: ledger.headOf(region) }))
+    await this.requireHeads(heads, this.horizon())
+    return this.signAnchors(next)
+  }
+
+  /** MACs for heads of these epochs and digests. */
+  signAnchors(next: readonly RegionAnchor[]): Promise<StoredMac[]> {
+    return this.#sign(next.map(({ region, ...anchor }) => ({ ...maced(region, anchor), region })))
+  }
+
+  /**
+   * Those of the records that are not what somebody has signed, and signed last. What has been verified before, to the last
+   * byte, needs no token. Throws StoreRolledBack.
+   */
+  async refusals(rows: readonly FoundRow[], horizon: Horizon): Promise<Refusal[]> {
+    const heads = rows.flatMap(({ stored, ledger }) =>
+      stored === undefined ? [] : { region: stored.region, head: ledger.headOf(stored.region) },
+    )
+    if (this.#protection === undefined) return []
+    const [unsigned, badHeads] = await Promise.all([this.macRefusals(rows), this.#badHeads(heads, horizon)])
+    const refused = new Set(unsigned.map(({ record }) => record))
+    const unlisted = rows.flatMap(row => {
+      const { stored, ledger } = row
+      if (stored === undefined || refused.has(textOf(row.name))) return []
+      const head = badHeads.get(stored.region)
+      if (head !== undefined) return { ...head, record: textOf(row.name) }
+      if (!ledger.isSound(stored.region, named(row))) return refusalOf(row, BAD_LEDGER)
+      return ledger.lists(stored.region, named(row), stored.mac) ? [] : refusalOf(row, OLD)
+    })
+    return [...unsigned, ...unlisted]
+  }
+
+  /** The same of the MACs alone, whether the ledger lists them or not. */
+  async macRefusals(rows: readonly FoundRow[]): Promise<Refusal[]> {
     if (this.#protection === undefined) return []
     const refused: Refusal[] = []
-    const signed: { row: FoundRow; stored: StoredMac }[] = []
+    const asked: { row: FoundRow; stored: StoredMac }[] = []
     for (const row of rows) {
       const { stored, content } = row
-      if (stored !== undefined && this.#isKnown(row, stored)) continue
-      else if (stored !== undefined) signed.push({ row, stored })
+      if (stored !== undefined) {
+        if (!this.#isKnown(row, stored)) asked.push({ row, stored })
+      }
       // Of a record that never was nobody has signed that it is not there.
-      else if (!content.equals(NO_CONTENT)) refused.push({ row, reason: NO_MAC, mayBeOld: false })
+      else if (!content.equals(NO_CONTENT)) refused.push(refusalOf(row, NO_MAC))
     }
-    if (signed.length === 0) return refused
+    if (asked.length === 0) return refused
     const verdicts = await this.#protection.signer.verify(
-      signed.map(({ row, stored }) => ({ ...maced(row), ...stored })),
+      asked.map(({ row, stored }) => ({ ...named(row), ...stored, content: row.content })),
     )
-    signed.forEach(({ row, stored }, at) => {
-      const newest = this.#seen.get(textOf(row.name))?.generation ?? 0
-      if (verdicts[at] !== true) refused.push({ row, reason: BAD_MAC, mayBeOld: false })
-      else if (stored.generation < newest) refused.push({ row, reason: OLD, mayBeOld: true })
-      else
-        this.#seen.set(textOf(row.name), {
-          generation: stored.generation,
-          verified: { content: row.content, mac: stored.mac },
-        })
+    asked.forEach(({ row, stored }, at) => {
+      if (verdicts[at] !== true) refused.push(refusalOf(row, BAD_MAC))
+      else this.#verified.set(textOf(row.name), { content: row.content, stored })
     })
     return refused
   }
 
-  /** After these generations have been committed. */
-  committed(macs: readonly { readonly row: FoundRow; readonly mac: StoredMac }[]): void {
-    for (const { row, mac } of macs) this.#seen.set(textOf(row.name), { generation: mac.generation })
+  /**
+   * The anchors of these heads, which were read after the horizon was taken. Throws RowRefused and StoreRolledBack unless
+   * they are the present ones.
+   */
+  async requireHeads(heads: readonly RegionHead[], horizon: Horizon): Promise<RegionAnchor[]> {
+    const [refusal] = (await this.#badHeads(heads, horizon)).values()
+    if (refusal !== undefined) throw this.refuse(refusal)
+    return heads.flatMap(({ region, head }) => (head === undefined ? [] : { region, ...anchorOfHead(head) }))
+  }
+
+  /** After these heads have been committed. */
+  committed(heads: readonly RegionAnchor[]): void {
+    for (const { region, epoch, digest } of heads) this.#remember(region, { epoch, digest })
+  }
+
+  /** The newest head of a region that this process knows to be genuine. */
+  newestOf(region: string): Anchor | undefined {
+    return this.#newest.get(region)
+  }
+
+  /** What the tokens of a region remember; undefined where they remember nothing, and where nobody can ask them. */
+  async anchorOf(region: string): Promise<Anchor | undefined> {
+    return this.#protection?.anchors?.read(region)
   }
 
   /** Reports a refused record, once, and makes the error of it. */
-  refuse({ row, reason }: Refusal): RowRefused {
-    const { table } = row.name
-    const primaryKey = primaryKeyOf(row.name)
-    const state = `${textOf(row.name)} ${row.content.toString('hex')} ${row.stored?.mac.toString('hex') ?? ''} ${reason}`
+  refuse({ table, primaryKey, reason, found }: Refusal): RowRefused {
+    const state = `${table} ${primaryKey} ${found} ${reason}`
     if (!this.#reported.has(state)) {
       this.#reported.set(state, true)
       this.#protection?.onRefused?.({ table, primaryKey, reason })
@@ -114,24 +193,97 @@ export class RowGuard {
     return new RowRefused(table, primaryKey, reason)
   }
 
-  #isKnown({ name, content }: FoundRow, stored: StoredMac): boolean {
-    const seen = this.#seen.get(textOf(name))
-    if (seen?.verified === undefined || seen.generation !== stored.generation) return false
-    return seen.verified.content.equals(content) && seen.verified.mac.equals(stored.mac)
+  /** By region. One that is not there is not bad: what it should list is then not listed. */
+  async #badHeads(heads: readonly RegionHead[], horizon: Horizon): Promise<Map<string, Refusal>> {
+    const refused = new Map<string, Refusal>()
+    for (const [region, head] of new Map(heads.map(each => [each.region, each.head]))) {
+      await this.#requireAnchored(region)
+      const anchor = head && anchorOfHead(head)
+      const newest = this.#newest.get(region)
+      if (anchor !== undefined && newest?.epoch === anchor.epoch && newest.digest.equals(anchor.digest)) continue
+      const expected = horizon.get(region) ?? 0
+      if ((anchor?.epoch ?? 0) < expected) throw this.#rolledBack(region, anchor?.epoch, expected)
+      if (head === undefined || anchor === undefined) continue
+      const refusal = await this.#headRefusal(region, head, anchor)
+      if (refusal === undefined) this.#remember(region, anchor)
+      else refused.set(region, refusal)
+    }
+    return refused
+  }
+
+  async #headRefusal(region: string, head: LedgerHead, anchor: Anchor): Promise<Refusal | undefined> {
+    const { macVersion, mac } = head
+    const [good] =
+      (await this.#protection?.signer.verify([{ ...maced(region, anchor), region, macVersion, mac }])) ?? []
+    if (good === true) return undefined
+    return { record: region, table: HEADS_TABLE, primaryKey: region, reason: BAD_MAC, found: mac.toString('hex') }
+  }
+
+  /** Asks the tokens of a region once. The head is read after them: the anchor may have moved on with it until then. */
+  #requireAnchored(region: string): Promise<void> {
+    const known = this.#anchored.get(region)
+    if (known !== undefined) return known
+    const asked = this.#compareWithAnchor(region)
+    this.#anchored.set(region, asked)
+    asked.catch(error => {
+      if (!(error instanceof StoreRolledBack)) this.#anchored.delete(region)
+    })
+    return asked
+  }
+
+  async #compareWithAnchor(region: string): Promise<void> {
+    const anchor = await this.anchorOf(region)
+    if (anchor === undefined) return
+    const head = await findHead(this.#reader, region)
+    const found = head && anchorOfHead(head)
+    const behind = (found?.epoch ?? 0) < anchor.epoch
+    const another = found?.epoch === anchor.epoch && !found.digest.equals(anchor.digest)
+    if (behind || another) throw this.#rolledBack(region, found?.epoch, anchor.epoch)
+  }
+
+  #rolledBack(region: string, found: number | undefined, expected: number): StoreRolledBack {
+    const error = new StoreRolledBack(region, found, expected)
+    this.#protection?.onRolledBack?.(error)
+    return error
+  }
+
+  #isKnown({ name, content }: FoundRow, { generation, mac }: StoredMac): boolean {
+    const known = this.#verified.get(textOf(name))
+    if (known === undefined || known.stored.generation !== generation) return false
+    return known.content.equals(content) && known.stored.mac.equals(mac)
+  }
+
+  #remember(region: string, anchor: Anchor): void {
+    if (anchor.epoch >= (this.#newest.get(region)?.epoch ?? 0)) this.#newest.set(region, anchor)
   }
 
   async #sign(rows: readonly (MacedRow & { readonly region: string | undefined })[]): Promise<StoredMac[]> {
     if (this.#protection === undefined)
       throw new NoRowSigner('records of this store carry MACs, which only a process that reaches the HSMs can make')
-    const macs = await this.#protection.signer.sign(rows)
+    const macs: RowMac[] = await this.#protection.signer.sign(rows)
     return macs.map((mac, at) => ({ ...mac, generation: rows[at]!.generation }))
   }
 }
 
 const NO_MAC = 'it has no MAC'
 const BAD_MAC = 'its MAC does not match it'
-const OLD = 'a newer generation of it was there before'
+const BAD_LEDGER = 'the ledger was changed where it stands'
+const OLD = 'it is not the one that was written last'
 
-function maced(row: FoundRow): Omit<MacedRow, 'generation'> {
-  return { table: row.name.table, primaryKey: primaryKeyOf(row.name), content: row.content }
+function named({ name }: FoundRow): { table: string; primaryKey: string } {
+  return { table: name.table, primaryKey: primaryKeyOf(name) }
+}
+
+function refusalOf(row: FoundRow, reason: string): Refusal {
+  const found = `${row.content.toString('hex')} ${row.stored?.mac.toString('hex') ?? ''}`
+  return { record: textOf(row.name), ...named(row), reason, found }
+}
+
+function anchorOfHead({ epoch, branches }: LedgerHead): Anchor {
+  return { epoch, digest: ledgerDigest(branches) }
+}
+
+/** A head as it is signed. */
+function maced(region: string, { epoch, digest }: Anchor): MacedRow {
+  return { table: HEADS_TABLE, primaryKey: region, generation: epoch, content: digest }
 }

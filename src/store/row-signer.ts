@@ -2,6 +2,8 @@
  * Who makes and verifies the MACs of stored records (formats/row-mac.ts): the store knows what a record is and cannot talk
  * to an HSM, so whoever opens it hands it one of these.
  */
+import type { Anchor } from '../formats/row-ledger.ts'
+import type { StoreRolledBack } from './faults.ts'
 
 /** A record by what its MAC covers. */
 export interface MacedRow {
@@ -25,9 +27,19 @@ export interface RowSigner {
   verify(rows: readonly (MacedRow & RowMac)[]): Promise<boolean[]>
 }
 
+/** What the tokens of a region remember of the store. */
+export interface Anchors {
+  /** Undefined where they remember nothing. Throws when none of them can be asked. */
+  read(region: string): Promise<Anchor | undefined>
+}
+
 /** Where records carry MACs: who makes them, and who hears of a record that is refused. */
 export interface RowProtection {
   readonly signer: RowSigner
+  /** Without them, nothing outside the store says how old it may be. */
+  readonly anchors?: Anchors
+  /** Told of it at the first read or write, and at each one after it. */
+  readonly onRolledBack?: (error: StoreRolledBack) => void
   /** Told of a refused record once for as long as it stays what it is. */
   readonly onRefused?: (row: { readonly table: string; readonly primaryKey: string; readonly reason: string }) => void
 }

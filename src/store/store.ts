@@ -2,6 +2,7 @@
  * The key store as everybody else sees it: a Reader, a Transaction that also writes, and the hot reads that memory
  * answers. An acknowledged transaction is on disk. No SQL and no row type leaves this folder.
  */
+import type { Anchor } from '../formats/row-ledger.ts'
 import type { Schemes } from '../hsm/contract/token-profile.ts'
 import type { Approval, ApprovalRequest, DualControl } from '../model/dual-control.ts'
 import type { Grant } from '../model/grant.ts'
@@ -355,6 +356,31 @@ export interface HotReader {
   readonly size: number
 }
 
+/** How far a region's ledger has come (formats/row-ledger.ts). */
+export interface RegionAnchor extends Anchor {
+  readonly region: string
+}
+
+/** The head of a ledger as a copy of the store holds it: signed as a record of the table `ledger_heads`. */
+export interface CopiedHead extends RegionAnchor {
+  readonly macVersion: number
+  readonly mac: Buffer
+}
+
+/** What a look at the whole store found wrong with one of its records, or with a part of it. */
+export interface CheckFinding {
+  readonly table: string
+  readonly primaryKey: string
+  readonly reason: string
+}
+
+/** A look at the whole store, after some of its records: how far it has come, and what it found since the step before. */
+export interface CheckStep {
+  readonly done: number
+  readonly total: number
+  readonly found: readonly CheckFinding[]
+}
+
 /** The place of a record among all that carry MACs. */
 export interface RowPlace {
   readonly table: string
@@ -365,7 +391,10 @@ export interface RowPlace {
 export interface StoredRowMacs {
   /** Whether every such record carries one. One that does not is refused from then on. */
   areComplete(): Promise<boolean>
-  /** Gives every record of a store that has none a MAC, as it is: for once. Returns how many there are. */
+  /**
+   * Gives every record of a store that has none a MAC, as it is: for once. Returns how many there are. Throws StoreRolledBack
+   * when a token remembers that the store had MACs.
+   */
   complete(): Promise<number>
   /**
    * Verifies the next records; `after` is the last of the batch before, and `last` undefined when it was the end. Each that is
@@ -380,6 +409,18 @@ export interface StoredRowMacs {
    * verified, under the newest version. Returns how many, 0 when none is left. Throws RowRefused.
    */
   renew(region: string, version: number, limit: number): Promise<number>
+  /**
+   * How far a region's ledger has come; undefined before its first record. Throws RowRefused and StoreRolledBack when it is
+   * not what was written last.
+   */
+  anchorOf(region: string): Promise<RegionAnchor | undefined>
+  /** The newest one that this process has verified or made, without a read. */
+  newestAnchorOf(region: string): Anchor | undefined
+  /**
+   * Signs the ledger of a region anew, at an epoch beyond all that this store, or `beyond`, can ever have come to: an operator
+   * takes an older store for the present one. Throws RowRefused when its head is not genuine.
+   */
+  beginAnew(region: string, beyond: Anchor): Promise<RegionAnchor>
 }
 
 /** Lines of the audit log (formats/audit-chain.ts) that follow each other in one chain. */
@@ -451,11 +492,19 @@ export interface Store {
   readonly audit: StoredAudit
   /**
    * Runs `work` in one transaction; its changes are on disk when the promise resolves, and none is made when it rejects.
-   * Throws RowRefused when a record that it relied on, or changed, is not what this program wrote.
+   * Throws RowRefused when a record that it relied on, or changed, is not what this program wrote, and StoreRolledBack when
+   * none is, because the store is an older one.
    */
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
   /** After a deletion: overwrites what the file and the WAL still hold of removed rows (security.md 4.4). */
   scrub(): Promise<void>
+  /** Writes a copy of one moment to a file that is not there yet, with mode 0600, while others go on writing. */
+  copyTo(path: string, onProgress?: (progress: { done: number; total: number }) => void): Promise<void>
+  /**
+   * Looks at everything, as the store is while it goes on. Throws StoreRolledBack, and what the signer throws when it cannot
+   * tell.
+   */
+  check(): AsyncGenerator<CheckStep>
   sizes(): Promise<StoreSizes>
   close(): Promise<void>
 }

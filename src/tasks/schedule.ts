@@ -14,6 +14,7 @@ export const TASKS = [
   'rotate due keys',
   'expire imported material',
   'check resident keys',
+  'anchor the key store',
   'verify stored records',
   'tend the audit log',
   'expire stored audit events',

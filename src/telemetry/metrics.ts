@@ -185,6 +185,11 @@ export class Metrics {
     'Stored records that somebody has changed by other means than this program, each counted once.',
     ['table'],
   )
+  readonly ledgerEpoch = this.#gauge(
+    'store_anchor_epoch',
+    'The epoch of the key store that the tokens of a region were last told to remember.',
+    ['region'],
+  )
   readonly signingKeysOpened = this.#counter(
     'signing_keys_opened_total',
     'Signing keys opened in the crypto world.',

@@ -119,7 +119,7 @@ describe('dual control', () => {
     const records = await instance.withStore(store => store.reader.listCeremonies(REGION))
     expect(records.length).toBeGreaterThan(2)
     for (const { officers } of records) expect(officers).toEqual(['alice', 'carol'])
-  })
+  }, 300_000)
 
   it('lets init run again where there is nothing left to do', async () => {
     expect(await instance.run(['init'])).toMatchObject({ code: 0, stderr: '' })
@@ -140,7 +140,8 @@ describe('dual control', () => {
     expect(askedBy(await instance.run(rotate)).id).not.toBe(asked.id)
     expect(await versions()).toEqual(new Set([1, 2]))
     expect((await instance.run(['domain', 'history'])).stdout).toMatch(/domain rotate .* alice,bob /)
-  })
+    // Every command starts hosts of its own, which takes seconds on a busy machine.
+  }, 300_000)
 
   it.each([
     [['officer', 'add', 'dave', '--public-key', '/nowhere.pub'], 'cannot read /nowhere.pub (ENOENT)'],

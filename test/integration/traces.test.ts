@@ -8,7 +8,9 @@ import { waitUntil } from '../support/processes.ts'
 import { connectionOf, type Sandbox, startSandbox } from '../support/sandbox.ts'
 import { makeFolder } from '../support/tokens.ts'
 
+/** A span comes a second after its end; a busy machine may take a while over it. */
 const PATIENCE_MS = 50_000
+const START_MS = 300_000
 const CALLER_SPAN = '00f067aa0ba902b7'
 /** Of the caller's trace of one request, as W3C Trace Context has it. */
 const traceOf = (request: number) => `4bf92f3577b34da6a3ce929d0e0e${String(request).padStart(4, '0')}`
@@ -24,13 +26,13 @@ beforeAll(async () => {
   writeFileSync(config, `telemetry: { otlp: { endpoint: '${collector.endpoint}', sampledOneIn: 1 } }\n`)
   sandbox = await startSandbox({ config })
   KeyId = (await sandbox.client().createKey({})).KeyMetadata!.KeyId!
-})
+}, START_MS)
 
 afterAll(async () => {
   await sandbox?.stop()
   await collector?.close()
   folder.remove()
-})
+}, START_MS)
 
 /** Runs requests in the name of a caller who traces them. */
 async function traced<T>(traceparent: string, work: (kms: KMS) => Promise<T>): Promise<T> {

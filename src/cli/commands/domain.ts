@@ -4,6 +4,7 @@
  */
 import { type Command, InvalidArgumentError } from 'commander'
 import type { Domain } from '../../store/store.ts'
+import { acceptOlderStore } from '../ceremonies/accept-older.ts'
 import { destroyVersion } from '../ceremonies/destroy-version.ts'
 import { enrolTokens, ensureCreated } from '../ceremonies/domain.ts'
 import { firstWhenNone, named, neverEnrolled } from '../ceremonies/receiving-tokens.ts'
@@ -28,6 +29,7 @@ interface Options extends CeremonyOptions {
   readonly token?: string
   readonly version?: number
   readonly forceBeforeRetention?: boolean
+  readonly acceptOlder?: boolean
 }
 
 export function addDomain(program: Command): void {
@@ -56,6 +58,7 @@ export function addDomain(program: Command): void {
     )
   ceremony(domain, 'rotate', 'make the next version of the domain and MAC key and re-wrap every key under it')
     .addOption(officerPinOption())
+    .option('--accept-older', 'after "restore --before-rotation": take the key store for the present one, too')
     .action(rotate)
   ceremony(domain, 'destroy-version', 'destroy a version that no record and no backup needs any more')
     .requiredOption('--version <N>', 'the version', positiveInteger)
@@ -127,12 +130,18 @@ function destruction({ version = 0, forceBeforeRetention = false }: Options): Ce
 
 function rotate(options: Options): Promise<void> {
   const progress = new Progress('records')
-  const intent = { command: 'domain rotate', unfinished: ({ rotation }: Domain) => rotation !== undefined }
-  return change(intent, options, async ({ parts, region }) => {
+  const accepting = options.acceptOlder === true
+  const intent: CeremonyIntent = {
+    ...{ command: 'domain rotate', unfinished: ({ rotation }) => rotation !== undefined },
+    ...(accepting ? { args: { 'older key store': 'accepted' }, olderStore: true } : {}),
+  }
+  return change(intent, options, async run => {
+    const { parts, region } = run
     try {
       const onProgress = (progressed: { done: number; total: number }) => progress.update(progressed)
       const { id, versions } = await rotateDomain({ ...parts, onProgress }, region)
       progress.end()
+      if (accepting) await acceptOlderStore(run)
       for (const { kind, version, checkValue, state, sweptAtMs } of versions)
         if (state === 'active' && sweptAtMs === undefined)
           parts.say(`${region.name}: check value of ${kind}.${version} of domain ${id} is ${checkValue}`)

@@ -1,6 +1,7 @@
 /** `strongroom init`: makes domains, enrols tokens, and makes the first user. Run again, it changes nothing that is done. */
 import type { Command } from 'commander'
 import { sharedDomainOf } from '../../config/multi-region.ts'
+import { PoolAnchors } from '../../keyring/anchors.ts'
 import type { Domain } from '../../store/store.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { ensureDomain } from '../ceremonies/domain.ts'
@@ -66,4 +67,7 @@ async function init({ parts, configuration, state, pools }: CeremonyRun): Promis
   }
   const { account } = configuration
   await ensureFirstIdentity({ store, clock, account, pool, credentialsPath: state.credentials, say })
+  // From here on the tokens know that records of this store carry MACs: it is never signed as it is again.
+  const anchor = await store.rowMacs.anchorOf(pools.home)
+  if (anchor !== undefined) await new PoolAnchors(pools).write(pools.home, anchor)
 }

@@ -16,6 +16,7 @@ import { EKT_RECORD_MAX_BYTES } from '../../formats/ekt.ts'
 import { IMPORT_ID_BYTES, IMPORT_MAC_BYTES } from '../../formats/import-token.ts'
 import { IMPORT_COMMITMENT_BYTES } from '../../formats/imported-material.ts'
 import { CKA_ID_BYTES } from '../../formats/resident-key.ts'
+import { LEDGER_DIGEST_BYTES } from '../../formats/row-ledger.ts'
 import {
   ROW_CONTENT_BYTES,
   ROW_MAC_BYTES,
@@ -341,6 +342,18 @@ export const commands = {
     HOT_DEADLINE_MS,
     { rows: list(ROWS_MAX, { ...row, macVersion: u32, mac: fixed(ROW_MAC_BYTES) }) },
     { verdicts: bytes(ROWS_MAX) },
+  ),
+  /** What this token remembers of the key store (formats/row-ledger.ts); epoch 0 when it remembers nothing. */
+  readAnchor: command(62, HOT_DEADLINE_MS, {}, { epoch: u64, digest: fixed(LEDGER_DIGEST_BYTES) }),
+  /**
+   * Has this token remember how far the key store has come. It never goes back: false when it remembers a later epoch, or when
+   * it keeps no data objects.
+   */
+  writeAnchor: command(
+    63,
+    KEY_GENERATION_DEADLINE_MS,
+    { epoch: u64, digest: fixed(LEDGER_DIGEST_BYTES) },
+    { written: flag },
   ),
   /**
    * Signs a checkpoint of the audit log (formats/audit-checkpoint.ts) with the token's audit key. The host refuses, by a fault

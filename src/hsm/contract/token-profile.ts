@@ -9,6 +9,10 @@ import { WRAP_SCHEMES } from '../../formats/ekt.ts'
 export const OAEP_HASHES = ['SHA-256', 'SHA-1'] as const
 export type OaepHash = (typeof OAEP_HASHES)[number]
 
+/** What profiles call a hash of model/algorithms.ts, and the other way round. */
+export const OAEP_NAMES = { sha1: 'SHA-1', sha256: 'SHA-256' } as const satisfies Record<string, OaepHash>
+export const HASH_OF_OAEP = { 'SHA-1': 'sha1', 'SHA-256': 'sha256' } as const satisfies Record<OaepHash, string>
+
 /**
  * What a token does with an attribute that keeps a PIN holder out: it holds to it, it takes it and does not hold to it, or
  * it takes no key that carries it. `untested` where it can do nothing with a key that the attribute would forbid.

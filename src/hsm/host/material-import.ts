@@ -11,6 +11,7 @@ import pkcs11 from 'pkcs11js'
 import { wipe } from '../../base/bytes.ts'
 import { type WrappingFacts, wrappingFacts } from '../../model/imports.ts'
 import { HsmFault } from '../contract/fault.ts'
+import { OAEP_NAMES } from '../contract/token-profile.ts'
 import type { Capabilities } from './capabilities.ts'
 import { faultOf } from './ckr.ts'
 import {
@@ -23,7 +24,7 @@ import {
 } from './cryptoki.ts'
 import { generatorOf, type PairKind, privateTemplate, publicKeyOf, readAttribute, spkiOf } from './key-pairs.ts'
 import { AES_KEY_GENERATION, ecdhMechanism, GENERIC_SECRET_GENERATION, oaepMechanism } from './mechanisms.ts'
-import { OAEP_NAMES, type RsaDecryption } from './rsa-decryption.ts'
+import type { RsaDecryption } from './rsa-decryption.ts'
 import { signatureRecipe } from './signatures.ts'
 
 /** A wrapping key in the token, with the rights that its algorithm needs here. */

@@ -5,7 +5,7 @@
 import pkcs11 from 'pkcs11js'
 import { wipe } from '../../base/bytes.ts'
 import type { OAEP_HASH } from '../../model/algorithms.ts'
-import type { OaepHash } from '../contract/token-profile.ts'
+import { OAEP_NAMES, type OaepHash } from '../contract/token-profile.ts'
 import { invalidCiphertext } from './ciphers/message-cipher.ts'
 import { faultOfUntrustedData } from './ckr.ts'
 import type { Cryptoki, ObjectHandle, SessionHandle } from './cryptoki.ts'
@@ -14,9 +14,6 @@ import { decodeOaep } from './oaep.ts'
 
 /** The hashes of RSAES-OAEP in KMS. */
 export type PaddingHash = (typeof OAEP_HASH)[keyof typeof OAEP_HASH]
-
-/** As a token's profile names them. */
-export const OAEP_NAMES = { sha1: 'SHA-1', sha256: 'SHA-256' } as const satisfies Record<PaddingHash, OaepHash>
 
 export class RsaDecryption {
   readonly #cryptoki: Cryptoki

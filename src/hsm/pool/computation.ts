@@ -48,6 +48,8 @@ const COMPUTATIONS: { readonly [C in CommandName]: string | Chosen<C> } = {
   generateRandom: RANDOM,
   destroyResidentKey: NONE,
   listResidentKeys: NONE,
+  readAnchor: NONE,
+  writeAnchor: NONE,
   evict: NONE,
 }
 

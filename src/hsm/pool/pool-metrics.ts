@@ -28,6 +28,8 @@ export class PoolMetrics {
   readonly #wait: LatencySeries
   /** Of each token by its label, by command and then by mechanism: looked up once by their labels. */
   readonly #hostSeries = new Map<string, Map<string, Map<string, LatencySeries>>>()
+  /** Labels of the tokens that the gauges tell of. */
+  readonly #tokens = new Set<string>()
   readonly #roundTrips = new Map<string, LatencySeries>()
 
   /** What may happen to these tokens stands at nought from the start: an increase from nothing is none to Prometheus. */
@@ -36,10 +38,12 @@ export class PoolMetrics {
     this.#region = region
     this.#wait = metrics.waitSeconds.labels({ region })
     for (const reason of REFUSALS) metrics.commandsRefused.inc({ region, reason }, 0)
-    for (const token of tokens) this.#start({ region, token })
+    for (const token of tokens) this.#start(token)
   }
 
-  #start(labels: { region: string; token: string }): void {
+  #start(token: string): void {
+    const labels = { region: this.#region, token }
+    this.#tokens.add(token)
     const { commandRepeats, commandFailovers, commandRecalls, hostRestarts, hostRecycles } = this.#metrics
     const { commandFaults, probes, tokenStateChanges } = this.#metrics
     for (const counter of [commandRepeats, commandFailovers, commandRecalls, hostRestarts, hostRecycles])
@@ -101,6 +105,7 @@ export class PoolMetrics {
   report(members: readonly Member[], { waiting, limit, ready }: PoolFigures): void {
     const region = this.#region
     const { inFlight, tokenState, cachedHbks, openSessions, hostMemoryBytes, hosts, lanes } = this.#metrics
+    this.#follow(members.map(({ label }) => label))
     this.#metrics.waiting.set({ region }, waiting)
     this.#metrics.commandLimit.set({ region }, limit)
     this.#metrics.regionReady.set({ region }, ready ? 1 : 0)
@@ -122,6 +127,18 @@ export class PoolMetrics {
     const { inFlight, tokenState, cachedHbks, openSessions, hostMemoryBytes, hosts, lanes } = this.#metrics
     for (const gauge of [inFlight, cachedHbks, openSessions, hostMemoryBytes, hosts, lanes]) gauge.remove(labels)
     for (const state of TOKEN_STATES) tokenState.remove({ ...labels, state })
+  }
+
+  /** Tokens come and go while the pool serves: one that has left is in no state. */
+  #follow(present: readonly string[]): void {
+    for (const token of present) if (!this.#tokens.has(token)) this.#start(token)
+    const { inFlight, tokenState, cachedHbks, openSessions, hostMemoryBytes, hosts, lanes } = this.#metrics
+    for (const token of [...this.#tokens].filter(label => !present.includes(label))) {
+      const labels = { region: this.#region, token }
+      this.#tokens.delete(token)
+      for (const gauge of [inFlight, cachedHbks, openSessions, hostMemoryBytes, hosts, lanes]) gauge.remove(labels)
+      for (const state of TOKEN_STATES) tokenState.remove({ ...labels, state })
+    }
   }
 
   #hostSeriesOf(token: string, command: CommandName, mechanism: string): LatencySeries {

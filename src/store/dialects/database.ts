@@ -22,6 +22,10 @@ export interface Database {
   sizes(): Promise<StoreSizes>
   /** Overwrites what removed rows left behind. Throws StoreLocked when others keep it from doing so. */
   scrub(): Promise<void>
+  /** What is wrong with the file, and rows that belong to one that is not there. */
+  damages(): { readonly table: string; readonly primaryKey: string; readonly reason: string }[]
+  /** Writes a copy of one moment to a file that is not there yet. */
+  copyTo(path: string, onProgress: (progress: { done: number; total: number }) => void): Promise<void>
   /** Waits for the transaction that runs, then closes the handles. */
   close(): Promise<void>
 }

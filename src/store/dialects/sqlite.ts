@@ -10,7 +10,11 @@ import { CompiledQuery, Kysely } from 'kysely'
 import { StoreLocked, StoreUnusable } from '../faults.ts'
 import type { Tables } from '../sql/tables.ts'
 import type { Database } from './database.ts'
+import { copyDatabase } from './sqlite-copy.ts'
 import { isLocked, NodeSqliteDialect, retryWhileLocked } from './sqlite-driver.ts'
+
+/** Of one kind, at a look. */
+const FAULTS_NAMED = 1_000
 
 /** In the file's header, so that the database of another program is not taken for an empty store: "SRks". */
 const APPLICATION_ID = 0x53526b73
@@ -76,6 +80,8 @@ function databaseOf({ path, writing, reading, looking }: Connections, lockWaitMs
     isMissingReference: error => errorNumber(error) === FOREIGN_KEY_VIOLATION,
     sizes: async () => ({ database: await sizeOf(path), wal: await sizeOf(`${path}-wal`) }),
     scrub: () => truncateLog(writer, lockWaitMs),
+    damages: () => findDamages(looking),
+    copyTo: (to, onProgress) => copyDatabase(path, to, onProgress),
     async close() {
       await writer.connection().execute(async () => {
         await snapshots.connection().execute(async () => {
@@ -157,6 +163,21 @@ async function truncateLog(writer: Kysely<Tables>, lockWaitMs: number): Promise<
     if (!(error instanceof StoreLocked)) throw error
     throw new StoreLocked('another process keeps the WAL of the key store in use: removed rows are still in it')
   })
+}
+
+function findDamages(database: DatabaseSync): ReturnType<Database['damages']> {
+  const faults = database.prepare(`PRAGMA integrity_check(${FAULTS_NAMED})`).all()
+  const dangling = database.prepare('PRAGMA foreign_key_check').all().slice(0, FAULTS_NAMED)
+  return [
+    ...faults
+      .map(row => String(Object.values(row)[0]))
+      .filter(fault => fault !== 'ok')
+      .map(reason => ({ table: 'file', primaryKey: '-', reason })),
+    ...dangling.map(({ table, rowid, parent }) => ({
+      ...{ table: String(table), primaryKey: `row ${rowid}` },
+      reason: `it belongs to a record of ${parent} that is not there`,
+    })),
+  ]
 }
 
 function errorNumber(error: unknown): unknown {

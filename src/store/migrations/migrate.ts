@@ -21,6 +21,7 @@ import { addImportKeyVersions } from './0014-import-key-versions.ts'
 import { createKeyUses } from './0014-key-uses.ts'
 import { indexKeysOfServices } from './0014-keys-of-services.ts'
 import { createAuditLog } from './0015-audit-log.ts'
+import { createRowLedger } from './0016-row-ledger.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
@@ -40,6 +41,7 @@ const MIGRATIONS = {
   '0014-key-uses': createKeyUses,
   '0014-keys-of-services': indexKeysOfServices,
   '0015-audit-log': createAuditLog,
+  '0016-row-ledger': createRowLedger,
 } as const
 
 const MIGRATION_TABLE = 'migrations'

@@ -120,6 +120,20 @@ export async function readContent(db: Handle, { table, key }: RowName): Promise<
   return rowContent(rows)
 }
 
+/** The names of records of a table that have no MAC, as far as `limit`. */
+export async function listUnsigned(db: Handle, table: AggregateTable, limit: number): Promise<RowName[]> {
+  const { columns } = PARTS[table][0]
+  const primaryKey = sql.join(
+    columns.map(column => sql.ref(`${table}.${column}`)),
+    sql` || '/' || `,
+  )
+  const query = sql<Record<string, string>>`
+    select ${sql.join(columns.map(column => sql.ref(column)))} from ${sql.table(table)}
+    where not exists (select 1 from row_macs where table_name = ${table} and primary_key = ${primaryKey}) limit ${limit}
+  `
+  return (await query.execute(db)).rows.map(row => ({ table, key: columns.map(column => row[column] ?? '') }))
+}
+
 /** The names of all records of a table. */
 export async function listRowNames(db: Handle, table: AggregateTable): Promise<RowName[]> {
   const { columns } = PARTS[table][0]

@@ -11,7 +11,7 @@ interface Buildable<Row> {
 }
 
 /** `build` must use each of its values once, in their order, and must build the same query whatever they are. */
-export function buildOnce<Values extends readonly string[], Row>(
+export function buildOnce<Values extends readonly (string | number)[], Row>(
   build: (db: Handle, ...values: Values) => Buildable<Row>,
 ): (db: Handle, ...values: Values) => Promise<Row[]> {
   // The adapter stands for the database: all transactions of one handle share it.

@@ -28,10 +28,35 @@ const TABLES: readonly EktTable[] = [
 type Row = Readonly<Record<string, string | Uint8Array>> & { readonly ekt: Uint8Array }
 
 /** By table and primary key, `after` excluded. */
-export async function listEkts(
+export function listEkts(
   db: Handle,
   domain: string,
   dkVersion: number,
+  after: StoredEkt | undefined,
+  limit: number,
+): Promise<StoredEkt[]> {
+  return listWhere(db, table => sql`${underDomain(table, domain)} and dk_version = ${dkVersion}`, after, limit)
+}
+
+/** All of them; imported material that is away has none. */
+export function listAllEkts(db: Handle, after: StoredEkt | undefined, limit: number): Promise<StoredEkt[]> {
+  return listWhere(db, () => sql`length(ekt) > 0`, after, limit)
+}
+
+export async function countAllEkts(db: Handle): Promise<number> {
+  let sum = 0
+  for (const { name } of TABLES) {
+    const { rows } = await sql<{ count: number }>`
+      select count(*) as count from ${sql.table(name)} where length(ekt) > 0
+    `.execute(db)
+    sum += Number(rows[0]?.count)
+  }
+  return sum
+}
+
+async function listWhere(
+  db: Handle,
+  conditionOn: (table: EktTable) => RawBuilder<unknown>,
   after: StoredEkt | undefined,
   limit: number,
 ): Promise<StoredEkt[]> {
@@ -46,7 +71,7 @@ export async function listEkts(
         : sql``
     const { rows } = await sql<Row>`
       select ${columns}, ekt from ${sql.table(name)}
-      where ${underDomain(table, domain)} and dk_version = ${dkVersion} ${beyond}
+      where ${conditionOn(table)} ${beyond}
       order by ${columns} limit ${limit - found.length}
     `.execute(db)
     found.push(...rows.map(row => storedEkt(table, row)))

@@ -1,5 +1,6 @@
 /** The stored MACs of records. */
 import { rowContent } from '../../formats/row-mac.ts'
+import { Ledger } from '../ledger.ts'
 import type { RowMac } from '../row-signer.ts'
 import { primaryKeyOf, type RowName, readContent, rowNameOf } from './aggregates.ts'
 import { buildOnce } from './build-once.ts'
@@ -18,6 +19,8 @@ export interface FoundRow {
   readonly name: RowName
   readonly content: Buffer
   readonly stored: StoredMac | undefined
+  /** Of the same moment, with what is needed to know whether it lists the record. */
+  readonly ledger: Ledger
 }
 
 /** The place of a record in the order of all MACs. */
@@ -26,8 +29,20 @@ export interface MacPlace {
   readonly primaryKey: string
 }
 
-export async function findRow(db: Handle, name: RowName): Promise<FoundRow> {
-  return { name, content: await readContent(db, name), stored: await findMac(db, name.table, primaryKeyOf(name)) }
+/** `db` is a transaction, and `ledger` is read in the same one. */
+export async function findRow(db: Handle, name: RowName, ledger: Ledger): Promise<FoundRow> {
+  const named = { table: name.table, primaryKey: primaryKeyOf(name) }
+  const stored = await findMac(db, named.table, named.primaryKey)
+  if (stored !== undefined) await ledger.load(stored.region, named)
+  return { name, content: await readContent(db, name), stored, ledger }
+}
+
+/** Records of one moment: `db` is a transaction. */
+export async function findRows(db: Handle, names: readonly RowName[]): Promise<FoundRow[]> {
+  const ledger = new Ledger(db)
+  const rows: FoundRow[] = []
+  for (const name of names) rows.push(await findRow(db, name, ledger))
+  return rows
 }
 
 export async function findMac(db: Handle, table: string, primaryKey: string): Promise<StoredMac | undefined> {
@@ -77,6 +92,15 @@ export async function listMacs(db: Handle, after: MacPlace | undefined, limit: n
   return rows.map(row => ({ table: row.table_name, primaryKey: row.primary_key }))
 }
 
+export async function countMacs(db: Handle, region?: string): Promise<number> {
+  const { count } = await db
+    .selectFrom('row_macs')
+    .select(({ fn }) => fn.countAll().as('count'))
+    .$if(region !== undefined, query => query.where('region', '=', region!))
+    .executeTakeFirstOrThrow()
+  return Number(count)
+}
+
 /** MACs that the domain of a region made under a version below this one. */
 export async function listMacsBelow(db: Handle, region: string, version: number, limit: number): Promise<MacPlace[]> {
   const rows = await below(db, region, version).select(['table_name', 'primary_key']).limit(limit).execute()
@@ -87,15 +111,23 @@ export async function countMacsBelow(db: Handle, region: string, version: number
   const { count } = await below(db, region, version)
     .select(({ fn }) => fn.countAll().as('count'))
     .executeTakeFirstOrThrow()
-  return Number(count)
+  const { heads } = await db
+    .selectFrom('ledger_heads')
+    .select(({ fn }) => fn.countAll().as('heads'))
+    .where('region', '=', region)
+    .where('mac_version', '<', version)
+    .executeTakeFirstOrThrow()
+  return Number(count) + Number(heads)
 }
 
 function below(db: Handle, region: string, version: number) {
   return db.selectFrom('row_macs').where('region', '=', region).where('mac_version', '<', version)
 }
 
-/** The record that a MAC stands for; undefined where it names none of ours. */
-export async function findRowAt(db: Handle, { table, primaryKey }: MacPlace): Promise<FoundRow | undefined> {
-  const name = rowNameOf(table, primaryKey)
-  return name && findRow(db, name)
+/** The records that MACs stand for, of one moment; without those that name none of ours. */
+export function findRowsAt(db: Handle, places: readonly MacPlace[]): Promise<FoundRow[]> {
+  return findRows(
+    db,
+    places.flatMap(({ table, primaryKey }) => rowNameOf(table, primaryKey) ?? []),
+  )
 }

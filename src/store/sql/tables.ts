@@ -221,6 +221,9 @@ export interface Tables {
     mac_version: number
     mac: Bytes
   }
+  ledger_heads: { region: string; epoch: number; branches: Bytes; mac_version: number; mac: Bytes }
+  ledger_branches: { region: string; branch: number; buckets: Bytes }
+  ledger_buckets: { region: string; bucket: number; leaves: Bytes }
   audit_blocks: {
     chain: string
     number: number

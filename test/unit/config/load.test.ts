@@ -35,7 +35,7 @@ describe('checkConfiguration', () => {
         { name: 'on-prem-1', tokens: [{ uri: URI, environment: {}, libraryParameters: '', profile: NO_PINS }] },
       ],
       log: { level: 'info' },
-      store: { cachedRecords: 100_000 },
+      store: { cachedRecords: 100_000, anchorIntervalMs: 300_000 },
       hsm: {
         cachedHbks: 10_000,
         hbkLifetimeMs: 600_000,

@@ -24,6 +24,7 @@ import { openSession } from './open-session.ts'
 import { openSigningKey } from './open-signing-key.ts'
 import { reEncrypt } from './re-encrypt.ts'
 import { reEncryptRsa } from './re-encrypt-rsa.ts'
+import { readAnchor } from './read-anchor.ts'
 import { sealSession } from './seal-session.ts'
 import { sign } from './sign.ts'
 import { signCheckpoint } from './sign-checkpoint.ts'
@@ -31,6 +32,7 @@ import { status } from './status.ts'
 import { verify } from './verify.ts'
 import { verifyMac } from './verify-mac.ts'
 import { verifyRows } from './verify-rows.ts'
+import { writeAnchor } from './write-anchor.ts'
 
 export const handlers: { readonly [C in CommandName]: Handler<C> } = {
   createBackingKey,
@@ -62,5 +64,7 @@ export const handlers: { readonly [C in CommandName]: Handler<C> } = {
   openSession,
   macRows,
   verifyRows,
+  readAnchor,
+  writeAnchor,
   signCheckpoint,
 }

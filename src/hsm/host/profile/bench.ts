@@ -4,7 +4,7 @@
  */
 import { constants, createPublicKey, publicEncrypt } from 'node:crypto'
 import pkcs11 from 'pkcs11js'
-import type { SelfTest } from '../../contract/token-profile.ts'
+import { HASH_OF_OAEP, type SelfTest } from '../../contract/token-profile.ts'
 import { ckrCode, faultOf } from '../ckr.ts'
 import {
   type Attributes,
@@ -120,7 +120,7 @@ export class Bench implements Disposable {
     const key = createPublicKey({ key: spki, format: 'der', type: 'spki' })
     let last = refusal
     for (const hash of ['SHA-256', 'SHA-1'] as const) {
-      const oaepHash = hash.replace('-', '').toLowerCase()
+      const oaepHash = HASH_OF_OAEP[hash]
       const wrapped = publicEncrypt({ key, oaepHash, padding: constants.RSA_PKCS1_OAEP_PADDING }, value)
       try {
         const template = secretKey(keyType, values)

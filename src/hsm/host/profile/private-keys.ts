@@ -4,7 +4,13 @@
  */
 import { constants, createHash, createHmac, createPublicKey, publicDecrypt, publicEncrypt, verify } from 'node:crypto'
 import pkcs11 from 'pkcs11js'
-import { OAEP_HASHES, type OaepHash, type PrivateKeyHome, type TokenProfile } from '../../contract/token-profile.ts'
+import {
+  HASH_OF_OAEP,
+  OAEP_HASHES,
+  type OaepHash,
+  type PrivateKeyHome,
+  type TokenProfile,
+} from '../../contract/token-profile.ts'
 import { type Attributes, attributes, NO_RIGHTS, type ObjectHandle } from '../cryptoki.ts'
 import { HMAC_SHA_256, oaepMechanism } from '../mechanisms.ts'
 import { type Bench, WrongAnswer } from './bench.ts'
@@ -72,7 +78,7 @@ function tryOaep(bench: Bench, key: ObjectHandle): OaepHash[] {
     const title = `RSA-OAEP with ${hash}`
     if (!bench.offers(pkcs11.CKM_RSA_PKCS_OAEP)) return bench.skip(title, 'no such mechanism')
     return bench.try(title, () => {
-      const padding = { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: hash.replace('-', '').toLowerCase() }
+      const padding = { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: HASH_OF_OAEP[hash] }
       const encrypted = publicEncrypt({ key: KNOWN_RSA_PUBLIC_KEY, ...padding }, MESSAGE)
       cryptoki.C_DecryptInit(session, oaepMechanism(hash), key)
       if (!cryptoki.C_Decrypt(session, encrypted, Buffer.alloc(RSA_BYTES)).equals(MESSAGE)) {
@@ -90,7 +96,7 @@ function tryOaepUnwrap(bench: Bench, key: ObjectHandle): OaepHash[] {
     const title = `a secret unwrapped by RSA-OAEP with ${hash}`
     if (!bench.offers(pkcs11.CKM_RSA_PKCS_OAEP)) return bench.skip(title, 'no such mechanism')
     return bench.try(title, () => {
-      const padding = { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: hash.replace('-', '').toLowerCase() }
+      const padding = { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: HASH_OF_OAEP[hash] }
       const wrapped = publicEncrypt({ key: KNOWN_RSA_PUBLIC_KEY, ...padding }, MESSAGE)
       const template = attributes({
         ...{ CLASS: pkcs11.CKO_SECRET_KEY, KEY_TYPE: pkcs11.CKK_GENERIC_SECRET, TOKEN: false, PRIVATE: true },

@@ -166,6 +166,8 @@ const samples: { readonly [C in CommandName]: readonly [fc.Arbitrary<Args<C>>, f
     fc.record({ rows: fc.array(fc.record({ ...row, macVersion: u32, mac: digest }), { maxLength: 64 }) }),
     fc.record({ verdicts: upTo(64) }),
   ],
+  readAnchor: [fc.constant({}), fc.record({ epoch: fc.maxSafeNat(), digest })],
+  writeAnchor: [fc.record({ epoch: fc.maxSafeNat(), digest }), fc.record({ written: fc.boolean() })],
   signCheckpoint: [
     fc.record({
       ...chainHead,
