@@ -21,7 +21,7 @@ const SERVED = [
   ...['CreateGrant', 'ListGrants', 'ListRetirableGrants', 'RetireGrant', 'RevokeGrant'],
   ...['GenerateDataKeyPair', 'GenerateDataKeyPairWithoutPlaintext'],
   ...['Sign', 'Verify', 'GetPublicKey', 'DeriveSharedSecret', 'GenerateMac', 'VerifyMac'],
-  ...['Encapsulate', 'Decapsulate'],
+  ...['Encapsulate', 'Decapsulate', 'ReplicateKey', 'UpdatePrimaryRegion'],
   ...['EnableKeyRotation', 'DisableKeyRotation', 'GetKeyRotationStatus', 'RotateKeyOnDemand', 'ListKeyRotations'],
 ]
 const OPERATIONS = Object.keys(sdk).flatMap(name => /^(\w+)Command$/.exec(name)?.[1] ?? [])

@@ -278,5 +278,6 @@ interface Vector {
 function suiteTwoVectors(): Vector[] {
   const file = readFileSync(new URL('../vectors/ciphertext.json', import.meta.url), 'utf8')
   const { vectors } = JSON.parse(file) as { vectors: Vector[] }
-  return vectors.filter(({ outcome, suite }) => outcome === 'opens' && suite === 2)
+  // What is of several regions resides in no token.
+  return vectors.filter(({ outcome, suite, kid }) => outcome === 'opens' && suite === 2 && kid.startsWith('00'))
 }

@@ -307,12 +307,13 @@ describe('a token that keeps its keys', () => {
     const { CiphertextBlob } = await kms().encrypt({ KeyId: younger, Plaintext: Buffer.from('newer') })
     await stopDaemon()
     copyFileSync(database, `${database}.new`)
-    const restore = (from: string) => {
+    const restore = async (from: string) => {
       for (const suffix of ['-wal', '-shm']) rmSync(`${database}${suffix}`, { force: true })
       copyFileSync(from, database)
+      expect(await instance.run(['store', 'accept-older'])).toMatchObject({ code: 0, stderr: '' })
     }
 
-    restore(`${database}.old`)
+    await restore(`${database}.old`)
     await startDaemon()
     await expect(kms().describeKey({ KeyId: younger })).rejects.toMatchObject({ name: 'NotFoundException' })
     await kms().encrypt({ KeyId: old, Plaintext: Buffer.from('x') })
@@ -322,7 +323,7 @@ describe('a token that keeps its keys', () => {
     expect(report!.orphans.map(ckaId => isResidentCkaIdOf(Buffer.from(ckaId, 'hex'), kidOf(younger)))).toEqual([true])
     await stopDaemon()
 
-    restore(`${database}.new`)
+    await restore(`${database}.new`)
     await startDaemon()
     const opened = await kms().decrypt({ CiphertextBlob })
     expect(Buffer.from(opened.Plaintext!).toString()).toBe('newer')

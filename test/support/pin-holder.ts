@@ -73,6 +73,7 @@ const CLASSES = new Map([
   [pkcs11.CKO_SECRET_KEY, 'secret'],
   [pkcs11.CKO_PRIVATE_KEY, 'private'],
   [pkcs11.CKO_PUBLIC_KEY, 'public'],
+  [pkcs11.CKO_DATA, 'data'],
 ])
 
 const handlers: { readonly [N in keyof Jobs]: (held: Held, args: Jobs[N]['args']) => Jobs[N]['result'] } = {

@@ -46,6 +46,13 @@ export class Anchors {
     return true
   }
 
+  /** Returns how many objects there were. */
+  forget(session: SessionHandle): number {
+    const held = this.#held(session)
+    for (const { handle } of held) this.#cryptoki.C_DestroyObject(session, handle)
+    return held.length
+  }
+
   /** In the order of their epochs. What is not an anchor was made by somebody else. */
   #held(session: SessionHandle): HeldAnchor[] {
     const template = attributes({ CLASS: pkcs11.CKO_DATA, TOKEN: true, LABEL: this.#label })

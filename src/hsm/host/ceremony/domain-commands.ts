@@ -2,6 +2,7 @@
 import pkcs11 from 'pkcs11js'
 import type { CeremonyArgs, DomainForks, DomainInToken, KeyInToken } from '../../contract/ceremony.ts'
 import { HsmFault } from '../../contract/fault.ts'
+import { Anchors } from '../anchors.ts'
 import { attributes, findObjects } from '../cryptoki.ts'
 import {
   dkGen,
@@ -16,6 +17,9 @@ import { auditPublicKey, ensureAuditKey, isOfDomain } from './audit-key.ts'
 import { enforcesBarrier, enforcesResidence } from './barrier.ts'
 import type { CeremonyToken } from './ceremony-token.ts'
 import { generateMacVersionByCopy, generateVersion } from './sealed-keys.ts'
+
+/** Those whose objects have a CKA_ID. */
+const KEY_CLASSES = [pkcs11.CKO_SECRET_KEY, pkcs11.CKO_PRIVATE_KEY, pkcs11.CKO_PUBLIC_KEY]
 
 /** Generates the keys that are named. Throws HsmFault. */
 export function createDomain(opened: CeremonyToken, domain: DomainForks): DomainInToken {
@@ -93,8 +97,9 @@ export function destroyVersions(
 /** Destroys every object of the domain, whatever it is. */
 export function discardDomain(opened: CeremonyToken, { domainId }: { domainId: string }): { destroyed: number } {
   const { token, session } = opened
-  const all = findObjects(token.cryptoki, session, attributes({ TOKEN: true }))
+  const all = KEY_CLASSES.flatMap(CLASS => findObjects(token.cryptoki, session, attributes({ CLASS, TOKEN: true })))
   const handles = all.filter(handle => isOfDomain(opened, domainId, handle))
   for (const handle of handles) token.cryptoki.C_DestroyObject(session, handle)
-  return { destroyed: handles.length }
+  const forgotten = new Anchors(token.cryptoki, Buffer.from(domainId, 'hex')).forget(session)
+  return { destroyed: handles.length + forgotten }
 }
