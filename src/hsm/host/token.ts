@@ -38,19 +38,30 @@ export interface Token extends TokenIdentity {
 export function openToken(location: TokenLocation): Token {
   const uri = parsePkcs11Uri(location.uri)
   const cryptoki = load(uri, location)
-  const find = () => listTokens(cryptoki).filter(token => matches(uri, token))
-  let tokens = find()
-  // SoftHSM rewrites a token's file in place at a login: whoever lists tokens at that moment does not see it.
-  for (let attempt = 1; tokens.length === 0 && attempt < FIND_ATTEMPTS; attempt += 1) {
+  let tokens = findTokens(cryptoki, uri, { last: false })
+  for (let attempt = 2; tokens.length === 0 && attempt <= FIND_ATTEMPTS; attempt += 1) {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FIND_PAUSE_MS)
     cryptoki.C_Finalize()
     initialise(cryptoki, location.libraryParameters)
-    tokens = find()
+    tokens = findTokens(cryptoki, uri, { last: attempt === FIND_ATTEMPTS })
   }
   const [token] = tokens
   if (token === undefined) throw new HsmFault('token', `no token is named ${nameOf(uri)} in ${uri.modulePath}`)
   if (tokens.length > 1) throw new HsmFault('token', `several tokens are named ${nameOf(uri)}: add "serial" to the URI`)
   return { cryptoki, uri, ...token }
+}
+
+/**
+ * SoftHSM rewrites a token's file in place at a login: whoever lists tokens at that moment does not see it, or is told
+ * CKR_GENERAL_ERROR, until the library is initialised anew.
+ */
+function findTokens(cryptoki: Cryptoki, uri: Pkcs11Uri, { last }: { readonly last: boolean }) {
+  try {
+    return listTokens(cryptoki).filter(token => matches(uri, token))
+  } catch (error) {
+    if (last || ckrCode(error) !== pkcs11.CKR_GENERAL_ERROR) throw error
+    return []
+  }
 }
 
 const loaded: Cryptoki[] = []
