@@ -60,13 +60,13 @@ describe('a daemon that is killed', () => {
       const load = startLoad(LANES, async () => {
         const { KeyId } = (await kms.createKey({})).KeyMetadata!
         const key: Acknowledged = { keyId: KeyId! }
-        acknowledged.push(key)
+        const made = acknowledged.push(key)
         const alias = `alias/${KeyId}`
         await kms.createAlias({ AliasName: alias, TargetKeyId: KeyId! })
         key.alias = alias
         const { CiphertextBlob } = await kms.encrypt({ KeyId: KeyId!, Plaintext: Buffer.from(alias) })
         key.ciphertext = { blob: CiphertextBlob!, plaintext: alias }
-        if (acknowledged.length % 5 !== 0) return
+        if (made % 5 !== 0) return
         await kms.putKeyPolicy({ KeyId: KeyId!, Policy: policyWith('Own') })
         key.sid = 'Own'
         const grant = { GranteePrincipal: `arn:aws:iam::${ACCOUNT}:user/admin`, Operations: ['Decrypt' as const] }
