@@ -56,7 +56,9 @@ process.exit(0)
 
 /** Runs until it is told to stop. Throws when the service ends by itself. */
 async function runSandbox({ port, tokens, region, account: asked, config }: Options): Promise<void> {
-  const { account: configured, ...settings } = config === undefined ? {} : readSettings(config)
+  const { account: configured, ...wanted } = config === undefined ? {} : readSettings(config)
+  // Nothing of a sandbox outlives a power cut, nor is meant to.
+  const settings = { ...wanted, audit: { syncToDisk: false, ...(wanted.audit as object | undefined) } }
   const accountId = asked ?? String(configured ?? ACCOUNT_DEFAULT)
   const regions = region.length === 0 ? [REGION_DEFAULT] : [...new Set(region)]
   const plan = { dir, regions, tokensPerRegion: tokens, port, adminPort: 0, account: accountId, settings }

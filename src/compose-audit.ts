@@ -58,7 +58,8 @@ export async function composeAudit(parts: AuditParts): Promise<Audit> {
   const recovered = await recoverPrevious(folder, store.audit, startedAtMs)
   if (recovered?.unstored !== undefined) await store.audit.addBlock(recovered.unstored, recovered.eventIds)
   const chain = randomBytes(CHAIN_ID_BYTES).toString('hex')
-  const files = new LogFiles({ folder, chain, startedAtMs, maxBytes: settings.maxFileMb * BYTES_PER_MB })
+  const { maxFileMb, syncToDisk } = settings
+  const files = new LogFiles({ folder, chain, startedAtMs, maxBytes: maxFileMb * BYTES_PER_MB, syncToDisk })
   const log: AuditLog = new AuditLog({
     ...{ files, chain, clock },
     onWritten: () => notary.written(),

@@ -1,13 +1,13 @@
 /**
  * The files of the audit log: one is appended to, and a next one is begun when it is large. Names sort in the order in which
- * they were begun. A write that resolves is on the disk (O_DSYNC).
+ * they were begun. A write that resolves is on the disk, unless the configuration leaves that to the operating system.
  */
 import { constants } from 'node:fs'
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type ChainHead, fileLine } from '../formats/audit-chain.ts'
 
-const APPEND = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_APPEND | constants.O_DSYNC
+const APPEND = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_APPEND
 const NAME = /^audit-\d{8}T\d{9}Z-[0-9a-f]{32}-\d{6}\.jsonl$/
 /** Beyond this many times its bound a file ends without waiting for a checkpoint to end with. */
 const PATIENCE = 2
@@ -37,6 +37,8 @@ export interface LogFilesOptions {
   /** 32 hex digits. */
   readonly chain: string
   readonly maxBytes: number
+  /** Whether a write resolves when it is on the disk (O_DSYNC), or when the operating system has it; true when absent. */
+  readonly syncToDisk?: boolean
   /** When the chain began. */
   readonly startedAtMs: number
 }
@@ -47,6 +49,8 @@ export class LogFiles {
   #file: OpenFile | undefined
   /** Whether a write failed half way: what it left behind must go before the file is closed. */
   #torn = false
+  /** Whether one file is giving way to the next: there is nothing to look at then. */
+  #changing = false
 
   constructor(options: LogFilesOptions) {
     this.#options = options
@@ -59,7 +63,16 @@ export class LogFiles {
 
   /** Begins the next file, with the line that says where in the chain it stands, and lets go of the one before. */
   async startNext(head: ChainHead): Promise<void> {
-    const { folder, chain, startedAtMs } = this.#options
+    this.#changing = true
+    try {
+      await this.#begin(head)
+    } finally {
+      this.#changing = false
+    }
+  }
+
+  async #begin(head: ChainHead): Promise<void> {
+    const { folder, chain, startedAtMs, syncToDisk = true } = this.#options
     await this.#letGo()
     await mkdir(folder, { recursive: true, mode: 0o700 })
     const number = this.#number + 1
@@ -68,7 +81,7 @@ export class LogFiles {
     // It gets its name once its first line is in it: a file of that name that lacks the line was changed.
     const unnamed = `${path}.new`
     await rm(unnamed, { force: true })
-    const handle = await open(unnamed, APPEND, 0o600)
+    const handle = await open(unnamed, syncToDisk ? APPEND | constants.O_DSYNC : APPEND, 0o600)
     const { ino: inode } = await handle.stat()
     this.#file = { path, handle, inode, bytes: 0 }
     await this.append(Buffer.from(fileLine(head, number), 'utf8'))
@@ -102,10 +115,12 @@ export class LogFiles {
 
   /** Rejects, saying what is wrong, when somebody else has removed, replaced, cut or lengthened the file. */
   async check(): Promise<void> {
+    if (this.#changing) return
     const file = this.#file
     if (file === undefined) throw new Error('no file is open')
     const before = file.bytes
     const found = await stat(file.path).catch(() => undefined)
+    if (this.#changing || this.#file !== file) return
     if (found === undefined) throw new Error(`${file.path} is gone`)
     if (found.ino !== file.inode) throw new Error(`${file.path} was replaced`)
     if (before === file.bytes && found.size < before) throw new Error(`${file.path} was cut`)

@@ -156,6 +156,8 @@ export const configuration = z
       .strictObject({
         /** A file of the audit log that is larger is followed by another, at its next checkpoint. */
         maxFileMb: z.int().min(1).max(4_096).default(64),
+        /** Whether events are on the disk before an answer leaves, and not only with the operating system. */
+        syncToDisk: z.boolean().default(true),
         /** How often a checkpoint is signed, when there are events that none covers. */
         checkpointIntervalMs: milliseconds(100, 60_000).default(1_000),
         /** Days for which the key store holds events for those who ask; the files hold them for as long as they are kept. */

@@ -52,6 +52,7 @@ describe('checkConfiguration', () => {
       },
       audit: {
         maxFileMb: 64,
+        syncToDisk: true,
         checkpointIntervalMs: 1_000,
         storeDays: 90,
         storeMaxMb: 4_096,
