@@ -153,7 +153,10 @@ describe('a log that cannot be written', () => {
     renameSync(logs, `${logs}.away`)
     writeFileSync(logs, '')
     // While one file gives way to the next, there is nothing to look at.
-    while (log.failure === undefined) await log.tend()
+    while (log.failure === undefined) {
+      await new Promise(resolve => setTimeout(resolve, 5))
+      await log.tend()
+    }
     await log.tend()
     expect(log.failure?.reason).toMatch(/EEXIST|ENOTDIR/)
     await expect(record(1)).rejects.toThrow(AuditUnavailable)
