@@ -17,6 +17,7 @@ import {
   OpenTokens,
   openToken,
   requireHeld,
+  requireOpening,
   requireSameKeys,
   writeVersionOf,
 } from './tokens.ts'
@@ -60,6 +61,8 @@ export async function rotateDomain(parts: RotationParts, region: RegionConfigura
   // Whoever has no SO PIN learns it before anything has changed.
   if (trustNeedsOfficer(source))
     await source.ceremony.call('proveOfficer', { officerPin: await parts.officerPin(region.name) })
+  // Nor is a version made for records that cannot be brought under it.
+  for (const token of tokens) await requireOpening(domain, token)
   const rotating: Rotating = { parts, tokens, source }
   if (domain.rotation !== undefined)
     parts.say(`${region.name}: going on with a rotation at step ${domain.rotation.step}`)
