@@ -74,8 +74,12 @@ describe('GetKeyLastUsage', () => {
     })
   })
 
+  /** ML-KEM keys are none of SoftHSM's. */
+  const OF_OTHER_TOKENS: readonly string[] = ['Decapsulate', 'Encapsulate']
+
   test('every operation that uses a key, and is served, is tried here', () => {
-    expect(Object.keys(CALLS).sort()).toEqual(USING_OPERATIONS.filter(name => registry.has(name)))
+    const served = USING_OPERATIONS.filter(name => registry.has(name) && !OF_OTHER_TOKENS.includes(name))
+    expect(Object.keys(CALLS).sort()).toEqual(served)
   })
 
   test.each(Object.entries(CALLS))('names %s and its request', async (Operation, [kind, call]) => {

@@ -32,7 +32,10 @@ const digestOf = (path: string) => createHash('sha256').update(readFileSync(path
 /** Successful calls of an operation so far. */
 async function callsOf(operation: string): Promise<number> {
   const metrics = await (await fetch(`${sandbox.adminEndpoint}/metrics`)).text()
-  const line = new RegExp(`^strongroom_requests_total\\{operation="${operation}",outcome="ok"\\} (\\d+)$`, 'm')
+  const line = new RegExp(
+    `^strongroom_requests_total\\{operation="${operation}",outcome="ok",account="\\d+"\\} (\\d+)$`,
+    'm',
+  )
   return Number(line.exec(metrics)?.[1] ?? 0)
 }
 
