@@ -58,11 +58,11 @@ export async function rotateDomain(parts: RotationParts, region: RegionConfigura
   const tokens = requireEveryToken(domain, open)
   const [source] = tokens
   if (source === undefined) throw new CommandFailed(`${region.name}: no enrolled token can be reached`)
+  // No version is made for records that cannot be brought under it.
+  await requireOpening(domain, source)
   // Whoever has no SO PIN learns it before anything has changed.
   if (trustNeedsOfficer(source))
     await source.ceremony.call('proveOfficer', { officerPin: await parts.officerPin(region.name) })
-  // Nor is a version made for records that cannot be brought under it.
-  for (const token of tokens) await requireOpening(domain, token)
   const rotating: Rotating = { parts, tokens, source }
   if (domain.rotation !== undefined)
     parts.say(`${region.name}: going on with a rotation at step ${domain.rotation.step}`)
