@@ -10,6 +10,8 @@ import type { Logger } from './telemetry/logger.ts'
 import { Metrics } from './telemetry/metrics.ts'
 
 const POOL_START_MS = 30_000
+/** Failures in a row that a command takes for an answer. A daemon goes on trying. */
+const FAILED_STARTS_MAX = 6
 
 export function protectRows(
   pools: SigningPools & AnchorPools,
@@ -70,7 +72,13 @@ export class PoolsOnDemand implements SigningPools, AnchorPools, AsyncDisposable
   async #start(region: Configuration['regions'][number]): Promise<HsmPool> {
     const parts = { store: this.#store(), metrics: new Metrics(), logger: this.#logger }
     const pool = await composePool(region, this.#configuration, parts)
-    await pool.whenReady(POOL_START_MS)
-    return pool
+    try {
+      await pool.whenReady(POOL_START_MS, FAILED_STARTS_MAX)
+      return pool
+    } catch (error) {
+      // Its hosts would keep the command from ending.
+      await pool.close()
+      throw error
+    }
   }
 }

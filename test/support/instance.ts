@@ -13,6 +13,9 @@ import { makeFolder, REGION } from './tokens.ts'
 
 const CLI = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 
+/** Far more than any command takes on a busy machine: one that hangs fails its test, by name. */
+const RUN_MS = 120_000
+
 export interface Instance {
   readonly folder: string
   readonly stateDir: string
@@ -23,7 +26,7 @@ export interface Instance {
   configure(tokens: readonly (string | TokenLocation)[], settings?: Readonly<Record<string, unknown>>): string
   /** Starts the strongroom command; it is killed with the instance. */
   start(args: readonly string[]): ChildProcess
-  /** Runs the strongroom command to its end. */
+  /** Runs the strongroom command to its end. Rejects when it does not come to one. */
   run(args: readonly string[], input?: string): Promise<Finished>
   /** `init` with the SO PIN in a file. */
   init(): Promise<Finished>
@@ -72,7 +75,14 @@ export async function makeInstance(labels: readonly string[]): Promise<Instance>
     }
     child.stdin!.on('error', () => {})
     child.stdin!.end(input)
+    let late = false
+    const timer = setTimeout(() => {
+      late = true
+      child.kill('SIGKILL')
+    }, RUN_MS)
     const code = await new Promise<number>(resolve => child.once('close', status => resolve(status ?? -1)))
+    clearTimeout(timer)
+    if (late) throw new Error(`strongroom ${args.join(' ')} did not end within ${RUN_MS} ms:\n${output.stderr}`)
     return { code, ...output }
   }
   const serve: Instance['serve'] = async () => {

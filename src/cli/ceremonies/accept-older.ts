@@ -6,15 +6,18 @@
 
 import { PoolAnchors } from '../../keyring/anchors.ts'
 import type { CeremonyRun } from '../run-ceremony.ts'
-import { commit } from './parts.ts'
+import { commit, type RegionConfiguration } from './parts.ts'
 import { ledgersBehind } from './restore-backup.ts'
 
-export async function acceptOlderStore({ parts, configuration, pools }: CeremonyRun): Promise<void> {
+export async function acceptOlderStore(
+  { parts, configuration, pools }: CeremonyRun,
+  regions: readonly Pick<RegionConfiguration, 'name'>[] = configuration.regions,
+): Promise<void> {
   const { store, say } = parts
   const anchors = new PoolAnchors(pools)
   const behind = await ledgersBehind(
     store,
-    configuration.regions.map(({ name: region }) => ({ region })),
+    regions.map(({ name: region }) => ({ region })),
     region => anchors.read(region),
   )
   if (behind.length === 0) say('the key store is not older than what its tokens remember: nothing is to be accepted')

@@ -59,7 +59,10 @@ export async function restoreBackup(
     await requireUnchanged(taken, manifest)
     requireSameLedgers(taken, manifest)
     const older = await open(taken, async ({ store, rows, anchors }) => {
-      if (beforeRotation) return []
+      if (beforeRotation) {
+        await requireNoOfficers(store, from)
+        return []
+      }
       await requireSigned(rows.signer, from, manifest)
       const behind = await ledgersBehind(store, manifest.ledgers, region => anchors.read(region))
       if (behind.length > 0 && !acceptOlder) throw new CommandFailed(refusalOf(from, manifest.ledgers, behind))
@@ -106,6 +109,15 @@ function refusalOf(
     'What was changed since is not in it: keys made since are lost; grants, policies and keys taken back since are there again.',
     '--accept-older restores it all the same, and leaves a record',
   ].join('\n')
+}
+
+/** Officers who cannot be verified cannot approve the rotation that must follow. */
+async function requireNoOfficers({ reader }: Store, from: string): Promise<void> {
+  await reader.findDualControl().catch((error: Error) => {
+    throw new CommandFailed(
+      `${from} says who approves ceremonies, and no token vouches for that: it cannot be restored from before a rotation (${error.message})`,
+    )
+  })
 }
 
 async function requireSound(store: Store, onProgress: (progress: SweepProgress) => void): Promise<void> {

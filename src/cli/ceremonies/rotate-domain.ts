@@ -17,6 +17,7 @@ import {
   OpenTokens,
   openToken,
   requireHeld,
+  requireOpening,
   requireSameKeys,
   writeVersionOf,
 } from './tokens.ts'
@@ -57,6 +58,8 @@ export async function rotateDomain(parts: RotationParts, region: RegionConfigura
   const tokens = requireEveryToken(domain, open)
   const [source] = tokens
   if (source === undefined) throw new CommandFailed(`${region.name}: no enrolled token can be reached`)
+  // No version is made for records that cannot be brought under it.
+  await requireOpening(domain, source)
   // Whoever has no SO PIN learns it before anything has changed.
   if (trustNeedsOfficer(source))
     await source.ceremony.call('proveOfficer', { officerPin: await parts.officerPin(region.name) })

@@ -130,6 +130,16 @@ export async function requireHeld(domain: Domain, token: OpenedToken): Promise<v
   requireSameKeys(domain, held, token)
 }
 
+/** Throws {@link CommandFailed} unless the token can open what any version that is in use has closed. */
+export async function requireOpening(domain: Domain, token: OpenedToken): Promise<void> {
+  const held = keysIn(await token.ceremony.call('describeDomain', forksOf(domain)))
+  const lost = held.filter(({ uses }) => !uses).map(({ kind, version }) => `${kind}.${version}`)
+  if (lost.length === 0) return
+  throw new CommandFailed(
+    `${domain.region}: token ${nameOf(token)} does not hold ${lost.join(' and ')}: nobody can open what is under a version that was destroyed`,
+  )
+}
+
 /** Compares the check values that the token could read with the domain's. */
 export function requireSameKeys(domain: Domain, held: DomainInToken, token: OpenedToken): void {
   for (const { kind, version, checkValue } of keysIn(held)) {

@@ -141,7 +141,8 @@ function rotate(options: Options): Promise<void> {
       const onProgress = (progressed: { done: number; total: number }) => progress.update(progressed)
       const { id, versions } = await rotateDomain({ ...parts, onProgress }, region)
       progress.end()
-      if (accepting) await acceptOlderStore(run)
+      // No other region's tokens can be asked while its records are from before a rotation.
+      if (accepting) await acceptOlderStore(run, [region])
       for (const { kind, version, checkValue, state, sweptAtMs } of versions)
         if (state === 'active' && sweptAtMs === undefined)
           parts.say(`${region.name}: check value of ${kind}.${version} of domain ${id} is ${checkValue}`)

@@ -94,6 +94,8 @@ const REPLACED_WITHIN_MS = 30_000
 export class Member {
   readonly label: string
   restarts = 0
+  /** Starts of hosts that have failed since one succeeded. */
+  failedStarts = 0
   readonly circuit: Circuit
   readonly latencies = new Latencies()
   readonly #limits: MemberLimits
@@ -358,6 +360,7 @@ export class Member {
     this.#profile = host.profile
     if (host.profile !== undefined) this.#events.profiled(this, host.profile)
     this.#starts.succeeded()
+    this.failedStarts = 0
     const renewal = this.#renewal
     if (renewal?.fresh === host) {
       renewal.old.drain()
@@ -417,6 +420,7 @@ export class Member {
   }
 
   #startFailed(reason: string): void {
+    this.failedStarts += 1
     const nowMs = performance.now()
     const { refusal } = this.#starts
     this.#endRenewal(new Error(reason))

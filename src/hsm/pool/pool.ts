@@ -244,13 +244,20 @@ export class HsmPool {
     return this.#members.filter(member => member.label === label && member.unlock()).length > 0
   }
 
-  /** Resolves when a token can serve and none is still starting; rejects with {@link PoolUnavailable} after `timeoutMs`, or when none will. */
-  async whenReady(timeoutMs: number): Promise<void> {
+  /**
+   * Resolves when a token can serve and none is still starting. Rejects with {@link PoolUnavailable}, which says why, after
+   * `timeoutMs`, or when none will: each is locked out, or could not be opened `failedStartsMax` times in a row.
+   */
+  async whenReady(timeoutMs: number, failedStartsMax = Number.POSITIVE_INFINITY): Promise<void> {
     const until = performance.now() + timeoutMs
     while (!this.ready || this.#members.some(({ state }) => state === 'starting')) {
-      const hopeless = this.#members.every(({ state }) => state === 'locked-out')
-      if (hopeless || this.#closed || performance.now() > until)
-        throw new PoolUnavailable(`no token of region ${this.region} can serve`)
+      const hopeless = this.#members.every(
+        ({ state, failedStarts }) => state === 'locked-out' || failedStarts >= failedStartsMax,
+      )
+      if (hopeless || this.#closed || performance.now() > until) {
+        const reasons = this.#members.map(({ label, circuit }) => `${label}: ${circuit.reason}`).join('; ')
+        throw new PoolUnavailable(`no token of region ${this.region} can serve (${reasons})`)
+      }
       await new Promise(resolve => setTimeout(resolve, 10))
     }
   }

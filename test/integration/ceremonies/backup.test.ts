@@ -85,7 +85,7 @@ describe('a backup from before a rotation', () => {
   it('opens no more once its version is destroyed', async () => {
     await restored('erased', async old => {
       await expect(rotateDomain({ ...old.parts(), settleMs: 0 }, old.region())).rejects.toThrow(
-        /does not hold dk\.1\.use/,
+        /does not hold dk\.1 and mac\.1/,
       )
       expect(await old.store.reader.countEkts(REGION, 1)).toBe(5)
     })
