@@ -151,12 +151,22 @@ export class RequestRecord {
     output: Readonly<{ [member: string]: unknown }> | undefined,
     failure: Failure | undefined,
   ): CallFacts {
-    const { authenticated, trail, eventId, requestId, operation, readOnly, input } = journey
+    const { authenticated, trail, input } = journey
     journey.origin ??= originOf(request)
     const { sourceIp, userAgent, secureTransport } = journey.origin
     return {
-      ...{ eventId, requestId, service: this.#service, operation, readOnly, input, output, error: failure },
-      ...{ sourceIp, userAgent, secureTransport, decided: trail.decided },
+      eventId: journey.eventId,
+      requestId: journey.requestId,
+      service: this.#service,
+      operation: journey.operation,
+      readOnly: journey.readOnly,
+      input,
+      output,
+      error: failure,
+      sourceIp,
+      userAgent,
+      secureTransport,
+      decided: trail.decided,
       identity:
         authenticated === undefined
           ? unproven(claimedAccessKey(request))
