@@ -4,6 +4,7 @@
  */
 import { isUtf8 } from 'node:buffer'
 import type { IncomingHttpHeaders } from 'node:http'
+import { type Infer, parseInput, type Structure } from '../base/schema.ts'
 import { type ErrorCode, errorKind, KmsError } from '../model/errors.ts'
 
 export const CONTENT_TYPE = 'application/x-amz-json-1.1'
@@ -45,6 +46,13 @@ export function parseBody(body: Buffer): Record<string, unknown> {
   throw new KmsError('SerializationException', 'The request body is not a JSON object.')
 }
 
+/** The typed input that a body holds. Throws KmsError SerializationException or ValidationException. */
+export function readInput<S extends Structure>(shape: S, body: Buffer): Infer<S> {
+  const parsed = parseInput(shape, parseBody(body))
+  if (parsed.fault === undefined) return parsed.value
+  throw new KmsError(parsed.fault === 'type' ? 'SerializationException' : 'ValidationException', parsed.message)
+}
+
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
@@ -78,16 +86,22 @@ function base64(bytes: Uint8Array): string {
   return view.toString('base64')
 }
 
-/** Status and body of an error: its code and its public message, never its detail. */
-export function encodeError(error: KmsError): { readonly status: number; readonly body: string } {
-  const { status, capitalMessage, silent } = errorKind(error.code)
+/** What a caller is told of anything that was thrown: the causes of internal errors are for the log. */
+export function kmsErrorOf(thrown: unknown): KmsError {
+  if (thrown instanceof KmsError) return thrown
+  return new KmsError('KMSInternalException', 'The request failed because of an internal error.', { cause: thrown })
+}
+
+/** The body of an error: its code and its public message, never its detail. */
+export function encodeError(error: KmsError): string {
+  const { capitalMessage, silent } = errorKind(error.code)
   const body: { __type: ErrorCode; message?: string; Message?: string } = { __type: error.code }
   if (error.message !== '' && silent !== true) body[capitalMessage ? 'Message' : 'message'] = error.message
-  return { status, body: JSON.stringify(body) }
+  return JSON.stringify(body)
 }
 
 /** The headers of every answer, as the flat list that `writeHead` takes fastest. `errorType` is the code of an error. */
-export function responseHeaders(requestId: string, contentLength: number, errorType?: ErrorCode): string[] {
+export function responseHeaders(requestId: string, contentLength: number, errorType?: string): string[] {
   const headers = ['Content-Type', CONTENT_TYPE, 'x-amzn-RequestId', requestId, 'Content-Length', String(contentLength)]
   if (errorType !== undefined) headers.push('x-amzn-ErrorType', errorType)
   return headers

@@ -1,5 +1,5 @@
 /**
- * What an operation is: its name, its input, whom it lets in, and what it does. It declares; the road (api/pipeline.ts)
+ * What an operation is: its name, its input, whom it lets in, and what it does. It declares; api/pipeline.ts
  * enforces. `run` gets a key only through `access`, so an operation cannot forget to authorise.
  */
 import type { Asker } from '../access/request-context.ts'
@@ -38,7 +38,7 @@ export type Output = Readonly<Record<string, unknown>> | undefined
 
 interface Definition<S extends Structure, T extends object> {
   readonly input: S
-  /** Whether the operation changes nothing: decides the log level, and later the audit record's readOnly. */
+  /** Whether the operation changes nothing: decides the log level, and the readOnly of its event. */
   readonly readOnly: boolean
   /** What the input's shape cannot say. Throws KmsError ValidationException. */
   readonly check?: (input: Infer<S>) => void

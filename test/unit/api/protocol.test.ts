@@ -118,9 +118,8 @@ describe('encodeError', () => {
     ],
     [new KmsError('DependencyTimeoutException', 'Late.'), 503, { message: 'Late.' }],
   ])('encodes %s', (error, status, rest) => {
-    const encoded = encodeError(error)
-    expect(encoded.status).toBe(status)
-    expect(JSON.parse(encoded.body)).toEqual({ __type: error.code, ...rest })
+    expect(error.status).toBe(status)
+    expect(JSON.parse(encodeError(error))).toEqual({ __type: error.code, ...rest })
   })
 })
 
