@@ -36,7 +36,7 @@ export class KmsPipeline implements Pipeline<Output, KmsError> {
 
   async perform(journey: Journey, authenticated: Authenticated, body: Buffer): Promise<Output> {
     const { throttle, services, record } = this.#parts
-    const operation = lookUp(operationOf(journey.request.headers), journey)
+    const operation = lookUp(operationOf(journey.headers), journey)
     const input = readInput(operation.input, body)
     try {
       journey.input = input

@@ -1,13 +1,13 @@
 /**
  * The last step of every road: a request is recorded in the audit log before its answer leaves, and counted and logged after.
  */
-import type { IncomingMessage } from 'node:http'
 import type { CallFacts } from '../audit/events.ts'
 import { identityOf, unproven } from '../audit/identity.ts'
 import type { AuditRecorder } from '../audit/recorder.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Failure, Journey } from './journey.ts'
 import { OK, type RequestMetrics } from './request-metrics.ts'
+import type { HeaderFields } from './sigv4/headers.ts'
 
 const MS_PER_SECOND = 1_000
 /** Faults of our own, by protocol. */
@@ -89,7 +89,7 @@ export class RequestRecord {
     output: Readonly<{ [member: string]: unknown }> | undefined,
     failure: Failure | undefined,
   ): CallFacts {
-    const { request, authenticated, trail, input } = journey
+    const { headers, authenticated, trail, input } = journey
     const { sourceIp, userAgent, secureTransport } = journey.origin
     return {
       eventId: journey.eventId,
@@ -106,7 +106,7 @@ export class RequestRecord {
       decided: trail.decided,
       identity:
         authenticated === undefined
-          ? unproven(claimedAccessKey(request))
+          ? unproven(claimedAccessKey(headers))
           : identityOf(authenticated.caller, authenticated.accessKeyId),
       account: authenticated?.caller.account,
       region: authenticated?.region,
@@ -121,6 +121,6 @@ export class RequestRecord {
 }
 
 /** Who a caller says it is, proved or not. */
-function claimedAccessKey({ headers }: IncomingMessage): string | undefined {
-  return /Credential=([A-Za-z0-9]{1,128})\//.exec(headers.authorization ?? '')?.[1]
+function claimedAccessKey(headers: HeaderFields): string | undefined {
+  return /Credential=([A-Za-z0-9]{1,128})\//.exec(headers.get('authorization') ?? '')?.[1]
 }
