@@ -68,7 +68,10 @@ export class PoolsOnDemand implements SigningPools, AnchorPools, AsyncDisposable
     return starting
   }
 
-  /** Has the pools that were started work with what the rows of their domains say by now. */
+  /**
+   * Has the pools that were started work with what the rows of their domains say by now, and with the tokens that they say
+   * have joined. A token that cannot is passed over: the others sign.
+   */
   async follow(): Promise<void> {
     const { reader } = this.#store()
     const shared = await reader.findStoredDomain(MULTI_REGION_DOMAIN)
@@ -76,9 +79,12 @@ export class PoolsOnDemand implements SigningPools, AnchorPools, AsyncDisposable
       const pool = await this.#pools.get(settings.name)?.catch(() => undefined)
       const domain = await reader.findStoredDomain(settings.name)
       if (pool === undefined || domain === undefined) continue
-      await followDomain(pool, withEnrolledTokens(settings, domain), this.#configuration, domain, shared).catch(
-        (error: Error) => this.#logger.debug('some hosts keep the former domain', { reason: error.message }),
-      )
+      try {
+        await followDomain(pool, withEnrolledTokens(settings, domain), this.#configuration, domain, shared)
+        await pool.whenReady(POOL_START_MS, FAILED_STARTS_MAX)
+      } catch (error) {
+        this.#logger.debug('some hosts keep the former domain', { error })
+      }
     }
   }
 

@@ -10,6 +10,7 @@ import { type Asker, type KeyFacts, RequestContext, type RequestFacts } from '..
 import { aliasNotFound, ciphertextKid, type Named, type NameForms, type Targets } from '../access/targets.ts'
 import type { Clock } from '../base/clock.ts'
 import { readGrantToken } from '../formats/grant-token.ts'
+import type { KeyUses } from '../keyring/key-uses.ts'
 import { accountArn, aliasArn } from '../model/arn.ts'
 import { KmsError } from '../model/errors.ts'
 import type { Grant } from '../model/grant.ts'
@@ -19,6 +20,9 @@ import type { OperationName } from '../model/operations.ts'
 import type { HotReader, KeyGrant, Reader } from '../store/store.ts'
 import { requireAlgorithm } from './algorithm.ts'
 import type { ServiceKeys } from './service-keys.ts'
+
+/** Actions whose conditions may ask how long a key was not used (authz.md 4.2). */
+const ASKING_FOR_DISUSE: ReadonlySet<string> = new Set(['kms:DisableKey', 'kms:ScheduleKeyDeletion'])
 
 export interface KeyRequirement {
   /** The permission, `kms:` included. */
@@ -40,6 +44,7 @@ export class Access {
   readonly #reader: Reader
   readonly #clock: Clock
   readonly #serviceKeys: ServiceKeys
+  readonly #keyUses: Pick<KeyUses, 'daysWithoutUse'>
 
   constructor(parts: {
     targets: Targets
@@ -47,12 +52,14 @@ export class Access {
     reader: Reader
     clock: Clock
     serviceKeys: ServiceKeys
+    keyUses: Pick<KeyUses, 'daysWithoutUse'>
   }) {
     this.#targets = parts.targets
     this.#hot = parts.hot
     this.#reader = parts.reader
     this.#clock = parts.clock
     this.#serviceKeys = parts.serviceKeys
+    this.#keyUses = parts.keyUses
   }
 
   /** For operations on no key: the identity's own policies decide. */
@@ -70,7 +77,8 @@ export class Access {
     // Before the decision, and whatever it will be: a bad token gives one answer, of keys that are there and that are not.
     if (need.grantTokens !== undefined) await this.#checkGrantTokens(need.grantTokens, named.key)
     const key = named.key ?? (await this.#firstUse(asker, named, need)) ?? requireThere(asker, named, need.action)
-    requireAllowed(asker, this.onKey(asker, key, need.action, factsOf(need, named.alias), sideOf(key)))
+    const facts = await this.#factsAbout(key, need.action, factsOf(need, named.alias))
+    requireAllowed(asker, this.onKey(asker, key, need.action, facts, sideOf(key)))
     return requireFit(operation, key, need)
   }
 
@@ -149,7 +157,8 @@ export class Access {
     if (keyId === undefined) return this.#request(asker, action, account, facts)
     const { key, alias, absent } = await this.#targets.named(asker, keyId, 'ids-and-aliases')
     if (key === undefined) throw absent()
-    return this.onKey(asker, key, action, factsOf({ action, facts }, alias), sideOf(key))
+    const known = await this.#factsAbout(key, action, factsOf({ action, facts }, alias))
+    return this.onKey(asker, key, action, known, sideOf(key))
   }
 
   /** What is asked about an action on a key, which `side` speaks for: its own, or one that is to be tried. */
@@ -173,6 +182,13 @@ export class Access {
     const side = { ...sideOf(key), grants: indexGrants([grant]) }
     requireAllowed(asker, this.onKey(asker, key, action, factsOfGrant(grant), side))
     return { region: key.region, account: key.account, keyId: key.id, grant }
+  }
+
+  /** With what only a read can tell; of actions that are rare. */
+  async #factsAbout(key: KmsKey, action: string, facts: RequestFacts): Promise<RequestFacts> {
+    if (!ASKING_FOR_DISUSE.has(action)) return facts
+    const days = await this.#keyUses.daysWithoutUse(key, this.#clock())
+    return { ...facts, keys: { ...facts.keys, 'kms:TrailingDaysWithoutKeyUsage': days } }
   }
 
   async #byToken(token: string): Promise<{ key: KmsKey; grant: Grant }> {
