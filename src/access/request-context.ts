@@ -67,6 +67,7 @@ export const REQUEST_KEYS = [
   'kms:RotationPeriodInDays',
   'kms:ScheduleKeyDeletionPendingWindowInDays',
   'kms:SigningAlgorithm',
+  'kms:TrailingDaysWithoutKeyUsage',
   'kms:ValidTo',
   'kms:WrappingAlgorithm',
   'kms:WrappingKeySpec',

@@ -17,6 +17,7 @@ import {
 } from '../access/targets.ts'
 import type { Clock } from '../base/clock.ts'
 import { readGrantToken } from '../formats/grant-token.ts'
+import type { KeyUses } from '../keyring/key-uses.ts'
 import { accountArn, aliasArn } from '../model/arn.ts'
 import { KmsError } from '../model/errors.ts'
 import type { Grant } from '../model/grant.ts'
@@ -26,6 +27,9 @@ import type { OperationName } from '../model/operations.ts'
 import type { HotReader, KeyGrant, Reader } from '../store/store.ts'
 import { requireAlgorithm } from './algorithm.ts'
 import type { ServiceKeys } from './service-keys.ts'
+
+/** Actions whose conditions may ask how long a key was not used (authz.md 4.2). */
+const ASKING_FOR_DISUSE: ReadonlySet<string> = new Set(['kms:DisableKey', 'kms:ScheduleKeyDeletion'])
 
 export interface KeyRequirement {
   /** The permission, `kms:` included. */
@@ -47,6 +51,7 @@ export class Access {
   readonly #reader: Reader
   readonly #clock: Clock
   readonly #serviceKeys: ServiceKeys
+  readonly #keyUses: Pick<KeyUses, 'daysWithoutUse'>
 
   constructor(parts: {
     targets: Targets
@@ -54,12 +59,14 @@ export class Access {
     reader: Reader
     clock: Clock
     serviceKeys: ServiceKeys
+    keyUses: Pick<KeyUses, 'daysWithoutUse'>
   }) {
     this.#targets = parts.targets
     this.#hot = parts.hot
     this.#reader = parts.reader
     this.#clock = parts.clock
     this.#serviceKeys = parts.serviceKeys
+    this.#keyUses = parts.keyUses
   }
 
   /** For operations on no key: the identity's own policies decide. */
@@ -77,10 +84,11 @@ export class Access {
    */
   key(asker: Asker, operation: OperationName, keyId: string, need: KeyRequirement): KmsKey | Promise<KmsKey> {
     const named = this.#targets.named(asker, keyId, need.names ?? 'ids')
-    if (named instanceof Promise || named.key === undefined || need.grantTokens !== undefined) {
+    const waits = need.grantTokens !== undefined || ASKING_FOR_DISUSE.has(need.action)
+    if (waits || named instanceof Promise || named.key === undefined) {
       return this.#keyInTime(asker, operation, named, need)
     }
-    return this.#fitKey(asker, operation, named.key, named.alias, need)
+    return this.#fitKey(asker, operation, named.key, factsOf(need, named.alias), need)
   }
 
   async #keyInTime(
@@ -93,17 +101,12 @@ export class Access {
     // Before the decision, and whatever it will be: a bad token gives one answer, of keys that are there and that are not.
     if (need.grantTokens !== undefined) await this.#checkGrantTokens(need.grantTokens, named.key)
     const key = named.key ?? (await this.#firstUse(asker, named, need)) ?? refuseAbsent(asker, named, need.action)
-    return this.#fitKey(asker, operation, key, named.alias, need)
+    const facts = await this.#factsAbout(key, need.action, factsOf(need, named.alias))
+    return this.#fitKey(asker, operation, key, facts, need)
   }
 
-  #fitKey(
-    asker: Asker,
-    operation: OperationName,
-    key: KmsKey,
-    alias: string | undefined,
-    need: KeyRequirement,
-  ): KmsKey {
-    requireAllowed(asker, this.onKey(asker, key, need.action, factsOf(need, alias), sideOf(key)))
+  #fitKey(asker: Asker, operation: OperationName, key: KmsKey, facts: RequestFacts, need: KeyRequirement): KmsKey {
+    requireAllowed(asker, this.onKey(asker, key, need.action, facts, sideOf(key)))
     return requireFit(operation, key, need)
   }
 
@@ -182,7 +185,8 @@ export class Access {
     if (keyId === undefined) return this.#request(asker, action, account, facts)
     const named = await this.#targets.named(asker, keyId, 'ids-and-aliases')
     if (named.key === undefined) throw named.error
-    return this.onKey(asker, named.key, action, factsOf({ action, facts }, named.alias), sideOf(named.key))
+    const known = await this.#factsAbout(named.key, action, factsOf({ action, facts }, named.alias))
+    return this.onKey(asker, named.key, action, known, sideOf(named.key))
   }
 
   /** What is asked about an action on a key, which `side` speaks for: its own, or one that is to be tried. */
@@ -206,6 +210,13 @@ export class Access {
     const side = { ...sideOf(key), grants: indexGrants([grant]) }
     requireAllowed(asker, this.onKey(asker, key, action, factsOfGrant(grant), side))
     return { region: key.region, account: key.account, keyId: key.id, grant }
+  }
+
+  /** With what only a read can tell; of actions that are rare. */
+  async #factsAbout(key: KmsKey, action: string, facts: RequestFacts): Promise<RequestFacts> {
+    if (!ASKING_FOR_DISUSE.has(action)) return facts
+    const days = await this.#keyUses.daysWithoutUse(key, this.#clock())
+    return { ...facts, keys: { ...facts.keys, 'kms:TrailingDaysWithoutKeyUsage': days } }
   }
 
   async #byToken(token: string): Promise<{ key: KmsKey; grant: Grant }> {
