@@ -87,7 +87,7 @@ export class Road {
 
   async #perform(request: IncomingMessage, journey: Journey): Promise<Output> {
     const { authenticator, throttle, services, record } = this.#parts
-    const { requestId } = journey
+    const { requestId, eventId } = journey
     const body = await readBody(request)
     let input: Infer<Structure> | undefined
     try {
@@ -102,7 +102,7 @@ export class Road {
       throttle.count(authenticated.caller, authenticated.region, rateNameOf(operation.name, parsed))
       journey.origin = originOf(request)
       const { trail, origin } = journey
-      const asker = { ...authenticated, requestId, origin, trail }
+      const asker = { ...authenticated, requestId, eventId, origin, trail }
       const output = await record.performing(request, journey, () => operation.perform(services, asker, parsed))
       if (parsed.DryRun !== true) return output
       wipePlaintext(output)

@@ -199,7 +199,7 @@ describe.each(BACKENDS)('key store on $name', backend => {
   describe('uses of keys', () => {
     const useOf = (key: KmsKey, atMs: number): KeyUse => ({
       ...{ region: key.region, account: key.account, keyId: key.id },
-      ...{ operation: 'Decrypt', atMs, requestId: `request-${atMs}` },
+      ...{ operation: 'Decrypt', atMs, requestId: `request-${atMs}`, eventId: `event-${atMs}` },
     })
 
     it('are the newest of each key, whichever process writes last', async () => {
