@@ -126,6 +126,7 @@ export interface Tables {
     managed_by: string | null
     generation: number
   }
+  key_counts: { region: string; account: string; key_count: number }
   materials: {
     region: string
     account: string
