@@ -41,8 +41,8 @@ export class KmsPipeline implements Pipeline<Output, KmsError> {
     try {
       journey.input = input
       throttle.count(authenticated.caller, authenticated.region, rateNameOf(operation.name, input))
-      const { requestId, trail, origin } = journey
-      const asker = { ...authenticated, requestId, origin, trail }
+      const { requestId, eventId, trail, origin } = journey
+      const asker = { ...authenticated, requestId, eventId, origin, trail }
       const output = await record.performing(journey, () => operation.perform(services, asker, input))
       if (input.DryRun !== true) return output
       wipePlaintext(output)

@@ -11,7 +11,7 @@ import type { KeyUses } from '../keyring/key-uses.ts'
 import type { Keyring } from '../keyring/keyring.ts'
 import { KmsError } from '../model/errors.ts'
 import type { KmsKey } from '../model/key.ts'
-import type { UsingOperation } from '../model/key-use.ts'
+import type { UsingOperation, UsingRequest } from '../model/key-use.ts'
 import type { OperationName } from '../model/operations.ts'
 import { ChangedMeanwhile } from '../store/faults.ts'
 import type { Store } from '../store/store.ts'
@@ -29,9 +29,7 @@ export interface Services {
 }
 
 /** Who asks, in which request. */
-export interface Request extends Asker {
-  readonly requestId: string
-}
+export interface Request extends Asker, Required<UsingRequest> {}
 
 /** The members of an answer; undefined for operations that AWS gives no output. */
 export type Output = Readonly<Record<string, unknown>> | undefined
@@ -108,7 +106,7 @@ async function attempt<S extends Structure, T extends object>(
   const output = await definition.run(contextOf(targets, request, services, input))
   if (definition.uses !== undefined && !isDryRun(input)) {
     const { keyUses, clock } = services
-    for (const key of definition.uses(targets)) keyUses.note(key, definition.name, clock(), request.requestId)
+    for (const key of definition.uses(targets)) keyUses.note(key, definition.name, clock(), request)
   }
   return output
 }
@@ -121,6 +119,7 @@ function contextOf<T extends object, I>(targets: T, request: Request, services: 
     caller: request.caller,
     region: request.region,
     requestId: request.requestId,
+    eventId: request.eventId,
     origin: request.origin,
     trail: request.trail,
     sourceArn: request.sourceArn,
