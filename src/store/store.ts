@@ -258,6 +258,9 @@ export interface DaemonKey {
   readonly dataKey?: Buffer
 }
 
+/** What an alias is pointed to, and when. */
+export type AliasTarget = Pick<Alias, 'keyId' | 'updatedAtMs'>
+
 export interface Transaction extends Reader {
   /**
    * Its tags, aliases and grants are written by themselves. Throws {@link VersionSwept} when a material is under a domain key
@@ -289,8 +292,9 @@ export interface Transaction extends Reader {
   putKeyUses(uses: readonly KeyUse[]): Promise<void>
 
   insertAlias(alias: Alias): Promise<void>
-  /** Writes target and date of change. */
-  updateAlias(alias: Alias): Promise<void>
+  /** Throws when the alias no longer means the key that it was read with, whose permission was asked for. */
+  updateAlias(alias: Alias, target: AliasTarget): Promise<void>
+  /** Throws as `updateAlias` does. */
   deleteAlias(alias: Alias): Promise<void>
 
   putTags(key: KmsKey, tags: readonly Tag[]): Promise<void>
