@@ -127,15 +127,17 @@ function namedBy(uri: string, tokens: Domain['tokens']): Domain['tokens'][number
 function tokenSettings(
   { hosts, threads, ...location }: Configuration['regions'][number]['tokens'][number],
   index: number,
-  { cachedHbks, hbkLifetimeMs, importInHost, hostsPerToken, threadsPerHost, sessionsPerToken }: Configuration['hsm'],
+  hsm: Configuration['hsm'],
   domains: DescribedDomains,
 ): TokenSettings {
+  const { cachedHbks, hbkLifetimeMs, importInHost, hostsPerToken, threadsPerHost, sessionsPerToken, allocator } = hsm
   const { token: label, serial } = parsePkcs11Uri(location.uri)
   const processes = hosts ?? hostsPerToken
   const lanes = threads ?? threadsPerHost
   return {
     label: label ?? serial ?? `token-${index + 1}`,
     hosts: processes,
+    allocator,
     configuration: {
       ...{ token: location, ...domains, cachedHbks, hbkLifetimeMs, importInHost, threads: lanes },
       sessions: { limit: sessionsPerToken, shares: processes + 1 },

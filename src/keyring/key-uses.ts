@@ -5,7 +5,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { DAY_MS } from '../base/clock.ts'
 import type { KmsKey } from '../model/key.ts'
-import type { KeyUse, UsingOperation } from '../model/key-use.ts'
+import type { KeyUse, UsingOperation, UsingRequest } from '../model/key-use.ts'
 import type { Store } from '../store/store.ts'
 
 /** So many keys are remembered between two writes; the one beyond has them written early. */
@@ -31,12 +31,14 @@ export class KeyUses {
   }
 
   /** Only of operations that succeeded, and in the order of their ends. */
-  note({ arn, region, account, id: keyId }: KmsKey, operation: UsingOperation, atMs: number, requestId: string): void {
+  note(key: KmsKey, operation: UsingOperation, atMs: number, { requestId, eventId }: Required<UsingRequest>): void {
+    const { arn, region, account, id: keyId } = key
     const note = this.#notes.get(arn)
     if (note !== undefined) {
       note.operation = operation
       note.atMs = atMs
       note.requestId = requestId
+      note.eventId = eventId
       return
     }
     if (this.#notes.size >= this.#notedMax) {
@@ -44,7 +46,7 @@ export class KeyUses {
       if (this.#writing.size > 0) return
       this.write().catch(() => {})
     }
-    this.#notes.set(arn, { region, account, keyId, operation, atMs, requestId })
+    this.#notes.set(arn, { region, account, keyId, operation, atMs, requestId, eventId })
   }
 
   /** The newest use that this daemon knows of; of other daemons' uses, those that are stored. */
