@@ -3,6 +3,7 @@
  * in batches, so that no request waits for it. What is not yet written is lost when the process is killed.
  */
 import { setImmediate } from 'node:timers/promises'
+import { DAY_MS } from '../base/clock.ts'
 import type { KmsKey } from '../model/key.ts'
 import type { KeyUse, UsingOperation, UsingRequest } from '../model/key-use.ts'
 import type { Store } from '../store/store.ts'
@@ -53,6 +54,16 @@ export class KeyUses {
     const noted = this.#notes.get(key.arn) ?? this.#writing.get(key.arn)
     const stored = await this.#store.reader.findKeyUse(key, key.id)
     return noted !== undefined && (stored === undefined || stored.atMs <= noted.atMs) ? { ...noted } : stored
+  }
+
+  /**
+   * Whole days since the last use; of a key that was never used, since uses are tracked and it is there: what is not known is
+   * no disuse.
+   */
+  async daysWithoutUse(key: KmsKey, nowMs: number): Promise<number> {
+    const use = await this.last(key)
+    const sinceMs = use?.atMs ?? Math.max(await this.#store.reader.findTrackingStart(), key.createdAtMs)
+    return Math.max(0, Math.floor((nowMs - sinceMs) / DAY_MS))
   }
 
   /** Writes down all that is noted. What could not be written is noted again, unless there is something newer. */

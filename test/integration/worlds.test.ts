@@ -9,6 +9,7 @@ import { readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from
 import { join } from 'node:path'
 import type { CreateKeyRequest, KMS } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { environmentFor } from '../../src/hsm/pool/allocator.ts'
 import { HOST_ENTRY, spawnHost } from '../../src/hsm/pool/host-process.ts'
 import { importMaterial } from '../support/import.ts'
 import { bytesOf, makeKnownKeys, textsOf } from '../support/key-bytes.ts'
@@ -164,8 +165,10 @@ describe('what processes are started with', () => {
   })
 
   it('is next to nothing for an HSM host', () => {
+    const allocator = Object.keys(environmentFor('jemalloc'))
+    const inherited = ['LANG', 'PATH', 'TZ'].filter(name => name in process.env)
     for (const host of sandbox.description.hsmHostPids)
-      expect(namesIn(environmentOf(host))).toEqual(['LANG', 'PATH', 'TZ'].filter(name => name in process.env))
+      expect(namesIn(environmentOf(host))).toEqual([...inherited, ...allocator].sort())
     expect(namesIn(environmentOf(sandbox.description.pid))).toContain('HOME')
   })
 

@@ -189,6 +189,10 @@ export class SqlReader implements Reader {
     return domains.findDomain(this.db, region)
   }
 
+  findStoredDomain(region: string): Promise<Domain | undefined> {
+    return domains.findDomain(this.db, region)
+  }
+
   findDaemonKey(purpose: string): Promise<DaemonKey | undefined> {
     return domains.findDaemonKey(this.db, purpose)
   }

@@ -235,6 +235,7 @@ export interface Tables {
     last_at_ms: number
     lines_bytes: number
     lines: Bytes
+    encoding: ColumnType<string, string | undefined>
   }
   audit_pending_events: { id: string; at_ms: number; event: string }
   audit_positions: { name: string; file: string; byte_offset: number }
