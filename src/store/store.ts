@@ -17,6 +17,7 @@ import type {
 } from '../model/identity.ts'
 import type { WrappingAlgorithm, WrappingKeySpec } from '../model/imports.ts'
 import type { Alias, Ekt, KeyMaterial, KmsKey, Tag } from '../model/key.ts'
+import type { KeySpec } from '../model/key-specs.ts'
 import type { KeyUse } from '../model/key-use.ts'
 
 /** Names a key or alias space: every record belongs to one account in one region. */
@@ -198,6 +199,13 @@ export interface Reader {
    */
   listEkts(domain: string, dkVersion: number, after: StoredEkt | undefined, limit: number): Promise<StoredEkt[]>
   countEkts(domain: string, dkVersion: number): Promise<number>
+  /** Those of keys of these specs, under whichever version, in the same order. */
+  listEktsOfSpecs(
+    domain: string,
+    specs: readonly KeySpec[],
+    after: StoredEkt | undefined,
+    limit: number,
+  ): Promise<StoredEkt[]>
   /** MACs of records that the domain of a region made under versions below this one. */
   countRowMacsBelow(region: string, macVersion: number): Promise<number>
   /** The newest last. */
