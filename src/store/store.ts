@@ -186,7 +186,10 @@ export interface Reader {
   /** Of the access keys of one identity, those that were ever used. */
   listAccessKeyUses(principalId: string): Promise<AccessKeyUse[]>
 
+  /** By its region, or MULTI_REGION_DOMAIN. */
   findDomain(region: string): Promise<Domain | undefined>
+  /** The same as it stands, whether or not its MAC is good: only who has been told of a domain reaches the tokens that can tell. */
+  findStoredDomain(region: string): Promise<Domain | undefined>
   /** The EKT record of the daemon's own HBK of a purpose, such as `identity`. */
   findDaemonKey(purpose: string): Promise<DaemonKey | undefined>
   /**
@@ -316,6 +319,10 @@ export interface Transaction extends Reader {
 
   /** Writes a domain with its versions and tokens; `generation` must be one above the stored one, or it throws. */
   putDomain(domain: Domain): Promise<void>
+  /** The same without a MAC, where no token can make one yet; it is refused until {@link adoptDomain}. */
+  putUnsignedDomain(domain: Domain): Promise<void>
+  /** Signs the row of a domain as it stands, whatever its MAC. */
+  adoptDomain(region: string): Promise<void>
   /** A resident HBK becomes `ready` with it. */
   insertDaemonKey(key: DaemonKey): Promise<void>
   /** Puts a re-wrapped record in the place of the one that was read. False when that one is no longer there. */
@@ -389,11 +396,12 @@ export interface RowPlace {
 
 /** The MACs of the records that decide who may do what, or which key is meant (security.md 2.6). */
 export interface StoredRowMacs {
-  /** Whether every such record carries one. One that does not is refused from then on. */
+  /** Whether every such record carries one, of the tables that carry MACs today. One that does not is refused from then on. */
   areComplete(): Promise<boolean>
   /**
-   * Gives every record of a store that has none a MAC, as it is: for once. Returns how many there are. Throws StoreRolledBack
-   * when a token remembers that the store had MACs.
+   * Gives every record of a store that has none a MAC, as it is: for once. In a store that an older version has signed it does
+   * so with the tables that carried none then. Returns how many there are. Throws StoreRolledBack when a token remembers that
+   * the store had MACs.
    */
   complete(): Promise<number>
   /**
@@ -409,6 +417,11 @@ export interface StoredRowMacs {
    * verified, under the newest version. Returns how many, 0 when none is left. Throws RowRefused.
    */
   renew(region: string, version: number, limit: number): Promise<number>
+  /**
+   * Makes sure that the rows that hosts of a region were told of its domains from are genuine; the first use of a record that
+   * the domain has signed waits for the same. Throws RowRefused and StoreRolledBack.
+   */
+  requireDomain(region: string): Promise<void>
   /**
    * How far a region's ledger has come; undefined before its first record. Throws RowRefused and StoreRolledBack when it is
    * not what was written last.
