@@ -10,10 +10,11 @@ import type { RowGuard } from './row-guard.ts'
 import { ALL_ROWS } from './row-guard.ts'
 import { AGGREGATE_TABLES, listUnsigned, primaryKeyOf, rowNameOf } from './sql/aggregates.ts'
 import { countAllEkts, listAllEkts, ownerOf } from './sql/ekts.ts'
+import { listMiscounts } from './sql/key-counts.ts'
 import { countLeaves, listLedgerRegions } from './sql/ledgers.ts'
 import { countMacs, findRowsAt, listMacs } from './sql/row-macs.ts'
 import type { Handle } from './sql/tables.ts'
-import { listUndead, listUnsignedTombstones } from './sql/tombstones.ts'
+import { listTombstones, listUnsignedTombstones, undeadAmong } from './sql/tombstones.ts'
 import type { CheckFinding, CheckStep, RowPlace, StoredEkt } from './store.ts'
 
 /** Records of one command, and of one moment. */
@@ -41,7 +42,11 @@ export async function* checkStore(database: Database, guard: RowGuard): AsyncGen
     after = ekts.at(-1)
     if (after === undefined) break
   }
-  yield { done, total: done, found: [...(await findMissing(database)), ...(await findUndead(reader))] }
+  yield {
+    done,
+    total: done,
+    found: [...(await findMissing(database)), ...(await findUndead(reader)), ...(await findMiscounts(database))],
+  }
 }
 
 async function checkMacs(
@@ -54,7 +59,7 @@ async function checkMacs(
     const listed = await listMacs(db, after, BATCH)
     return { places: listed, rows: await findRowsAt(db, listed) }
   })
-  const refusals = await guard.refusals(rows, horizon)
+  const refusals = await guard.refusals(rows, horizon, false)
   const strange = places.filter(
     place => place.table !== ALL_ROWS.table && rowNameOf(place.table, place.primaryKey) === undefined,
   )
@@ -89,10 +94,26 @@ async function findMissing({ snapshots }: Database): Promise<CheckFinding[]> {
   })
 }
 
+/** What quotas go by. */
+async function findMiscounts({ snapshots }: Database): Promise<CheckFinding[]> {
+  const miscounts = await snapshots.transaction().execute(listMiscounts)
+  return miscounts.map(({ region, account, written, found }) => ({
+    ...{ table: 'key_counts', primaryKey: `${region}/${account}` },
+    reason: `it says ${written} keys, and ${found} are there`,
+  }))
+}
+
 async function findUndead(db: Handle): Promise<CheckFinding[]> {
   const of = (reason: string) => (primaryKey: string) => ({ table: 'keys', primaryKey, reason })
+  const undead: string[] = []
+  for (let after = ''; undead.length < FINDINGS_MAX; ) {
+    const tombstones = await listTombstones(db, after, BATCH)
+    undead.push(...(await undeadAmong(db, tombstones)))
+    after = tombstones.at(-1) ?? ''
+    if (tombstones.length < BATCH) break
+  }
   return [
-    ...(await listUndead(db, FINDINGS_MAX)).map(of('it was deleted, and is there again')),
+    ...undead.map(of('it was deleted, and is there again')),
     ...(await listUnsignedTombstones(db, FINDINGS_MAX)).map(of('it was deleted, and no MAC says so')),
   ]
 }

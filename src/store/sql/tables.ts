@@ -56,6 +56,7 @@ export interface Tables {
     request_id: string
   }
   key_use_tracking: { started_at_ms: number }
+  key_counts: { region: string; account: string; keys: number }
   access_key_uses: { access_key_id: string; at_ms: number; region: string; service: string }
 
   domains: {

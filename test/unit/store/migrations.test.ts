@@ -8,7 +8,7 @@ import { NodeSqliteDialect } from '../../../src/store/dialects/sqlite-driver.ts'
 import { createFirstTables } from '../../../src/store/migrations/0001-first-tables.ts'
 import { openStore } from '../../../src/store/open-store.ts'
 import type { ImportKey } from '../../../src/store/store.ts'
-import { makeEkt, makeKey, makeTemporaryFolder } from './records.ts'
+import { makeEkt, makeKey, makeTemporaryFolder, SCOPE } from './records.ts'
 
 let folder: ReturnType<typeof makeTemporaryFolder>
 beforeEach(() => {
@@ -81,6 +81,29 @@ it('wrapping keys of imports are found by the domain key version that their reco
   const { reader, close } = await openStore({ path })
   try {
     expect(await reader.countEkts(key.region, dkVersionOf(importKey.ekt.record))).toBe(1)
+  } finally {
+    await close()
+  }
+})
+
+it('keys that callers made are counted, and those of services are not', async () => {
+  const path = join(folder.path, 'store.db')
+  const store = await openStore({ path })
+  await store.transaction(async tx => {
+    for (const changes of [{}, {}, { managedBy: 'storage' }, { region: 'on-prem-2' }])
+      await tx.insertKey(makeKey(changes))
+  })
+  await store.close()
+  const database = new DatabaseSync(path)
+  database.exec(`
+    drop table key_counts;
+    create index keys_of_services on keys (region, account) where managed_by is not null;
+    delete from migrations where name = '0020-key-counts'`)
+  database.close()
+  const { reader, close } = await openStore({ path })
+  try {
+    expect(await reader.countKeys(SCOPE)).toBe(2)
+    expect(await reader.countKeys({ ...SCOPE, region: 'on-prem-2' })).toBe(1)
   } finally {
     await close()
   }
