@@ -27,6 +27,8 @@ export async function* checkStore(database: Database, guard: RowGuard): AsyncGen
   const { reader } = database
   const total = (await countMacs(reader)) + (await countAllEkts(reader))
   let done = 0
+  // SQLite's own look at the file takes its time.
+  yield { done, total, found: [] }
   yield { done, total, found: [...database.damages(), ...(await findUnsigned(reader))] }
   for (let after: RowPlace | undefined; ; ) {
     const { places, found } = await checkMacs(database, guard, after)
