@@ -89,7 +89,7 @@ export class SqlReader implements Reader {
   }
 
   countKeys(scope: Scope): Promise<number> {
-    return keyCounts.findKeyCount(this.db, scope)
+    return keyCounts.countKeys(this.db, scope)
   }
 
   findKeyOwner(region: string, keyId: string): Promise<string | undefined> {
@@ -185,6 +185,10 @@ export class SqlReader implements Reader {
   }
 
   findDomain(region: string): Promise<Domain | undefined> {
+    return domains.findDomain(this.db, region)
+  }
+
+  findStoredDomain(region: string): Promise<Domain | undefined> {
     return domains.findDomain(this.db, region)
   }
 

@@ -8,7 +8,7 @@ import { NodeSqliteDialect } from '../../../src/store/dialects/sqlite-driver.ts'
 import { createFirstTables } from '../../../src/store/migrations/0001-first-tables.ts'
 import { openStore } from '../../../src/store/open-store.ts'
 import type { ImportKey } from '../../../src/store/store.ts'
-import { makeEkt, makeKey, makeTemporaryFolder, SCOPE } from './records.ts'
+import { makeEkt, makeKey, makeTemporaryFolder } from './records.ts'
 
 let folder: ReturnType<typeof makeTemporaryFolder>
 beforeEach(() => {
@@ -86,24 +86,35 @@ it('wrapping keys of imports are found by the domain key version that their reco
   }
 })
 
-it('keys that callers made are counted, and those of services are not', async () => {
+it('keys are counted as they are', async () => {
   const path = join(folder.path, 'store.db')
+  const keys = [makeKey(), makeKey(), makeKey({ managedBy: 'storage.amazonaws.com' }), makeKey({ region: 'on-prem-2' })]
   const store = await openStore({ path })
   await store.transaction(async tx => {
-    for (const changes of [{}, {}, { managedBy: 'storage' }, { region: 'on-prem-2' }])
-      await tx.insertKey(makeKey(changes))
+    for (const key of keys) await tx.insertKey(key)
   })
   await store.close()
   const database = new DatabaseSync(path)
   database.exec(`
     drop table key_counts;
+    alter table key_uses drop column event_id;
     create index keys_of_services on keys (region, account) where managed_by is not null;
-    delete from migrations where name = '0020-key-counts'`)
+    delete from migrations where name = '0018-uses-and-counts'`)
   database.close()
-  const { reader, close } = await openStore({ path })
+  const { reader, check, close } = await openStore({ path })
   try {
-    expect(await reader.countKeys(SCOPE)).toBe(2)
-    expect(await reader.countKeys({ ...SCOPE, region: 'on-prem-2' })).toBe(1)
+    expect(await Promise.all(keys.map(key => reader.countKeys(key)))).toEqual([2, 2, 2, 1])
+    const changing = new DatabaseSync(path)
+    changing.exec(`update key_counts set key_count = 7 where region = 'on-prem-2'`)
+    changing.close()
+    const found = (await Array.fromAsync(check())).flatMap(step => step.found)
+    const { region, account } = keys[3]!
+    expect(found.filter(({ table }) => table === 'key_counts')).toEqual([
+      {
+        ...{ table: 'key_counts', primaryKey: `${region}/${account}` },
+        reason: "it counts 7 keys for the account's quota, and 1 are there",
+      },
+    ])
   } finally {
     await close()
   }
