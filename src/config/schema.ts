@@ -130,7 +130,7 @@ export const configuration = z
     hsm: z
       .strictObject({
         /** HBK handles that a host keeps in its token; SoftHSM takes about 9 KB for each. */
-        cachedHbks: z.int().min(16).max(1_000_000).default(10_000),
+        cachedHbks: z.int().min(16).max(1_000_000).default(16_000),
         /** After this long an EKT is verified and unwrapped again. */
         hbkLifetimeMs: milliseconds(1_000, 3_600_000).default(600_000),
         /** Commands of a region, in flight and waiting together; beyond it callers get ThrottlingException. */

@@ -132,7 +132,10 @@ export interface Reader {
   listKeyIds(scope: Scope, page: Page): Promise<string[]>
   /** Enabled keys of every account and region whose rotation is due, the longest overdue first. */
   listKeysDueForRotation(nowMs: number, limit: number): Promise<KmsKey[]>
-  /** Keys of every account and region with imported material that has expired. */
+  /**
+   * Keys of every account and region with imported material that has expired, those with the oldest first; fewer than `limit`
+   * when one of them has several.
+   */
   listKeysWithExpiredMaterial(nowMs: number, limit: number): Promise<KmsKey[]>
   findImportKey(scope: Scope, keyId: string, importId: Buffer): Promise<ImportKey | undefined>
   /** Wrapping keys of every account and region that have ended, the oldest first. */
