@@ -1,7 +1,11 @@
 /** Brings what is only known when somebody asks into the metrics: the figures of pools, store and connections. */
+import { AggregatorRegistry, type MetricObjectWithValues, type MetricValue, type Registry } from 'prom-client'
 import type { HsmPool } from '../hsm/pool/pool.ts'
 import type { Store } from '../store/store.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+
+/** All metrics of a process. */
+export type MetricValues = readonly MetricObjectWithValues<MetricValue<string>>[]
 
 export interface ScrapeParts {
   readonly metrics: Metrics
@@ -9,6 +13,8 @@ export interface ScrapeParts {
   readonly store: Store
   /** Connections to the KMS API that are open. */
   readonly connections: () => Promise<number>
+  /** The other processes of the daemon, when there are any. */
+  readonly others?: { metrics(): Promise<readonly MetricValues[]> } | undefined
 }
 
 export class Scrape {
@@ -20,13 +26,25 @@ export class Scrape {
     this.#parts = parts
   }
 
-  /** All metrics as they are now, in Prometheus' text format. */
+  /** All metrics as they are now, in Prometheus' text format: those of all processes together. */
   async read(): Promise<string> {
+    const { metrics, others } = this.#parts
+    if (others !== undefined) return together([await this.values(), ...(await others.metrics())]).metrics()
+    await this.#report()
+    return metrics.registry.metrics()
+  }
+
+  /** Those of this process as values, for another to add to its own. */
+  async values(): Promise<MetricValues> {
+    await this.#report()
+    return this.#parts.metrics.registry.getMetricsAsJSON()
+  }
+
+  async #report(): Promise<void> {
     const { metrics, pools, connections } = this.#parts
     for (const pool of pools.values()) pool.report()
     await this.#reportStore()
     metrics.connections.set(await connections())
-    return metrics.registry.metrics()
   }
 
   async #reportStore(): Promise<void> {
@@ -40,4 +58,9 @@ export class Scrape {
     metrics.storeBytes.set({ file: 'database' }, database)
     metrics.storeBytes.set({ file: 'wal' }, wal)
   }
+}
+
+/** Each as its declaration says: most are added up. */
+function together(processes: readonly MetricValues[]): Registry {
+  return AggregatorRegistry.aggregate(processes.map(each => [...each]))
 }

@@ -28,11 +28,11 @@ import { readBody } from './body.ts'
 import { encodeError, encodeOutput, operationOf, parseBody, responseHeaders } from './protocol.ts'
 import { rateNameOf } from './rate-names.ts'
 import { type Failure, type Journey, originOf, type RequestRecord, setOut, traceparentOf } from './record.ts'
-import type { Throttle } from './throttle.ts'
+import type { Throttling } from './throttle.ts'
 
 export interface RoadParts {
   readonly authenticator: Authenticator
-  readonly throttle: Throttle
+  readonly throttle: Throttling
   readonly services: Services
   readonly record: RequestRecord
   /** Absent when nobody wants traces. */
@@ -99,7 +99,8 @@ export class Road {
       const parsed = readInput(operation.input, body)
       input = parsed
       journey.input = parsed
-      throttle.count(authenticated.caller, authenticated.region, rateNameOf(operation.name, parsed))
+      const counted = throttle.count(authenticated.caller, authenticated.region, rateNameOf(operation.name, parsed))
+      if (counted !== undefined) await counted
       journey.origin = originOf(request)
       const { trail, origin } = journey
       const asker = { ...authenticated, requestId, origin, trail }

@@ -7,7 +7,7 @@ import type { Origin } from '../access/request-context.ts'
 import { Trail } from '../access/trail.ts'
 import type { CallFacts } from '../audit/events.ts'
 import { identityOf, unproven } from '../audit/identity.ts'
-import type { AuditRecorder } from '../audit/recorder.ts'
+import type { RequestRecorder } from '../audit/recorder.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { RequestSpan } from '../telemetry/tracing.ts'
 import type { Authenticated } from './authenticate.ts'
@@ -75,7 +75,7 @@ export function traceparentOf({ headers: { traceparent } }: IncomingMessage): st
 }
 
 export interface RecordParts {
-  readonly audit: AuditRecorder
+  readonly audit: RequestRecorder
   readonly metrics: RequestMetrics
   readonly logger: Logger
 }

@@ -11,7 +11,7 @@ import type { Authenticator } from '../authenticate.ts'
 import { readBody } from '../body.ts'
 import { CONTENT_TYPE, encodeError, encodeOutput, parseBody } from '../protocol.ts'
 import { type Failure, type Journey, originOf, type RequestRecord, setOut, traceparentOf } from '../record.ts'
-import type { Throttle } from '../throttle.ts'
+import type { Throttling } from '../throttle.ts'
 
 const TARGET_PREFIX = 'com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.'
 const OPERATION = 'LookupEvents'
@@ -25,7 +25,7 @@ export function isCloudTrail(headers: IncomingHttpHeaders): boolean {
 
 export interface CloudTrailRoadParts {
   readonly authenticator: Authenticator
-  readonly throttle: Throttle
+  readonly throttle: Throttling
   readonly access: Access
   readonly lookup: Lookup
   readonly record: RequestRecord
@@ -83,7 +83,8 @@ export class CloudTrailRoad {
     if (headers['x-amz-target'] !== TARGET_PREFIX + OPERATION)
       throw new CloudTrailError('UnsupportedOperationException')
     journey.operation = OPERATION
-    throttle.count(journey.authenticated.caller, journey.authenticated.region, 'lookupEvents')
+    const counted = throttle.count(journey.authenticated.caller, journey.authenticated.region, 'lookupEvents')
+    if (counted !== undefined) await counted
     journey.origin = originOf(request)
     const parsed = parseInput(lookupEventsInput, parseBody(body))
     if (parsed.fault !== undefined) {

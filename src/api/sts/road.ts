@@ -13,13 +13,13 @@ import type { RequestSpan, Tracing } from '../../telemetry/tracing.ts'
 import type { Authenticator } from '../authenticate.ts'
 import { readBody } from '../body.ts'
 import { type Failure, type Journey, originOf, type RequestRecord, setOut, traceparentOf } from '../record.ts'
-import type { Throttle } from '../throttle.ts'
+import type { Throttling } from '../throttle.ts'
 import { echo, parseQuery } from './query.ts'
 import { encodeAnswer, encodeError, XML_CONTENT_TYPE } from './xml.ts'
 
 export interface StsRoadParts {
   readonly authenticator: Authenticator
-  readonly throttle: Throttle
+  readonly throttle: Throttling
   readonly services: StsServices
   readonly record: RequestRecord
   /** Absent when nobody wants traces. */
@@ -90,7 +90,8 @@ export class StsRoad {
     const action = ACTIONS.get(name)
     if (action === undefined) throw new StsError('InvalidAction', `Could not find operation ${echo(name)}`)
     journey.operation = name
-    throttle.count(authenticated.caller, authenticated.region, 'sts')
+    const counted = throttle.count(authenticated.caller, authenticated.region, 'sts')
+    if (counted !== undefined) await counted
     journey.origin = originOf(request)
     const input = readInput(action.input, parameters)
     journey.input = input

@@ -22,6 +22,7 @@ import { createKeyUses } from './0014-key-uses.ts'
 import { indexKeysOfServices } from './0014-keys-of-services.ts'
 import { createAuditLog } from './0015-audit-log.ts'
 import { createRowLedger } from './0016-row-ledger.ts'
+import { createChangeCount } from './0021-change-count.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
@@ -42,6 +43,7 @@ const MIGRATIONS = {
   '0014-keys-of-services': indexKeysOfServices,
   '0015-audit-log': createAuditLog,
   '0016-row-ledger': createRowLedger,
+  '0021-change-count': createChangeCount,
 } as const
 
 const MIGRATION_TABLE = 'migrations'

@@ -1,0 +1,16 @@
+/**
+ * The entry of a service process, which the first process of the daemon starts. SIGTERM drains it, and the first process starts
+ * another; what comes from a terminal is for the first process alone. Node ends it when the first process is gone.
+ */
+import { serveFor } from './compose-service.ts'
+import { FirstProcess } from './processes/first-process.ts'
+
+for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => {})
+const stopped = new Promise<void>(resolve => process.once('SIGTERM', () => resolve()))
+try {
+  await serveFor(new FirstProcess(process), stopped)
+  process.exit(0)
+} catch (error) {
+  process.stderr.write(`strongroom: service process ${process.pid}: ${(error as Error).message}\n`)
+  process.exit(1)
+}
