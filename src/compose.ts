@@ -138,7 +138,9 @@ export async function compose(
   api =
     processes === undefined
       ? await listenForRequests({ services, listen, throttle, audit: recorder, lookup })
-      : await processes.start(deskOf({ audit, pending, store, pools, throttle }))
+      : await processes.start(deskOf({ audit, pending, store, pools, throttle })).catch((error: Error) => {
+          throw new NotReady(error.message)
+        })
   parts.use(api)
   const { endpoint, reloadCertificate } = api
   let hostPids: readonly number[] = []

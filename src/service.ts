@@ -7,10 +7,11 @@ import { FirstProcess } from './processes/first-process.ts'
 
 for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => {})
 const stopped = new Promise<void>(resolve => process.once('SIGTERM', () => resolve()))
+const first = new FirstProcess(process)
 try {
-  await serveFor(new FirstProcess(process), stopped)
+  await serveFor(first, stopped)
   process.exit(0)
 } catch (error) {
-  process.stderr.write(`strongroom: service process ${process.pid}: ${(error as Error).message}\n`)
+  await first.ask('failed', { reason: (error as Error).message }).catch(() => {})
   process.exit(1)
 }

@@ -14,13 +14,22 @@ export interface ScrapeParts {
   /** Connections to the KMS API that are open. */
   readonly connections: () => Promise<number>
   /** The other processes of the daemon, when there are any. */
-  readonly others?: { metrics(): Promise<readonly MetricValues[]> } | undefined
+  readonly others?: OthersMetrics | undefined
+}
+
+/** What other processes of the daemon have to say. */
+export interface OthersMetrics {
+  /** Times that one of them was started anew. */
+  readonly restarts: number
+  /** Of those that answer. */
+  metrics(): Promise<readonly MetricValues[]>
 }
 
 export class Scrape {
   readonly #parts: ScrapeParts
   /** What the counters of hot reads stood at when they were last told. */
   #told = { reads: 0, hits: 0 }
+  #restartsTold = 0
 
   constructor(parts: ScrapeParts) {
     this.#parts = parts
@@ -41,10 +50,14 @@ export class Scrape {
   }
 
   async #report(): Promise<void> {
-    const { metrics, pools, connections } = this.#parts
+    const { metrics, pools, connections, others } = this.#parts
     for (const pool of pools.values()) pool.report()
     await this.#reportStore()
     metrics.connections.set(await connections())
+    metrics.serviceProcesses.set(others === undefined ? 1 : 0)
+    const { restarts } = others ?? { restarts: 0 }
+    metrics.serviceRestarts.inc(restarts - this.#restartsTold)
+    this.#restartsTold = restarts
   }
 
   async #reportStore(): Promise<void> {

@@ -49,6 +49,8 @@ export interface RateRefusal {
 export type AskedOfFirst = {
   /** A process is about to open the store: from here on it is told of changes. */
   readonly hello: Question<null, Beginning>
+  /** It cannot begin, and ends. */
+  readonly failed: Question<{ readonly reason: string }>
   /** It takes connections. */
   readonly serving: Question<{ readonly endpoint: string }>
   /** Answered when the events are in the audit log, on the disk; `changes` are the ids of those of changes. */

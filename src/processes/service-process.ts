@@ -8,14 +8,14 @@ import type { AskedOfFirst, AskedOfService } from './messages.ts'
 export const SERVICE_ENTRY = fileURLToPath(new URL('../service.ts', import.meta.url))
 
 /** What is done for a process that asks: all but what its place knows by itself. */
-export type Desk = Handlers<Omit<AskedOfFirst, 'serving'>>
+export type Desk = Handlers<Omit<AskedOfFirst, 'serving' | 'failed'>>
 
 export interface ServiceProcessEvents {
   /** What answers this process, and no other. */
   desk(process: ServiceProcess): Desk
   serving(process: ServiceProcess, endpoint: string): void
-  /** It is no more: what it held is free. */
-  ended(process: ServiceProcess): void
+  /** It is no more, and why: what it held is free. */
+  ended(process: ServiceProcess, reason: string): void
 }
 
 const TICK_MS = 100
@@ -37,6 +37,8 @@ export class ServiceProcess {
   #servesSinceMs: number | undefined
   /** Whether it has come far enough to be told of changes. */
   #listening = false
+  /** Why it ends, as it said itself. */
+  #failure: string | undefined
   #pauseMs = PAUSE_FIRST_MS
   #timer: NodeJS.Timeout | undefined
   #stopping = false
@@ -64,6 +66,9 @@ export class ServiceProcess {
       hello: ask => {
         this.#listening = true
         return this.#events.desk(this).hello(ask)
+      },
+      failed: ({ reason }) => {
+        this.#failure = reason
       },
       serving: ({ endpoint }) => {
         this.#servesSinceMs = performance.now()
@@ -146,17 +151,19 @@ export class ServiceProcess {
   #ended(channel: Channel<AskedOfService, AskedOfFirst>, how: string, over: () => void): void {
     if (this.#channel !== channel) return
     channel.close(`service process ${this.number} ended (${how})`)
+    const reason = this.#failure ?? how
+    this.#failure = undefined
     const { pid } = this
     const served = this.#servesSinceMs === undefined ? 0 : performance.now() - this.#servesSinceMs
     this.#worker = undefined
     this.#channel = undefined
     this.#servesSinceMs = undefined
     this.#listening = false
-    this.#events.ended(this)
+    this.#events.ended(this, reason)
     over()
     if (this.#stopping) return
     if (served >= SOUND_MS) this.#pauseMs = PAUSE_FIRST_MS
-    this.#logger.error('service process ended', { process: this.number, pid, how, againInMs: this.#pauseMs })
+    this.#logger.error('service process ended', { process: this.number, pid, reason, againInMs: this.#pauseMs })
     this.#timer = setTimeout(() => {
       this.restarts += 1
       this.start()

@@ -30,7 +30,8 @@ export interface Serving extends AsyncDisposable {
   readonly endpoint: string
   /** Those of the first process: it has none. */
   connections(): Promise<number>
-  reloadCertificate(): void
+  /** Has each of them read the files of the certificate again; absent where plain HTTP is served. */
+  readonly reloadCertificate?: () => void
 }
 
 const AUDIT_LOOK_MS = 100
@@ -58,7 +59,7 @@ export class ServiceProcesses {
     const events = {
       desk: (process: ServiceProcess) => this.#deskOf(process),
       serving: (process: ServiceProcess, endpoint: string) => this.#serving(process, endpoint),
-      ended: (process: ServiceProcess) => this.#ended(process),
+      ended: (process: ServiceProcess, reason: string) => this.#ended(process, reason),
     }
     this.#processes = Array.from({ length: count }, (_, at) => new ServiceProcess(at + 1, events, logger))
   }
@@ -101,10 +102,11 @@ export class ServiceProcesses {
     this.#timer = setInterval(() => this.#tellOfAudit(), AUDIT_LOOK_MS).unref()
     try {
       const endpoint = await this.#served.promise
+      const plain = this.#configuration.listen.tls.keyFile === ''
       return {
         endpoint,
         connections: async () => 0,
-        reloadCertificate: () => void this.#tellAll('reloadCertificate', null),
+        ...(plain ? {} : { reloadCertificate: () => void this.#tellAll('reloadCertificate', null) }),
         [Symbol.asyncDispose]: () => this.stop(),
       }
     } catch (error) {
@@ -207,9 +209,8 @@ export class ServiceProcesses {
     this.#served.resolve(endpoint)
   }
 
-  #ended(process: ServiceProcess): void {
-    if (this.#endpoint === undefined)
-      this.#served.reject(new Error('a service process ended before it took connections; its messages say why'))
+  #ended(process: ServiceProcess, reason: string): void {
+    if (this.#endpoint === undefined) this.#served.reject(new Error(`a service process cannot begin: ${reason}`))
     this.#turns.leave(process)
     for (const id of this.#held.get(process) ?? []) this.#desk?.release(id)
     this.#held.delete(process)

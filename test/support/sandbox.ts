@@ -50,7 +50,7 @@ const STRONGROOM = fileURLToPath(new URL('../../scripts/strongroom', import.meta
 const SCRIPT = fileURLToPath(new URL('../../scripts/sandbox.ts', import.meta.url))
 /** Runs its arguments until its stdin ends, and ends as they do. Its stdout closes with theirs: an early death shows. */
 const KEEPER = '"$@" </dev/null & pid=$!; exec >/dev/null; cat; kill -TERM $pid 2>/dev/null; wait $pid'
-const STOP_MS = 15_000
+const STOP_MS = 60_000
 
 /** Throws, with the log, when the sandbox is not ready in time. */
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
