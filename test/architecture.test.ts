@@ -27,7 +27,7 @@ const NEIGHBOURS: Readonly<Record<string, readonly string[]>> = {
   // `serve` runs the daemon; ceremonies compose pools themselves, and never the daemon's parts.
   cli: ['main.ts', 'compose-rows.ts', 'compose-pools.ts'],
   'main.ts': ['compose.ts'],
-  'service.ts': ['compose-service.ts'],
+  'service.ts': ['compose-service.ts', 'compose-pools.ts'],
   'compose.ts': ['compose-audit.ts', 'compose-listener.ts', 'compose-services.ts', 'compose-pools.ts'],
   'compose-service.ts': ['compose-listener.ts', 'compose-services.ts'],
   'compose-listener.ts': ['compose-services.ts', 'compose-pools.ts'],
