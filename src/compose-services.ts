@@ -116,7 +116,7 @@ export async function composeServices(
   }
   const serviceKeys = new ServiceKeys({ store, keyring, clock })
   const targets = new Targets(store.hot)
-  const access = new Access({ targets, hot: store.hot, reader: store.reader, clock, serviceKeys })
+  const access = new Access({ targets, hot: store.hot, reader: store.reader, clock, serviceKeys, keyUses })
   const imports = new Imports({ pools, store, clock, inHostAllowed: configuration.hsm.importInHost })
   const follower = new DomainFollower({
     reader: store.reader,

@@ -3,8 +3,9 @@
  * what an answer or an error looks like on the wire.
  */
 import { isUtf8 } from 'node:buffer'
-import type { IncomingHttpHeaders } from 'node:http'
+import { type Infer, parseInput, type Structure } from '../base/schema.ts'
 import { type ErrorCode, errorKind, KmsError } from '../model/errors.ts'
+import type { HeaderFields } from './sigv4/headers.ts'
 
 export const CONTENT_TYPE = 'application/x-amz-json-1.1'
 const TARGET_PREFIX = 'TrentService.'
@@ -14,12 +15,12 @@ const TARGET_PREFIX = 'TrentService.'
  * UnknownOperationException when it names none of this service or when the body is not declared to be JSON, which AWS
  * answers alike.
  */
-export function operationOf(headers: IncomingHttpHeaders): string {
-  const target = headers['x-amz-target']
-  if (typeof target !== 'string' || !target.startsWith(TARGET_PREFIX) || target.length === TARGET_PREFIX.length) {
+export function operationOf(headers: HeaderFields): string {
+  const target = headers.get('x-amz-target')
+  if (target === undefined || !target.startsWith(TARGET_PREFIX) || target.length === TARGET_PREFIX.length) {
     throw new KmsError('UnknownOperationException')
   }
-  if (!isJson(headers['content-type'])) {
+  if (!isJson(headers.get('content-type'))) {
     throw new KmsError('UnknownOperationException', `The Content-Type must be ${CONTENT_TYPE}.`)
   }
   return target.slice(TARGET_PREFIX.length)
@@ -43,6 +44,13 @@ export function parseBody(body: Buffer): Record<string, unknown> {
   const json = parseJson(body.toString('utf8'))
   if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as Record<string, unknown>
   throw new KmsError('SerializationException', 'The request body is not a JSON object.')
+}
+
+/** The typed input that a body holds. Throws KmsError SerializationException or ValidationException. */
+export function readInput<S extends Structure>(shape: S, body: Buffer): Infer<S> {
+  const parsed = parseInput(shape, parseBody(body))
+  if (parsed.fault === undefined) return parsed.value
+  throw new KmsError(parsed.fault === 'type' ? 'SerializationException' : 'ValidationException', parsed.message)
 }
 
 function parseJson(text: string): unknown {
@@ -78,16 +86,22 @@ function base64(bytes: Uint8Array): string {
   return view.toString('base64')
 }
 
-/** Status and body of an error: its code and its public message, never its detail. */
-export function encodeError(error: KmsError): { readonly status: number; readonly body: string } {
-  const { status, capitalMessage, silent } = errorKind(error.code)
+/** What a caller is told of anything that was thrown: the causes of internal errors are for the log. */
+export function kmsErrorOf(thrown: unknown): KmsError {
+  if (thrown instanceof KmsError) return thrown
+  return new KmsError('KMSInternalException', 'The request failed because of an internal error.', { cause: thrown })
+}
+
+/** The body of an error: its code and its public message, never its detail. */
+export function encodeError(error: KmsError): string {
+  const { capitalMessage, silent } = errorKind(error.code)
   const body: { __type: ErrorCode; message?: string; Message?: string } = { __type: error.code }
   if (error.message !== '' && silent !== true) body[capitalMessage ? 'Message' : 'message'] = error.message
-  return { status, body: JSON.stringify(body) }
+  return JSON.stringify(body)
 }
 
 /** The headers of every answer, as the flat list that `writeHead` takes fastest. `errorType` is the code of an error. */
-export function responseHeaders(requestId: string, contentLength: number, errorType?: ErrorCode): string[] {
+export function responseHeaders(requestId: string, contentLength: number, errorType?: string): string[] {
   const headers = ['Content-Type', CONTENT_TYPE, 'x-amzn-RequestId', requestId, 'Content-Length', String(contentLength)]
   if (errorType !== undefined) headers.push('x-amzn-ErrorType', errorType)
   return headers

@@ -1,78 +1,18 @@
 /**
  * The last step of every road: a request is recorded in the audit log before its answer leaves, and counted and logged after.
  */
-import { randomUUID } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
-import type { Origin } from '../access/request-context.ts'
-import { Trail } from '../access/trail.ts'
 import type { CallFacts } from '../audit/events.ts'
 import { identityOf, unproven } from '../audit/identity.ts'
 import type { RequestRecorder } from '../audit/recorder.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import type { RequestSpan } from '../telemetry/tracing.ts'
-import type { Authenticated } from './authenticate.ts'
+import type { Failure, Journey } from './journey.ts'
 import { OK, type RequestMetrics } from './request-metrics.ts'
+import type { HeaderFields } from './sigv4/headers.ts'
 
-/** What is known of a request when its end comes. */
-export interface Journey {
-  readonly requestId: string
-  readonly startedAtMs: number
-  readonly trail: Trail
-  /** Of its event in the audit log. */
-  readonly eventId: string
-  /** What it called, as AWS names it. */
-  operation: string
-  readOnly: boolean
-  authenticated: Authenticated | undefined
-  origin: Origin | undefined
-  input: Readonly<Record<string, unknown>> | undefined
-  /** Absent when nobody wants traces. */
-  readonly span: RequestSpan | undefined
-}
-
-/** How a request failed, in the words of its protocol. */
-export interface Failure {
-  readonly code: string
-  readonly message: string
-  readonly status: number
-  readonly detail: string | undefined
-  readonly cause?: unknown
-}
-
-export const UNKNOWN = 'unknown'
 const MS_PER_SECOND = 1_000
 /** Faults of our own, by protocol. */
 const INTERNAL: ReadonlySet<string> = new Set(['KMSInternalException', 'InternalFailure'])
 const OURS = 500
-
-export function setOut(span?: RequestSpan): Journey {
-  return {
-    requestId: randomUUID(),
-    startedAtMs: performance.now(),
-    trail: new Trail(),
-    eventId: randomUUID(),
-    operation: UNKNOWN,
-    readOnly: true,
-    authenticated: undefined,
-    origin: undefined,
-    input: undefined,
-    span,
-  }
-}
-
-/** What conditions may ask of the connection: its peer, for nobody else says who is calling. */
-export function originOf({ socket, headers }: IncomingMessage): Origin {
-  return {
-    sourceIp: socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, ''),
-    userAgent: headers['user-agent'],
-    secureTransport: 'encrypted' in socket,
-  }
-}
-
-/** The header of W3C Trace Context; one that comes twice says nothing. */
-export function traceparentOf({ headers: { traceparent } }: IncomingMessage): string | undefined {
-  return typeof traceparent === 'string' ? traceparent : undefined
-}
 
 export interface RecordParts {
   readonly audit: RequestRecorder
@@ -99,26 +39,25 @@ export class RequestRecord {
   }
 
   /** Runs what the request does. A change leaves its event in the key store, in the transaction that makes it. */
-  performing<T>(request: IncomingMessage, journey: Journey, work: () => Promise<T>): Promise<T> {
+  performing<T>(journey: Journey, work: () => Promise<T>): Promise<T> {
     if (journey.readOnly) return work()
-    return this.#parts.audit.changing(() => this.#facts(request, journey, undefined, undefined), work)
+    return this.#parts.audit.changing(() => this.#facts(journey, undefined, undefined), work)
   }
 
   /** Resolves when the request stands in the audit log. Rejects with AuditUnavailable: then its answer must not leave. */
   audited(
-    request: IncomingMessage,
     journey: Journey,
     output: Readonly<{ [member: string]: unknown }> | undefined,
     failure: Failure | undefined,
   ): Promise<void> {
-    const facts = this.#facts(request, journey, output, failure)
+    const facts = this.#facts(journey, output, failure)
     return journey.readOnly ? this.#parts.audit.call(facts) : this.#parts.audit.changed(facts)
   }
 
   /** Counts and logs the request, answered already. */
-  observed(request: IncomingMessage, journey: Journey, failure: Failure | undefined): void {
+  observed(journey: Journey, failure: Failure | undefined): void {
     const { metrics, logger } = this.#parts
-    const { authenticated, requestId } = journey
+    const { authenticated, requestId, request } = journey
     const operation = this.#prefix + journey.operation
     const seconds = (performance.now() - journey.startedAtMs) / MS_PER_SECOND
     const account = authenticated?.caller.account
@@ -146,20 +85,28 @@ export class RequestRecord {
   }
 
   #facts(
-    request: IncomingMessage,
     journey: Journey,
     output: Readonly<{ [member: string]: unknown }> | undefined,
     failure: Failure | undefined,
   ): CallFacts {
-    const { authenticated, trail, eventId, requestId, operation, readOnly, input } = journey
-    journey.origin ??= originOf(request)
+    const { headers, authenticated, trail, input } = journey
     const { sourceIp, userAgent, secureTransport } = journey.origin
     return {
-      ...{ eventId, requestId, service: this.#service, operation, readOnly, input, output, error: failure },
-      ...{ sourceIp, userAgent, secureTransport, decided: trail.decided },
+      eventId: journey.eventId,
+      requestId: journey.requestId,
+      service: this.#service,
+      operation: journey.operation,
+      readOnly: journey.readOnly,
+      input,
+      output,
+      error: failure,
+      sourceIp,
+      userAgent,
+      secureTransport,
+      decided: trail.decided,
       identity:
         authenticated === undefined
-          ? unproven(claimedAccessKey(request))
+          ? unproven(claimedAccessKey(headers))
           : identityOf(authenticated.caller, authenticated.accessKeyId),
       account: authenticated?.caller.account,
       region: authenticated?.region,
@@ -174,6 +121,6 @@ export class RequestRecord {
 }
 
 /** Who a caller says it is, proved or not. */
-function claimedAccessKey({ headers }: IncomingMessage): string | undefined {
-  return /Credential=([A-Za-z0-9]{1,128})\//.exec(headers.authorization ?? '')?.[1]
+function claimedAccessKey(headers: HeaderFields): string | undefined {
+  return /Credential=([A-Za-z0-9]{1,128})\//.exec(headers.get('authorization') ?? '')?.[1]
 }

@@ -15,13 +15,15 @@ import type { Logger } from '../telemetry/logger.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Tracing } from '../telemetry/tracing.ts'
 import { Authenticator } from './authenticate.ts'
-import { CloudTrailRoad, isCloudTrail } from './cloudtrail/road.ts'
-import { Road } from './pipeline.ts'
+import { CloudTrailPipeline, isCloudTrail } from './cloudtrail/pipeline.ts'
+import { KmsPipeline } from './pipeline.ts'
 import { encodeError, responseHeaders } from './protocol.ts'
 import { RequestRecord } from './record.ts'
 import { RequestMetrics } from './request-metrics.ts'
+import { Road } from './road.ts'
+import { foldHeaders, type HeaderFields } from './sigv4/headers.ts'
+import { StsPipeline } from './sts/pipeline.ts'
 import { isQuery } from './sts/query.ts'
-import { StsRoad } from './sts/road.ts'
 import type { Throttling } from './throttle.ts'
 
 /** Longer than usual clients and proxies wait, so that the client is the one to close an idle connection. */
@@ -51,33 +53,36 @@ export function createApiServer(parts: ApiParts, tls?: SecureContextOptions): Se
   const { services, secrets, sessions, accessKeyUses, throttle, regions, audit, lookup, logger, tracing } = parts
   const metrics = new RequestMetrics(parts.metrics)
   const { store, clock } = services
-  const authenticatorOf = (service: string) => {
+  /** What a service needs of its own; the name is that of the credential scope. */
+  const endsOf = (service: string) => {
     const served = { regions, services: new Set([service]) }
-    return new Authenticator({ hot: store.hot, secrets, sessions, accessKeyUses, served, clock })
+    const authenticator = new Authenticator({ hot: store.hot, secrets, sessions, accessKeyUses, served, clock })
+    return { authenticator, record: new RequestRecord(service, { audit, metrics, logger }), tracing }
   }
-  const recordOf = (service: string) => new RequestRecord(service, { audit, metrics, logger })
-  const road = new Road({
-    ...{ authenticator: authenticatorOf('kms'), throttle, services, record: recordOf('kms'), tracing },
-  })
-  const stsServices = { reader: store.reader, sessions, clock }
-  const stsRoad = new StsRoad({
-    ...{ authenticator: authenticatorOf('sts'), throttle, services: stsServices, record: recordOf('sts'), tracing },
-  })
-  const cloudTrailRoad = new CloudTrailRoad({
-    ...{ authenticator: authenticatorOf('cloudtrail'), throttle, access: services.access },
-    ...{ lookup, record: recordOf('cloudtrail'), tracing },
-  })
-  const roadOf = (request: IncomingMessage) => {
-    if (isQuery(request.headers)) return stsRoad
-    return isCloudTrail(request.headers) ? cloudTrailRoad : road
+  const kmsEnds = endsOf('kms')
+  const kms = new Road(new KmsPipeline({ throttle, services, record: kmsEnds.record }), kmsEnds)
+  const sts = new Road(
+    new StsPipeline({ throttle, services: { reader: store.reader, sessions, clock } }),
+    endsOf('sts'),
+  )
+  const cloudTrail = new Road(
+    new CloudTrailPipeline({ throttle, access: services.access, lookup }),
+    endsOf('cloudtrail'),
+  )
+  const roadOf = (headers: HeaderFields) => {
+    if (isQuery(headers)) return sts
+    return isCloudTrail(headers) ? cloudTrail : kms
   }
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
   app.set('query parser', false)
-  app.post('/', (request, response) => roadOf(request).travel(request, response))
+  app.post('/', (request, response) => {
+    const headers = foldHeaders(request.rawHeaders)
+    return roadOf(headers).travel(request, response, headers)
+  })
   app.use((_request, response) => {
-    const { body } = encodeError(new KmsError('UnknownOperationException'))
+    const body = encodeError(new KmsError('UnknownOperationException'))
     response.writeHead(404, responseHeaders(randomUUID(), body.length, 'UnknownOperationException')).end(body)
   })
   const limits = { keepAliveTimeout: KEEP_ALIVE_MS, maxHeaderSize: HEADERS_MAX_BYTES, requestTimeout: REQUEST_MS }

@@ -10,10 +10,14 @@ export const cloudTrailCatalogue = {
 
 export type CloudTrailErrorCode = keyof typeof cloudTrailCatalogue
 
-/** An error that a caller of CloudTrail receives, always with status 400. */
+/** An error that a caller of CloudTrail receives. */
 export class CloudTrailError extends Error {
   override readonly name = 'CloudTrailError'
   readonly code: CloudTrailErrorCode
+  /** Of the HTTP answer. */
+  readonly status = 400
+  /** The message says it all. */
+  readonly detail = undefined
 
   constructor(code: CloudTrailErrorCode, message: string = cloudTrailCatalogue[code]) {
     super(message)

@@ -90,4 +90,9 @@ export class KmsError extends Error {
     this.code = code
     this.detail = options.detail
   }
+
+  /** Of the HTTP answer. */
+  get status(): number {
+    return errorKind(this.code).status
+  }
 }

@@ -4,6 +4,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import { AuditRows } from './audit-rows.ts'
 import type { Database } from './dialects/database.ts'
 import { openSqlite } from './dialects/sqlite.ts'
+import { DomainGate } from './domain-gate.ts'
 import { ChangedMeanwhile } from './faults.ts'
 import { UntoldChanges, watchForeignCommits } from './foreign-changes.ts'
 import { CachedReader } from './hot-reader.ts'
@@ -54,7 +55,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     throw error
   }
   const guard = new RowGuard(options.rows, database.reader)
-  const reader = new VerifiedReader(database.reader, database.snapshots, guard)
+  const domains = new DomainGate(guard, database.snapshots)
+  const reader = new VerifiedReader(database.reader, database.snapshots, guard, domains)
   const hot = new CachedReader(reader, options.cachedKeys ?? CACHED_KEYS_DEFAULT)
   const metrics = options.metrics && new StoreMetrics(options.metrics)
   const forgetAll = () => hot.forgetAll()
@@ -64,12 +66,12 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   return {
     reader,
     hot,
-    transaction: work => runTransaction({ database, guard, hot, metrics, events, siblings, changes }, work),
+    transaction: work => runTransaction({ database, guard, domains, hot, metrics, events, siblings, changes }, work),
     heed(change) {
       hot.forget(Touched.of(change))
       if (change.number !== undefined) changes?.told(change.number)
     },
-    rowMacs: new RowMacs(database, guard),
+    rowMacs: new RowMacs(database, guard, domains),
     audit: new AuditRows(database),
     scrub: () => database.scrub(),
     check: () => checkStore(database, guard),
@@ -85,6 +87,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 interface TransactionParts {
   readonly database: Database
   readonly guard: RowGuard
+  readonly domains: DomainGate
   readonly hot: CachedReader
   readonly metrics: StoreMetrics | undefined
   readonly events: PendingEventSource | undefined
@@ -93,7 +96,7 @@ interface TransactionParts {
 }
 
 async function runTransaction<T>(
-  { database, guard, hot, metrics, events, siblings, changes }: TransactionParts,
+  { database, guard, domains, hot, metrics, events, siblings, changes }: TransactionParts,
   work: (tx: Transaction) => Promise<T>,
 ): Promise<T> {
   const touched = new Touched()
@@ -104,7 +107,7 @@ async function runTransaction<T>(
   try {
     const { result, heads } = await database.writer.transaction().execute(async handle => {
       begunAtMs = performance.now()
-      const rows = new RowChanges(guard, handle)
+      const rows = new RowChanges(guard, domains, handle)
       const result = await work(new SqlTransaction(handle, touched, rows))
       const event = events?.current()
       if (event !== undefined) {

@@ -186,7 +186,10 @@ export interface Reader {
   /** Of the access keys of one identity, those that were ever used. */
   listAccessKeyUses(principalId: string): Promise<AccessKeyUse[]>
 
+  /** By its region, or MULTI_REGION_DOMAIN. */
   findDomain(region: string): Promise<Domain | undefined>
+  /** The same as it stands, whether or not its MAC is good: only who has been told of a domain reaches the tokens that can tell. */
+  findStoredDomain(region: string): Promise<Domain | undefined>
   /** The EKT record of the daemon's own HBK of a purpose, such as `identity`. */
   findDaemonKey(purpose: string): Promise<DaemonKey | undefined>
   /**
@@ -316,6 +319,10 @@ export interface Transaction extends Reader {
 
   /** Writes a domain with its versions and tokens; `generation` must be one above the stored one, or it throws. */
   putDomain(domain: Domain): Promise<void>
+  /** The same without a MAC, where no token can make one yet; it is refused until {@link adoptDomain}. */
+  putUnsignedDomain(domain: Domain): Promise<void>
+  /** Signs the row of a domain as it stands, whatever its MAC. */
+  adoptDomain(region: string): Promise<void>
   /** A resident HBK becomes `ready` with it. */
   insertDaemonKey(key: DaemonKey): Promise<void>
   /** Puts a re-wrapped record in the place of the one that was read. False when that one is no longer there. */
@@ -389,11 +396,12 @@ export interface RowPlace {
 
 /** The MACs of the records that decide who may do what, or which key is meant (security.md 2.6). */
 export interface StoredRowMacs {
-  /** Whether every such record carries one. One that does not is refused from then on. */
+  /** Whether every such record carries one, of the tables that carry MACs today. One that does not is refused from then on. */
   areComplete(): Promise<boolean>
   /**
-   * Gives every record of a store that has none a MAC, as it is: for once. Returns how many there are. Throws StoreRolledBack
-   * when a token remembers that the store had MACs.
+   * Gives every record of a store that has none a MAC, as it is: for once. In a store that an older version has signed it does
+   * so with the tables that carried none then. Returns how many there are. Throws StoreRolledBack when a token remembers that
+   * the store had MACs.
    */
   complete(): Promise<number>
   /**
@@ -410,6 +418,11 @@ export interface StoredRowMacs {
    */
   renew(region: string, version: number, limit: number): Promise<number>
   /**
+   * Makes sure that the rows that hosts of a region were told of its domains from are genuine; the first use of a record that
+   * the domain has signed waits for the same. Throws RowRefused and StoreRolledBack.
+   */
+  requireDomain(region: string): Promise<void>
+  /**
    * How far a region's ledger has come; undefined before its first record. Throws RowRefused and StoreRolledBack when it is
    * not what was written last.
    */
@@ -424,14 +437,14 @@ export interface StoredRowMacs {
 }
 
 /** Lines of the audit log (formats/audit-chain.ts) that follow each other in one chain. */
-export interface AuditBlock {
+export interface AuditBlock<Bytes extends Uint8Array = Buffer> {
   readonly chain: string
   /** The numbers of its first and last event. */
   readonly firstSeq: number
   readonly lastSeq: number
   readonly firstAtMs: number
   readonly lastAtMs: number
-  readonly lines: Buffer
+  readonly lines: Bytes
 }
 
 export interface AuditBlockPlace {
@@ -463,7 +476,7 @@ export interface PendingEventSource {
 
 /** The audit log, as far as the key store holds it. */
 export interface StoredAudit {
-  /** Adds a block and lets go of the events that it, or one before it, holds. */
+  /** Adds a block and lets go of the pending events that it, or one before it, holds; on a thread of its own. */
   addBlock(block: AuditBlock, chained: readonly string[]): Promise<void>
   lastBlock(chain: string): Promise<AuditBlock | undefined>
   /** Blocks that may hold events of a time, both ends included, the newest first. */
@@ -474,6 +487,8 @@ export interface StoredAudit {
   expire(beforeMs: number, maxBytes: number): Promise<number>
   /** Events that no block holds, the oldest first. */
   pendingEvents(limit: number): Promise<StoredEvent[]>
+  /** Lets go of events that a chain holds. */
+  forgetPending(ids: readonly string[]): Promise<void>
   position(name: string): Promise<AuditPosition | undefined>
   setPosition(name: string, position: AuditPosition): Promise<void>
 }

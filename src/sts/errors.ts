@@ -34,6 +34,7 @@ export class StsError extends Error {
     this.detail = options.detail
   }
 
+  /** Of the HTTP answer. */
   get status(): number {
     return stsCatalogue[this.code].status
   }

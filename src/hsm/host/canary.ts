@@ -7,7 +7,9 @@ import { CONTEXT_HASH_BYTES } from '../../formats/aad.ts'
 import { IV_BYTES, NONCE_BYTES } from '../../formats/ciphertext.ts'
 import { kidOf } from '../../model/key-id.ts'
 import { HsmFault } from '../contract/fault.ts'
-import type { BackingKeys, Hbk, HbkRequest } from './backing-keys.ts'
+import type { BackingKeys } from './backing-keys.ts'
+import type { Hbk, HbkRequest } from './hbk.ts'
+import type { HbkMaker } from './hbk-maker.ts'
 import type { Sealing } from './sealing.ts'
 
 const CONTEXT_HASH = Buffer.alloc(CONTEXT_HASH_BYTES)
@@ -27,10 +29,14 @@ export class Canary {
   readonly #answers: readonly KnownAnswer[]
 
   /** Makes the HBKs and the ciphertexts, those of the multi-Region domain where the host has one. Throws HsmFault. */
-  constructor(backingKeys: BackingKeys, sealing: Sealing, { multiRegion }: { readonly multiRegion: boolean }) {
+  constructor(
+    parts: { hbkMaker: HbkMaker; backingKeys: BackingKeys; sealing: Sealing },
+    { multiRegion }: { readonly multiRegion: boolean },
+  ) {
+    const { hbkMaker, backingKeys, sealing } = parts
     this.#sealing = sealing
     this.#answers = [REGION_KEY, ...(multiRegion ? [MULTI_REGION_KEY] : [])].map(keyId => {
-      const withHbk = ownHbk(backingKeys, requestOf(keyId))
+      const withHbk = ownHbk(hbkMaker, backingKeys, requestOf(keyId))
       const seal = (hbk: Hbk) => sealing.seal(hbk, PLAINTEXT, CONTEXT_HASH, sealing.random(NONCE_BYTES + IV_BYTES))
       return { withHbk, blob: withHbk(seal) }
     })
@@ -65,11 +71,11 @@ function requestOf(keyId: string): HbkRequest {
   }
 }
 
-function ownHbk(backingKeys: BackingKeys, request: HbkRequest): WithHbk {
-  if (!backingKeys.wraps) {
-    const hbk = backingKeys.createUnrecorded(request)
+function ownHbk(hbkMaker: HbkMaker, backingKeys: BackingKeys, request: HbkRequest): WithHbk {
+  if (!hbkMaker.wraps) {
+    const hbk = hbkMaker.createUnrecorded(request)
     return use => use(hbk)
   }
-  const { record } = backingKeys.create(request)
+  const { record } = hbkMaker.create(request)
   return use => backingKeys.useOnce(record, use)
 }

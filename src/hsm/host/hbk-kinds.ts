@@ -1,8 +1,9 @@
 /** The kinds of HBK: what each is for, how long it is, and what it is as an object of a token. */
 import pkcs11 from 'pkcs11js'
-import type { Purpose } from '../../formats/derivation.ts'
+import type { Kdf, Purpose } from '../../formats/derivation.ts'
 import type { TokenKeyType } from '../../formats/ekt.ts'
 import { HsmFault } from '../contract/fault.ts'
+import type { MessageCiphers } from './ciphers/message-ciphers.ts'
 import {
   type Attributes,
   attributes,
@@ -50,6 +51,21 @@ export function kindOf(keySpec: string, keyUsage: string): HbkKind {
   const kind = KINDS.find(entry => entry.keySpec === keySpec && entry.keyUsage === keyUsage)
   if (kind === undefined) throw new HsmFault('key', `no HBK is made for ${keySpec} and ${keyUsage}`)
   return kind
+}
+
+/**
+ * What an HBK of this kind is as an object; `kdf` is undefined for keys that make MACs. Throws HsmFault `key` when this token does
+ * not derive by it.
+ */
+export function objectOf(
+  { lengthBytes }: HbkKind,
+  kdf: Kdf | undefined,
+  ciphers: Pick<MessageCiphers, 'byKdf'>,
+): HbkObject {
+  if (kdf === undefined) return { tokenKeyType: 'GENERIC_SECRET', right: 'SIGN', lengthBytes }
+  const cipher = ciphers.byKdf(kdf)
+  if (cipher === undefined) throw new HsmFault('key', `this token does not derive by ${kdf}`)
+  return { tokenKeyType: kdf === 'AES-CBC-DATA' ? 'AES' : 'GENERIC_SECRET', right: cipher.hbkRight, lengthBytes }
 }
 
 /** Where an HBK lives, and whether it may leave: as a session object to be wrapped or just unwrapped, or in the token. */

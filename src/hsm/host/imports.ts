@@ -12,10 +12,12 @@ import { IMPORTED_SECRET_BYTES } from '../../model/imports.ts'
 import type { KeySpec } from '../../model/key-specs.ts'
 import type { Args, Result } from '../contract/commands.ts'
 import { HsmFault } from '../contract/fault.ts'
-import type { BackingKeys, HbkRequest } from './backing-keys.ts'
+import type { BackingKeys } from './backing-keys.ts'
 import { ckrCode } from './ckr.ts'
 import type { Cryptoki, ObjectHandle, SessionHandle } from './cryptoki.ts'
 import type { DomainKeys } from './domain-keys.ts'
+import type { HbkRequest } from './hbk.ts'
+import type { HbkMaker } from './hbk-maker.ts'
 import { IMPORT_USAGE, type PairKind, pairKindOf, pairMid, readAttribute, spkiDigestOf } from './key-pairs.ts'
 import { badMaterial, type MaterialImport, requireRefusal, type WrappingKey } from './material-import.ts'
 import { HMAC_BY_SPEC, HMAC_SHA_256 } from './mechanisms.ts'
@@ -33,6 +35,7 @@ export class Imports {
   readonly #cryptoki: Cryptoki
   readonly #sessions: Sessions
   readonly #domain: DomainKeys
+  readonly #hbkMaker: HbkMaker
   readonly #backingKeys: BackingKeys
   readonly #material: MaterialImport
 
@@ -40,12 +43,14 @@ export class Imports {
     cryptoki: Cryptoki
     sessions: Sessions
     domain: DomainKeys
+    hbkMaker: HbkMaker
     backingKeys: BackingKeys
     material: MaterialImport
   }) {
     this.#cryptoki = parts.cryptoki
     this.#sessions = parts.sessions
     this.#domain = parts.domain
+    this.#hbkMaker = parts.hbkMaker
     this.#backingKeys = parts.backingKeys
     this.#material = parts.material
   }
@@ -54,7 +59,7 @@ export class Imports {
   createKey(args: Args<'createImportKey'>): Result<'createImportKey'> {
     const { account, kid, keySpec, algorithm, importId, notAfterMs } = args
     this.#material.rightFor(algorithm)
-    const { record, publicKey } = this.#backingKeys.create({ account, kid, keySpec, keyUsage: IMPORT_USAGE })
+    const { record, publicKey } = this.#hbkMaker.create({ account, kid, keySpec, keyUsage: IMPORT_USAGE })
     const terms = { importId, algorithm, notAfterMs, account, kid, wrappingKeySpec: keySpec }
     const input = importMacInput({ ...terms, ...this.#place, spkiDigest: spkiDigestOf(publicKey) })
     return { record, publicKey, mac: this.#sessions.withSession(session => this.#domain.sign(session, input)) }
@@ -94,10 +99,10 @@ export class Imports {
     const { handle, publicKey } = this.#material.takePrivateKey(session, wrappingKey, algorithm, wrapped, pair)
     try {
       const mid = pairMid(request.kid, publicKey)
-      const bytes = this.#backingKeys.wrapImported(session, request, handle)
+      const bytes = this.#hbkMaker.wrapImported(session, request, handle)
       const { tokenKeyType, lengthBytes: trueLength } = pair
       const made = { mid, tokenKeyType, trueLength, spkiDigest: spkiDigestOf(publicKey), bytes }
-      const record = this.#backingKeys.recordImported(session, request, made)
+      const record = this.#hbkMaker.recordImported(session, request, made)
       return { ...NOTHING, outcome: 'imported', record, mid, publicKey }
     } finally {
       this.#cryptoki.C_DestroyObject(session, handle)
@@ -117,10 +122,10 @@ export class Imports {
       const symmetric = HMAC_BY_SPEC[request.keySpec] === undefined
       // A token refuses to make a MAC with a key shorter than the hash: that key is as bad as any other, and goes on.
       const mac = this.#identify(session, handle, request, symmetric)
-      const bytes = this.#backingKeys.wrapImported(session, request, handle)
+      const bytes = this.#hbkMaker.wrapImported(session, request, handle)
       const trueLength = this.#lengthOf(session, handle) ?? bytes.length - WRAP_BLOCK_BYTES
       const mid = symmetric ? (mac ?? randomBytes(MID_BYTES)) : randomBytes(MID_BYTES)
-      const record = this.#backingKeys.recordImported(session, request, { mid, trueLength, bytes })
+      const record = this.#hbkMaker.recordImported(session, request, { mid, trueLength, bytes })
       if (!genuine || mac === undefined || !fits(trueLength, bounds)) throw badMaterial()
       if (symmetric) return { ...NOTHING, outcome: 'imported', record, mid }
       if (!this.#comesBack(session, record, request, mac)) return { ...NOTHING, outcome: 'padded' }

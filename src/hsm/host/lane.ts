@@ -19,6 +19,9 @@ import type { Handler, HostParts } from './commands/command.ts'
 import { handlers } from './commands/index.ts'
 import { DomainKeys } from './domain-keys.ts'
 import { Domains, type HostDomain } from './domains.ts'
+import { EktRecords } from './ekt-records.ts'
+import { HbkLoader } from './hbk-loader.ts'
+import { HbkMaker } from './hbk-maker.ts'
 import { Imports } from './imports.ts'
 import { MaterialImport } from './material-import.ts'
 import { type Examination, examineToken } from './profile/examine.ts'
@@ -118,16 +121,19 @@ export class Lane {
       const limits = { cachedHbks: Math.max(1, Math.floor(cachedHbks / threads)), hbkLifetimeMs }
       const ciphers = new MessageCiphers({ cryptoki, sessions }, capabilities)
       const resident = new ResidentKeys(token, domain.id)
-      const backingKeys = new BackingKeys({ cryptoki, sessions, domains, ciphers, resident }, limits)
+      const records = new EktRecords({ sessions, domains })
+      const hbkMaker = new HbkMaker({ cryptoki, sessions, domains, ciphers, resident, records })
+      const hbkLoader = new HbkLoader({ cryptoki, sessions, domains, ciphers, resident, records })
+      const backingKeys = new BackingKeys(hbkLoader, limits)
       const sealing = new Sealing({ cryptoki, sessions, ciphers })
       const rsa = new RsaDecryption(cryptoki, capabilities.profile.oaepHashes)
       const inHostAllowed = this.#configuration.importInHost
       const material = new MaterialImport({ cryptoki, rsa, capabilities }, { inHostAllowed })
-      const imports = new Imports({ cryptoki, sessions, domain, backingKeys, material })
-      const canary = new Canary(backingKeys, sealing, { multiRegion: domains.multiRegion !== undefined })
+      const imports = new Imports({ cryptoki, sessions, domain, hbkMaker, backingKeys, material })
+      const canary = new Canary({ hbkMaker, backingKeys, sealing }, { multiRegion: domains.multiRegion !== undefined })
       const auditKey = new AuditKey({ token, sessions, domainId: domain.id, history: this.#history })
       const wipeLater = (bytes: Buffer) => void this.#spent.push(bytes)
-      const ways = { backingKeys, resident, sealing, rsa, imports, canary, auditKey }
+      const ways = { backingKeys, hbkMaker, resident, sealing, rsa, imports, canary, auditKey }
       return { token, sessions, domain, domains, ...ways, macCheckValue, wipeLater }
     } catch (error) {
       sessions.close()

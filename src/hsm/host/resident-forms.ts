@@ -4,10 +4,11 @@
  */
 import pkcs11 from 'pkcs11js'
 import { wipe } from '../../base/bytes.ts'
+import type { EktFields } from '../../formats/ekt.ts'
 import { commitmentInput, commitmentOf } from '../../formats/resident-key.ts'
 import { HsmFault } from '../contract/fault.ts'
 import type { Cryptoki, ObjectHandle, SessionHandle } from './cryptoki.ts'
-import type { PairKind } from './key-pairs.ts'
+import { type PairKind, pairKindOf } from './key-pairs.ts'
 import { HMAC_BY_SPEC, HMAC_SHA_256 } from './mechanisms.ts'
 import { signatureRecipe } from './signatures.ts'
 
@@ -17,6 +18,15 @@ export interface ResidentForm {
   readonly objectClass: number
   /** The commitment of an object to the HBK of this key and material. */
   commit(session: SessionHandle, handle: ObjectHandle, identity: { kid: Buffer; mid: Buffer }): Buffer
+}
+
+/** Of a record's HBK. Throws HsmFault `key` for kinds that reside nowhere. */
+export function residentFormOf(
+  cryptoki: Cryptoki,
+  { keySpec, keyUsage }: Pick<EktFields, 'keySpec' | 'keyUsage'>,
+): ResidentForm {
+  const pair = pairKindOf(keySpec, keyUsage)
+  return pair === undefined ? secretForm(cryptoki, keySpec) : pairForm(cryptoki, pair)
 }
 
 /** A secret key commits to an HMAC, by its own hash where it has one: a token may want keys no shorter than the hash. */

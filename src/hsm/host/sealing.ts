@@ -14,10 +14,10 @@ import {
 } from '../../formats/ciphertext.ts'
 import type { Purpose } from '../../formats/derivation.ts'
 import { HsmFault } from '../contract/fault.ts'
-import type { Hbk } from './backing-keys.ts'
 import { invalidCiphertext, type MessageCipher } from './ciphers/message-cipher.ts'
 import type { MessageCiphers } from './ciphers/message-ciphers.ts'
 import type { Cryptoki } from './cryptoki.ts'
+import type { Hbk } from './hbk.ts'
 import type { Sessions } from './sessions.ts'
 
 export class Sealing {

@@ -34,6 +34,7 @@ import * as ekts from './ekts.ts'
 import * as grants from './grants.ts'
 import * as identities from './identities.ts'
 import * as importKeys from './import-keys.ts'
+import * as keyCounts from './key-counts.ts'
 import * as keyUses from './key-uses.ts'
 import * as keys from './keys.ts'
 import * as policies from './managed-policies.ts'
@@ -88,7 +89,7 @@ export class SqlReader implements Reader {
   }
 
   countKeys(scope: Scope): Promise<number> {
-    return keys.countKeys(this.db, scope)
+    return keyCounts.countKeys(this.db, scope)
   }
 
   findKeyOwner(region: string, keyId: string): Promise<string | undefined> {
@@ -184,6 +185,10 @@ export class SqlReader implements Reader {
   }
 
   findDomain(region: string): Promise<Domain | undefined> {
+    return domains.findDomain(this.db, region)
+  }
+
+  findStoredDomain(region: string): Promise<Domain | undefined> {
     return domains.findDomain(this.db, region)
   }
 

@@ -5,6 +5,7 @@ import type { BackingKeys } from '../backing-keys.ts'
 import type { Canary } from '../canary.ts'
 import type { DomainKeys } from '../domain-keys.ts'
 import type { Domains } from '../domains.ts'
+import type { HbkMaker } from '../hbk-maker.ts'
 import type { Imports } from '../imports.ts'
 import type { ResidentKeys } from '../resident-keys.ts'
 import type { RsaDecryption } from '../rsa-decryption.ts'
@@ -19,6 +20,7 @@ export interface HostParts {
   readonly domain: DomainKeys
   readonly domains: Domains
   readonly backingKeys: BackingKeys
+  readonly hbkMaker: HbkMaker
   readonly resident: ResidentKeys
   readonly sealing: Sealing
   readonly rsa: RsaDecryption

@@ -1,3 +1,3 @@
 import type { Handler } from './command.ts'
 
-export const createBackingKey: Handler<'createBackingKey'> = ({ backingKeys }, args) => backingKeys.create(args)
+export const createBackingKey: Handler<'createBackingKey'> = ({ hbkMaker }, args) => hbkMaker.create(args)
