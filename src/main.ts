@@ -13,6 +13,8 @@ const READY_MS = 60_000
 export interface ReadyMessage {
   readonly endpoint: string
   readonly adminEndpoint: string
+  /** The processes that take connections, where they are not the daemon's first. */
+  readonly servicePids: readonly number[]
   readonly hsmHostPids: readonly number[]
 }
 
@@ -43,9 +45,8 @@ async function serveUntilStopped(configurationPath: string): Promise<void> {
   logger.info('stopping', { because: await stopped })
 }
 
-function announce({ endpoint, adminEndpoint, pools }: Daemon, logger: Logger): void {
-  const hsmHostPids = [...pools.values()].flatMap(pool => pool.members.flatMap(({ pids }) => pids))
-  logger.info('ready', { endpoint, adminEndpoint, hsmHostPids })
-  const message: ReadyMessage = { endpoint, adminEndpoint, hsmHostPids }
+function announce({ endpoint, adminEndpoint, servicePids, hsmHostPids }: Daemon, logger: Logger): void {
+  logger.info('ready', { endpoint, adminEndpoint, servicePids, hsmHostPids })
+  const message: ReadyMessage = { endpoint, adminEndpoint, servicePids, hsmHostPids }
   process.send?.(message)
 }

@@ -6,6 +6,9 @@ import type { AuditLog } from './log.ts'
 import type { PendingEvents } from './pending.ts'
 import type { RefusalSummary, UnprovenRefusals } from './refusals.ts'
 
+/** What records requests: here, or in another process of the daemon. */
+export type RequestRecorder = Pick<AuditRecorder, 'requireWritable' | 'call' | 'changing' | 'changed'>
+
 /** The part of the key store that keeps events until they are chained. */
 export interface PendingStorage {
   pendingEvents(limit: number): Promise<readonly { readonly id: string; readonly event: string }[]>
@@ -98,6 +101,15 @@ export class AuditRecorder {
     } finally {
       this.#pending.done(eventId)
     }
+  }
+
+  /**
+   * Records events of another process of the daemon; `changes` are the ids of those that the key store keeps as pending.
+   * Rejects with AuditUnavailable.
+   */
+  async relay(events: readonly string[], changes: readonly string[]): Promise<void> {
+    await Promise.all(events.map(event => this.#log.append(event)))
+    for (const id of changes) this.#chained.add(id)
   }
 
   /** Chains the events that others have left: ceremonies, and a daemon that ended between a change and its event. */

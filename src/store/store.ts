@@ -508,6 +508,23 @@ export interface StoredAudit {
   setPosition(name: string, position: AuditPosition): Promise<void>
 }
 
+/** What a transaction has written, as the other processes of the daemon are told of it. */
+export interface StoreChange {
+  /** Counts the transactions of the store; undefined for one that may not have been committed. */
+  readonly number: number | undefined
+  readonly keys: readonly string[]
+  readonly aliases: readonly string[]
+  readonly accessKeys: readonly string[]
+  readonly principals: readonly string[]
+  readonly everyPrincipal: boolean
+}
+
+/** The other processes of a daemon that work with the same store. */
+export interface StoreSiblings {
+  /** Resolves when none of them answers any more from what the change has replaced. */
+  changed(change: StoreChange): Promise<void>
+}
+
 /** Bytes on disk, by what holds them. */
 export interface StoreSizes {
   readonly database: number
@@ -526,6 +543,8 @@ export interface Store {
    * none is, because the store is an older one.
    */
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
+  /** Forgets what another process of the daemon has changed. */
+  heed(change: StoreChange): void
   /** After a deletion: overwrites what the file and the WAL still hold of removed rows (security.md 4.4). */
   scrub(): Promise<void>
   /** Writes a copy of one moment to a file that is not there yet, with mode 0600, while others go on writing. */
