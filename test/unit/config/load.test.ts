@@ -37,7 +37,7 @@ describe('checkConfiguration', () => {
       log: { level: 'info' },
       store: { cachedRecords: 100_000, anchorIntervalMs: 300_000 },
       hsm: {
-        cachedHbks: 10_000,
+        cachedHbks: 16_000,
         hbkLifetimeMs: 600_000,
         maxCommands: 2_000,
         maxWaitMs: 800,
