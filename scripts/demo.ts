@@ -170,7 +170,7 @@ async function findDaemon({
   }
   if (endpoint !== DEFAULT_ENDPOINT) throw new Error(`no daemon answers at ${endpoint}`)
   say(`Daemon     none answers at ${endpoint}: starting a sandbox, whose keys are gone when this ends`)
-  const sandbox = await held.use(new Child<SandboxKeeper>('./sandbox-keeper.ts')).ask('start', null)
+  const sandbox = await held.use(new Child<SandboxKeeper>('./sandbox-keeper.ts')).ask('start', {})
   say(`           ${sandbox.endpoint}, region ${sandbox.region}`)
   return { endpoint: sandbox.endpoint, region: sandbox.region, credentials: sandbox }
 }

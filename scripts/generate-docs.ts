@@ -51,6 +51,8 @@ interface JsonSchema {
   readonly type?: string
   readonly default?: unknown
   readonly enum?: readonly string[]
+  readonly const?: string
+  readonly anyOf?: readonly JsonSchema[]
   readonly pattern?: string
   readonly minLength?: number
   readonly maxLength?: number
@@ -94,6 +96,8 @@ function fieldsOf(schema: JsonSchema, path: string): ConfigurationField[] {
 
 function typeOf(schema: JsonSchema): string {
   if (schema.properties !== undefined) return 'section'
+  if (schema.const !== undefined) return schema.const
+  if (schema.anyOf !== undefined) return schema.anyOf.map(typeOf).join(', or ')
   if (schema.enum !== undefined) return `one of ${schema.enum.join(', ')}`
   switch (schema.type) {
     case 'boolean':

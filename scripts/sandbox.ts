@@ -17,6 +17,7 @@ const FIRST_USER = 'admin'
 interface Options {
   readonly port: number
   readonly tokens: number
+  readonly processes?: number
   readonly region: readonly string[]
   readonly account?: string
   readonly config?: string
@@ -26,6 +27,7 @@ const program = new Command('sandbox')
   .description('run a throw-away Strongroom on SoftHSM tokens')
   .option('--port <N>', 'port of the KMS API; 0 picks a free one', integer(0, 65_535), 0)
   .option('--tokens <N>', 'tokens in each region', integer(1, 16), 2)
+  .option('--processes <N>', 'service processes, as `listen.processes` of a configuration has them', integer(1, 16))
   .option(
     '--region <NAME>',
     'region to serve; may be given again',
@@ -55,25 +57,27 @@ try {
 process.exit(0)
 
 /** Runs until it is told to stop. Throws when the service ends by itself. */
-async function runSandbox({ port, tokens, region, account: asked, config }: Options): Promise<void> {
+async function runSandbox({ port, tokens, processes, region, account: asked, config }: Options): Promise<void> {
   const { account: configured, ...wanted } = config === undefined ? {} : readSettings(config)
   // Nothing of a sandbox outlives a power cut, nor is meant to.
-  const settings = { ...wanted, audit: { syncToDisk: false, ...(wanted.audit as object | undefined) } }
+  const settings = {
+    ...wanted,
+    listen: { ...(wanted.listen as object | undefined), ...(processes === undefined ? {} : { processes }) },
+    audit: { syncToDisk: false, ...(wanted.audit as object | undefined) },
+  }
   const accountId = asked ?? String(configured ?? ACCOUNT_DEFAULT)
   const regions = region.length === 0 ? [REGION_DEFAULT] : [...new Set(region)]
   const plan = { dir, regions, tokensPerRegion: tokens, port, adminPort: 0, account: accountId, settings }
   const configurationPath = await prepareInstance(plan, stop.signal)
-  const { endpoint, adminEndpoint, hsmHostPids, child, ended } = await startDaemon(configurationPath, stop.signal)
+  const { child, ended, ...ready } = await startDaemon(configurationPath, stop.signal)
   const description = {
-    endpoint,
-    adminEndpoint,
+    ...ready,
     region: regions[0],
     regions,
     accountId,
     callerArn: userArn(accountId, '/', FIRST_USER),
     ...readCredentials(dir),
     pid: child.pid,
-    hsmHostPids,
     dir,
   }
   if (!stop.signal.aborted) process.stdout.write(`${JSON.stringify(description)}\n`)

@@ -1,10 +1,10 @@
 /** From configuration and domain rows to the pools of HSMs: shared by the daemon and by ceremonies. */
 import { parsePkcs11Uri } from './base/pkcs11-uri.ts'
 import { MULTI_REGION_DOMAIN } from './base/region.ts'
-import type { Configuration } from './config/schema.ts'
+import { type Configuration, serviceProcessesOf } from './config/schema.ts'
 import type { DescribedDomains, DomainDescription, KeyVersion } from './hsm/contract/host-configuration.ts'
 import type { TokenSettings } from './hsm/pool/member.ts'
-import { HsmPool, type PoolTelemetry } from './hsm/pool/pool.ts'
+import { HsmPool, type PoolSiblings, type PoolTelemetry } from './hsm/pool/pool.ts'
 import type { Domain, Reader, Store } from './store/store.ts'
 
 /** Something that an operator has to do first; the message says what. */
@@ -53,7 +53,7 @@ export function homeOf({ regions }: Configuration): string {
 export async function composePool(
   region: Configuration['regions'][number],
   configuration: Configuration,
-  { store, metrics, logger, tracing }: { store: Store } & PoolTelemetry,
+  { store, metrics, logger, tracing, siblings }: { store: Store; siblings?: PoolSiblings | undefined } & PoolTelemetry,
 ): Promise<HsmPool> {
   const domain = await store.reader.findStoredDomain(region.name)
   if (domain?.state !== 'ready') throw new NotReady(`region ${region.name} has no domain: run "strongroom init" first`)
@@ -65,7 +65,7 @@ export async function composePool(
   if (tokens.length === 0) throw new NotReady(`every configured token of region ${region.name} is retired`)
   const pool: HsmPool = new HsmPool(
     {
-      ...{ region: region.name, tokens, resident: described.domain.domainKeys.length === 0, ...limits },
+      ...{ region: region.name, tokens, resident: described.domain.domainKeys.length === 0, ...limits, siblings },
       async onStaleDomain() {
         const found = await describeDomains(store.reader, region.name)
         if (found !== undefined) void pool.useDomain(found.domain, found.multiRegionDomain).catch(refused)
@@ -94,12 +94,13 @@ export async function followDomain(
 /** The configured tokens that are not retired. */
 function tokensOf(
   region: Configuration['regions'][number],
-  { hsm }: Configuration,
+  { hsm, listen }: Configuration,
   domain: Domain,
   described: DescribedDomains,
 ): TokenSettings[] {
+  const processes = processesWithHosts(listen)
   return region.tokens
-    .map((token, index) => tokenSettings(token, index, hsm, described))
+    .map((token, index) => tokenSettings(token, index, { ...hsm, processes }, described))
     .filter(({ configuration }) => !isRetired(domain, configuration.token.uri))
 }
 
@@ -118,6 +119,14 @@ function isRetired({ tokens }: Domain, uri: string): boolean {
   return named.length > 0 && named.every(({ state }) => state === 'retired')
 }
 
+type HostSettings = Configuration['hsm'] & { readonly processes: number }
+
+/** How many processes of the daemon have hosts of their own: the service processes, and the first, where there are several. */
+function processesWithHosts({ processes }: Configuration['listen']): number {
+  const serving = serviceProcessesOf(processes)
+  return serving === 1 ? 1 : serving + 1
+}
+
 function namedBy(uri: string, tokens: Domain['tokens']): Domain['tokens'][number][] {
   const { token: label, serial } = parsePkcs11Uri(uri)
   return tokens.filter(token => (serial === undefined ? token.label === label : token.serial === serial))
@@ -127,21 +136,21 @@ function namedBy(uri: string, tokens: Domain['tokens']): Domain['tokens'][number
 function tokenSettings(
   { hosts, threads, ...location }: Configuration['regions'][number]['tokens'][number],
   index: number,
-  hsm: Configuration['hsm'],
+  { processes, ...hsm }: HostSettings,
   domains: DescribedDomains,
 ): TokenSettings {
   const { cachedHbks, hbkLifetimeMs, importInHost, hostsPerToken, threadsPerHost, sessionsPerToken, allocator } = hsm
   const { token: label, serial } = parsePkcs11Uri(location.uri)
-  const processes = hosts ?? hostsPerToken
+  const hostsHere = hosts ?? hostsPerToken
   const lanes = threads ?? threadsPerHost
   return {
     label: label ?? serial ?? `token-${index + 1}`,
-    hosts: processes,
+    hosts: hostsHere,
     allocator,
     configuration: {
       ...{ token: location, ...domains, cachedHbks, hbkLifetimeMs, importInHost, threads: lanes },
-      sessions: { limit: sessionsPerToken, shares: processes + 1 },
-      logsInAgain: processes === 1 && lanes === 1,
+      sessions: { limit: sessionsPerToken, shares: (hostsHere + 1) * processes },
+      logsInAgain: hostsHere === 1 && lanes === 1 && processes === 1,
     },
   }
 }

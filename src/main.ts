@@ -16,6 +16,8 @@ const AGAIN_MS = 1_000
 export interface ReadyMessage {
   readonly endpoint: string
   readonly adminEndpoint: string
+  /** The processes that take connections, where they are not the daemon's first. */
+  readonly servicePids: readonly number[]
   readonly hsmHostPids: readonly number[]
 }
 
@@ -63,9 +65,8 @@ async function announceReadiness(daemon: Daemon, logger: Logger, over: AbortSign
   }
 }
 
-function announce({ endpoint, adminEndpoint, pools }: Daemon, logger: Logger): void {
-  const hsmHostPids = [...pools.values()].flatMap(pool => pool.members.flatMap(({ pids }) => pids))
-  logger.info('ready', { endpoint, adminEndpoint, hsmHostPids })
-  const message: ReadyMessage = { endpoint, adminEndpoint, hsmHostPids }
+function announce({ endpoint, adminEndpoint, servicePids, hsmHostPids }: Daemon, logger: Logger): void {
+  logger.info('ready', { endpoint, adminEndpoint, servicePids, hsmHostPids })
+  const message: ReadyMessage = { endpoint, adminEndpoint, servicePids, hsmHostPids }
   process.send?.(message)
 }

@@ -10,8 +10,11 @@ import { parseSync } from '@swc/core'
 
 /** Parts of src/ by level, the highest first. A part imports its own files and parts of lower levels, never a neighbour. */
 const LEVELS: readonly (readonly string[])[] = [
-  ['main.ts', 'compose.ts', 'compose-audit.ts', 'compose-rows.ts', 'compose-pools.ts', 'cli'],
-  ['api', 'console', 'tasks', 'admin'],
+  [
+    ...['main.ts', 'service.ts', 'compose.ts', 'compose-service.ts', 'compose-listener.ts', 'compose-services.ts'],
+    ...['compose-audit.ts', 'compose-rows.ts', 'compose-pools.ts', 'cli'],
+  ],
+  ['api', 'console', 'tasks', 'admin', 'processes'],
   ['operations', 'identities', 'sts', 'cloudtrail'],
   ['keyring', 'access'],
   ['store', 'hsm/pool', 'hsm/host', 'audit'],
@@ -24,9 +27,15 @@ const NEIGHBOURS: Readonly<Record<string, readonly string[]>> = {
   // `serve` runs the daemon; ceremonies compose pools themselves, and never the daemon's parts.
   cli: ['main.ts', 'compose-rows.ts', 'compose-pools.ts'],
   'main.ts': ['compose.ts'],
-  'compose.ts': ['compose-audit.ts', 'compose-rows.ts', 'compose-pools.ts'],
+  'service.ts': ['compose-service.ts', 'compose-pools.ts'],
+  'compose.ts': ['compose-audit.ts', 'compose-listener.ts', 'compose-services.ts', 'compose-pools.ts'],
+  'compose-service.ts': ['compose-listener.ts', 'compose-services.ts'],
+  'compose-listener.ts': ['compose-services.ts', 'compose-pools.ts'],
+  'compose-services.ts': ['compose-rows.ts', 'compose-pools.ts'],
   'compose-audit.ts': ['compose-pools.ts'],
   'compose-rows.ts': ['compose-pools.ts'],
+  // What one process of the daemon asks of another is theirs.
+  processes: ['api', 'admin'],
   // Who a caller is stands beside what it does.
   operations: ['identities'],
   sts: ['identities'],
@@ -40,8 +49,8 @@ const ONLY: Readonly<Record<string, readonly string[]>> = {
   'hsm/host': ['hsm/contract', 'formats', 'model', 'base'],
 }
 
-/** Parts that nobody imports: a host is started as a process. */
-const IMPORTED_BY_NOBODY: readonly string[] = ['hsm/host']
+/** Parts that nobody imports: they are started as processes. */
+const IMPORTED_BY_NOBODY: readonly string[] = ['hsm/host', 'service.ts']
 
 /** Packages that belong to some parts alone. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {

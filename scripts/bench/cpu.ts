@@ -29,20 +29,24 @@ export interface TreeCpu {
   readonly belowUs: number
 }
 
-export function cpuOfTree(root: number): TreeCpu {
+/** What `alike` use is counted with the root. */
+export function cpuOfTree(root: number, alike: readonly number[] = []): TreeCpu {
   const times = readTimes(root)
   if (times === undefined) throw new Error(`process ${root} has ended`)
   const processes = listProcesses()
+  let rootUs = times.ownUs
   let belowUs = times.endedChildrenUs
   const parents = [root]
   for (const parent of parents) {
     for (const [pid, child] of processes) {
       if (child.parent !== parent) continue
       parents.push(pid)
-      belowUs += child.ownUs + child.endedChildrenUs
+      belowUs += child.endedChildrenUs
+      if (alike.includes(pid)) rootUs += child.ownUs
+      else belowUs += child.ownUs
     }
   }
-  return { rootUs: times.ownUs, belowUs }
+  return { rootUs, belowUs }
 }
 
 /** CPU microseconds of the whole machine, stolen time included: what others used is what is left of it. */

@@ -30,6 +30,7 @@ import type { SandboxDescription, SandboxKeeper } from './sandbox-keeper.ts'
 export class Daemon implements Server {
   readonly name = 'daemon'
   readonly #load: LoadGenerator
+  readonly #processes: number
   readonly #keeper = new Child<SandboxKeeper>('./sandbox-keeper.ts')
   readonly #keyIds = new Map<string, string>()
   readonly #targets = new Map<Operation, Target>()
@@ -37,12 +38,14 @@ export class Daemon implements Server {
   #client!: KMSClient
   #ruled: Ruled | undefined
 
-  constructor(load: LoadGenerator) {
+  /** `processes` is how many take connections. */
+  constructor(load: LoadGenerator, processes = 1) {
     this.#load = load
+    this.#processes = processes
   }
 
   async start(): Promise<void> {
-    this.#sandbox = await this.#keeper.ask('start', null)
+    this.#sandbox = await this.#keeper.ask('start', { processes: this.#processes })
     const { endpoint, region, accessKeyId, secretAccessKey } = this.#sandbox
     this.#client = new KMSClient({ endpoint, region, credentials: { accessKeyId, secretAccessKey } })
   }
@@ -51,13 +54,17 @@ export class Daemon implements Server {
     return true
   }
 
-  /** The service process, whose children are the HSM hosts. */
+  /** The first process, and those that take connections where it does not; their other children are the HSM hosts. */
   get pid(): number {
     return this.#sandbox.pid
   }
 
+  get #servicePids(): readonly number[] {
+    return this.#sandbox.servicePids
+  }
+
   async measure(operation: Operation, seconds: number): Promise<Sample> {
-    return sampleOf(this.#load, await this.target(operation), this.pid, seconds)
+    return sampleOf(this.#load, await this.target(operation), this.pid, seconds, this.#servicePids)
   }
 
   /** GenerateDataKey where many policies and grants have to be looked through; they are made at the first call. */
@@ -67,13 +74,15 @@ export class Daemon implements Server {
     const target = await this.target('GenerateDataKey')
     const bodies = requestBodies('GenerateDataKey', { KeyId: keyId })
     const ruled = { ...target, bodies, kms: { operation: 'GenerateDataKey', credentials } }
-    return sampleOf(this.#load, ruled, this.pid, seconds)
+    return sampleOf(this.#load, ruled, this.pid, seconds, this.#servicePids)
   }
 
   /** Latencies at a fixed rate, with the CPU of one operation. */
   async pace(operation: Operation, perSecond: number, seconds: number): Promise<Omit<OpenLoopPoint, 'askedPerSec'>> {
     const target = await this.target(operation)
-    const { before, after, ...latencies } = await this.#load.pace(target, perSecond, seconds, () => cpuOfTree(this.pid))
+    const { before, after, ...latencies } = await this.#load.pace(target, perSecond, seconds, () =>
+      cpuOfTree(this.pid, this.#servicePids),
+    )
     return {
       ...latencies,
       serviceCpuUs: (after.rootUs - before.rootUs) / latencies.operations,

@@ -79,7 +79,7 @@ async function startServers(load: LoadGenerator): Promise<{ servers: Server[]; d
   let daemon: Daemon | undefined
   if (options.daemon) {
     progress('starting a sandbox')
-    daemon = held.use(new Daemon(load))
+    daemon = held.use(new Daemon(load, options.processes))
     await daemon.start()
     servers.push(daemon)
   }

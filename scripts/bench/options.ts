@@ -13,6 +13,8 @@ export interface Options {
   readonly growth?: readonly number[] | true
   readonly write?: string | true
   readonly jsonOnly: boolean
+  /** Service processes of the daemon. */
+  readonly processes: number
   readonly naive: boolean
   readonly daemon: boolean
 }
@@ -41,6 +43,7 @@ export function parseOptions(): Options {
     .option('--growth [list]', `then the daemon with so many keys in its store: ${GROWTH_SIZES.join(',')}`, sizeList)
     .option('--write [folder]', `write performance.md, .json and .svg, into ${PAGE_FOLDER} unless told otherwise`)
     .option('--json-only', 'print nothing but the JSON line on stdout', false)
+    .option('--processes <number>', 'service processes of the daemon', positiveInteger, 1)
     .option('--no-naive', 'leave the naive service out')
     .option('--no-daemon', 'leave the daemon out')
   const options = command.parse().opts<Options>()

@@ -16,8 +16,10 @@ export interface SandboxDescription {
   readonly accountId: string
   readonly accessKeyId: string
   readonly secretAccessKey: string
-  /** The service process. The sandbox's own process, which started it, is no part of the server. */
+  /** The daemon. The sandbox's own process, which started it, is no part of the server. */
   readonly pid: number
+  /** Those that take connections, where the daemon's first process does not. */
+  readonly servicePids: readonly number[]
   readonly hsmHostPids: readonly number[]
   /** Its folder, which it removes when it ends. */
   readonly dir: string
@@ -33,8 +35,10 @@ let description: SandboxDescription | undefined
 
 const answers = {
   /** Starts a sandbox on a free port; what it has to say otherwise goes to stderr. */
-  async start(_: null): Promise<SandboxDescription> {
-    const child = spawn(NODE, [SCRIPT, '--port', '0'], { stdio: ['ignore', 'pipe', 'inherit'] })
+  async start({ processes = 1 }: { readonly processes?: number }): Promise<SandboxDescription> {
+    const child = spawn(NODE, [SCRIPT, '--port', '0', '--processes', String(processes)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     sandbox = child
     const timer = setTimeout(() => child.kill('SIGTERM'), START_MS)
     try {

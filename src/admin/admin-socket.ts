@@ -28,7 +28,7 @@ import { declarationRequests } from './requests/declaration.ts'
 import { identityRequests } from './requests/identities.ts'
 import { policyRequests } from './requests/policies.ts'
 import { type AdminRequestDefinition, RequestRefused } from './requests/request.ts'
-import { type Residents, statusRequests } from './requests/status.ts'
+import { type OtherProcesses, type Residents, statusRequests } from './requests/status.ts'
 
 /** A declaration of a large account is the largest request. */
 const BODY_MAX = '4mb'
@@ -45,6 +45,8 @@ export interface AdminSocketParts {
   readonly explanations: Explanations
   readonly pools: ReadonlyMap<string, HsmPool>
   readonly residents: Residents
+  /** The other processes of the daemon, when there are any. */
+  readonly others?: OtherProcesses | undefined
   readonly audit: AuditRecorder
   readonly events: Parameters<typeof auditRequests>[0]
   readonly logger: Logger
@@ -59,7 +61,7 @@ function requestsOf(parts: AdminSocketParts) {
     ...accessKeyRequests(accessKeys, accessKeyUses),
     ...declarationRequests(applying),
     ...authzRequests(explanations),
-    ...statusRequests(pools, residents),
+    ...statusRequests(pools, residents, parts.others),
     ...auditRequests(parts.events),
   }
 }

@@ -19,10 +19,10 @@ import { encodeError, encodeOutput, kmsErrorOf, operationOf, readInput, response
 import { rateNameOf } from './rate-names.ts'
 import type { RequestRecord } from './record.ts'
 import type { Pipeline } from './road.ts'
-import type { Throttle } from './throttle.ts'
+import type { Throttling } from './throttle.ts'
 
 export interface KmsPipelineParts {
-  readonly throttle: Throttle
+  readonly throttle: Throttling
   readonly services: Services
   readonly record: RequestRecord
 }
@@ -40,7 +40,8 @@ export class KmsPipeline implements Pipeline<Output, KmsError> {
     const input = readInput(operation.input, body)
     try {
       journey.input = input
-      throttle.count(authenticated.caller, authenticated.region, rateNameOf(operation.name, input))
+      const counted = throttle.count(authenticated.caller, authenticated.region, rateNameOf(operation.name, input))
+      if (counted !== undefined) await counted
       const { requestId, eventId, trail, origin } = journey
       const asker = { ...authenticated, requestId, eventId, origin, trail }
       const output = await record.performing(journey, () => operation.perform(services, asker, input))

@@ -3,7 +3,7 @@
  */
 import type { CallFacts } from '../audit/events.ts'
 import { identityOf, unproven } from '../audit/identity.ts'
-import type { AuditRecorder } from '../audit/recorder.ts'
+import type { RequestRecorder } from '../audit/recorder.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Failure, Journey } from './journey.ts'
 import { OK, type RequestMetrics } from './request-metrics.ts'
@@ -15,7 +15,7 @@ const INTERNAL: ReadonlySet<string> = new Set(['KMSInternalException', 'Internal
 const OURS = 500
 
 export interface RecordParts {
-  readonly audit: AuditRecorder
+  readonly audit: RequestRecorder
   readonly metrics: RequestMetrics
   readonly logger: Logger
 }

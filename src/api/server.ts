@@ -4,7 +4,7 @@ import { createServer, IncomingMessage, type Server, ServerResponse } from 'node
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { SecureContextOptions } from 'node:tls'
 import express, { type Express } from 'express'
-import type { AuditRecorder } from '../audit/recorder.ts'
+import type { RequestRecorder } from '../audit/recorder.ts'
 import type { Lookup } from '../cloudtrail/lookup-events.ts'
 import type { AccessKeyUses } from '../identities/access-key-uses.ts'
 import type { Secrets } from '../keyring/secrets.ts'
@@ -24,7 +24,7 @@ import { Road } from './road.ts'
 import { foldHeaders, type HeaderFields } from './sigv4/headers.ts'
 import { StsPipeline } from './sts/pipeline.ts'
 import { isQuery } from './sts/query.ts'
-import type { Throttle } from './throttle.ts'
+import type { Throttling } from './throttle.ts'
 
 /** Longer than usual clients and proxies wait, so that the client is the one to close an idle connection. */
 const KEEP_ALIVE_MS = 75_000
@@ -38,9 +38,9 @@ export interface ApiParts {
   readonly secrets: Secrets
   readonly sessions: Sessions
   readonly accessKeyUses: AccessKeyUses
-  readonly throttle: Throttle
+  readonly throttle: Throttling
   readonly regions: ReadonlySet<string>
-  readonly audit: AuditRecorder
+  readonly audit: RequestRecorder
   readonly lookup: Lookup
   readonly metrics: Metrics
   readonly logger: Logger

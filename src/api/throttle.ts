@@ -1,23 +1,26 @@
 /**
  * How fast accounts and principals may ask, so that one application does not starve the rest: token buckets in memory,
- * decided between authentication and anything that costs a database or a token something. Every daemon counts for itself.
+ * decided between authentication and anything that costs a database or a token something. Every daemon counts for itself, for all of its processes.
  */
 import { LRUCache } from 'lru-cache'
 import { ALL_REQUESTS, AWS_REQUEST_RATES, type RateName } from '../base/request-rates.ts'
+import { TokenBucket } from '../base/token-bucket.ts'
 import type { Configuration } from '../config/schema.ts'
 import type { Caller } from '../model/caller.ts'
 import { KmsError } from '../model/errors.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import { TokenBucket } from './token-bucket.ts'
 
 type CountedAs = RateName | typeof ALL_REQUESTS
 type Rates = Readonly<Partial<Record<CountedAs, number>>>
 
+/** What of a caller is counted by. */
+export type RateHolder = Pick<Caller, 'account' | 'principalArn'>
+
 /** Whose requests are counted together. */
 const HOLDERS = {
-  account: (caller: Caller) => caller.account,
+  account: (caller: RateHolder) => caller.account,
   // Of a session its role's: temporary credentials are there for the asking.
-  principal: (caller: Caller) => caller.principalArn,
+  principal: (caller: RateHolder) => caller.principalArn,
 } as const
 type HolderKind = keyof typeof HOLDERS
 
@@ -36,10 +39,21 @@ interface Limit {
   readonly held: Map<string, LRUCache<string, Map<CountedAs, TokenBucket>>>
 }
 
-export class Throttle {
+/** Counts requests: at once, or by asking another process of the daemon, which then says when it is done. */
+export interface Throttling {
+  /** Throws or rejects with KmsError ThrottlingException. */
+  count(caller: RateHolder, region: string, rate: RateName): undefined | Promise<void>
+}
+
+export class Throttle implements Throttling {
   readonly #limits: readonly Limit[]
   readonly #metrics: Metrics
   readonly #nowMs: () => number
+
+  /** Whether any request is counted. */
+  get limits(): boolean {
+    return this.#limits.length > 0
+  }
 
   /** `nowMs` never goes back. */
   constructor(
@@ -58,7 +72,7 @@ export class Throttle {
    * Counts a request of a proven caller. Throws KmsError ThrottlingException when its account or its principal is too fast;
    * a request that is refused counts for neither, so that one principal cannot use up its account's rate.
    */
-  count(caller: Caller, region: string, rate: RateName): void {
+  count(caller: RateHolder, region: string, rate: RateName): undefined {
     if (this.#limits.length === 0) return
     const nowMs = this.#nowMs()
     const buckets: TokenBucket[] = []
@@ -83,7 +97,7 @@ export class Throttle {
 
 function bucketOf(
   { kind, rates, held }: Limit,
-  caller: Caller,
+  caller: RateHolder,
   region: string,
   countedAs: CountedAs,
   nowMs: number,

@@ -13,7 +13,7 @@ export interface PendingEvent {
 
 export class PendingEvents {
   readonly #storage = new AsyncLocalStorage<PendingEvent>()
-  /** Events that this process is about to chain itself. */
+  /** Events that this process is about to chain itself, or for another process of the daemon. */
   readonly #inHand = new Set<string>()
 
   /** The event of the change that is being made here; undefined for what is recorded by other means. */
@@ -23,11 +23,16 @@ export class PendingEvents {
 
   /** Runs a change: its transactions leave the event behind. {@link done} ends it. */
   during<T>(event: PendingEvent, work: () => Promise<T>): Promise<T> {
-    this.#inHand.add(event.id)
+    this.hold(event.id)
     return this.#storage.run(event, work)
   }
 
-  /** Whether this process will chain the event itself. */
+  /** The event of a change is about to be chained, and is nobody's leftover. {@link done} ends it. */
+  hold(id: string): void {
+    this.#inHand.add(id)
+  }
+
+  /** Whether the event is about to be chained. */
   isInHand(id: string): boolean {
     return this.#inHand.has(id)
   }

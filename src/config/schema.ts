@@ -2,6 +2,7 @@
  * The configuration file, field by field: type, default, bound and meaning stand together. An unknown field is a fault,
  * secrets are named by file and never given, and durations carry their unit.
  */
+import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import { parsePkcs11Uri } from '../base/pkcs11-uri.ts'
 import { REGION_NAME, REGION_NAME_MAX } from '../base/region.ts'
@@ -59,6 +60,15 @@ const region = z.strictObject({
   tokens: z.array(token).min(1).max(64),
 })
 
+/** Service processes of one daemon. */
+const PROCESSES_MAX = 16
+
+/** How many processes take connections: half of the cores where that is left to the machine, for HSM hosts work beside them. */
+export function serviceProcessesOf(processes: number | 'auto'): number {
+  if (processes !== 'auto') return processes
+  return Math.min(PROCESSES_MAX, Math.max(1, Math.floor(availableParallelism() / 2)))
+}
+
 /** Requests a second by their name; a fraction is one request in so many seconds. */
 const requestRates = z.partialRecord(z.enum(RATE_NAMES), z.number().min(0.01).max(1_000_000)).default({})
 
@@ -105,6 +115,8 @@ export const configuration = z
           }),
         /** Secrets and plaintext then cross the network as they are. */
         allowPlainHttpBeyondLoopback: z.boolean().default(false),
+        /** Processes that take connections, each with HSM hosts of its own; `auto`: one for every two cores. */
+        processes: z.union([z.int().min(1).max(PROCESSES_MAX), z.literal('auto')]).default(1),
       })
       .prefault({})
       .refine(listen => loopback(listen.host) || listen.tls.keyFile !== '' || listen.allowPlainHttpBeyondLoopback, {
@@ -166,6 +178,15 @@ export const configuration = z
         storeDays: z.int().min(1).max(3_650).default(90),
         /** How much the key store holds of them at most, in megabytes: the oldest leave first. */
         storeMaxMb: z.int().min(16).max(1_000_000).default(4_096),
+        /** How many refused requests a second leave an event each, where the caller has proved nothing; the others are counted. */
+        unprovenRefusals: z
+          .strictObject({
+            /** Of one address; of a network of 64 bits for IPv6. */
+            perSourcePerSecond: z.int().min(1).max(10_000).default(5),
+            /** Of all together. */
+            perSecond: z.int().min(1).max(100_000).default(20),
+          })
+          .prefault({}),
         /** Where all lines of the log are passed on to; both may be set. */
         forward: z
           .strictObject({

@@ -6,6 +6,7 @@ import type { Database } from './dialects/database.ts'
 import { openSqlite } from './dialects/sqlite.ts'
 import { DomainGate } from './domain-gate.ts'
 import { ChangedMeanwhile } from './faults.ts'
+import { UntoldChanges, watchForeignCommits } from './foreign-changes.ts'
 import { CachedReader } from './hot-reader.ts'
 import { migrate } from './migrations/migrate.ts'
 import { RowChanges } from './row-changes.ts'
@@ -13,8 +14,9 @@ import { RowGuard } from './row-guard.ts'
 import { RowMacs } from './row-macs.ts'
 import type { RowProtection } from './row-signer.ts'
 import { putPendingEvent } from './sql/audit.ts'
+import { countChange } from './sql/change-count.ts'
 import { SqlTransaction } from './sql/transaction.ts'
-import type { PendingEventSource, Store, Transaction } from './store.ts'
+import type { PendingEventSource, Store, StoreSiblings, Transaction } from './store.ts'
 import { checkStore } from './store-check.ts'
 import { StoreMetrics } from './store-metrics.ts'
 import { Touched } from './touched.ts'
@@ -34,14 +36,14 @@ export interface StoreOptions {
   readonly rows?: RowProtection
   /** Events that transactions leave behind with their changes. */
   readonly events?: PendingEventSource
+  /** The other processes of the daemon that work with this store, when there are any. */
+  readonly siblings?: StoreSiblings | undefined
   /** Where transactions are counted and timed. */
   readonly metrics?: Metrics
 }
 
 const CACHED_KEYS_DEFAULT = 100_000
 const LOCK_WAIT_DEFAULT_MS = 5_000
-/** A change made by another process is seen within a second (design.md 5): twice as often, for a timer that comes late. */
-const FOREIGN_COMMITS_POLL_MS = 500
 
 /** Opens the store, making or migrating it as needed. Throws StoreUnusable when the file is not for this program. */
 export async function openStore(options: StoreOptions): Promise<Store> {
@@ -57,11 +59,18 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const reader = new VerifiedReader(database.reader, database.snapshots, guard, domains)
   const hot = new CachedReader(reader, options.cachedKeys ?? CACHED_KEYS_DEFAULT)
   const metrics = options.metrics && new StoreMetrics(options.metrics)
-  const stopWatching = watchForeignCommits(database, () => hot.forgetAll())
+  const forgetAll = () => hot.forgetAll()
+  const { siblings, events } = options
+  const changes = siblings && (await UntoldChanges.watch(database, forgetAll))
+  const stopWatching = changes === undefined ? watchForeignCommits(database, forgetAll) : () => changes.stop()
   return {
     reader,
     hot,
-    transaction: work => runTransaction({ database, guard, domains, hot, metrics, events: options.events }, work),
+    transaction: work => runTransaction({ database, guard, domains, hot, metrics, events, siblings, changes }, work),
+    heed(change) {
+      hot.forget(Touched.of(change))
+      if (change.number !== undefined) changes?.told(change.number)
+    },
     rowMacs: new RowMacs(database, guard, domains),
     audit: new AuditRows(database),
     scrub: () => database.scrub(),
@@ -82,21 +91,24 @@ interface TransactionParts {
   readonly hot: CachedReader
   readonly metrics: StoreMetrics | undefined
   readonly events: PendingEventSource | undefined
+  readonly siblings: StoreSiblings | undefined
+  readonly changes: UntoldChanges | undefined
 }
 
 async function runTransaction<T>(
-  { database, guard, domains, hot, metrics, events }: TransactionParts,
+  { database, guard, domains, hot, metrics, events, siblings, changes }: TransactionParts,
   work: (tx: Transaction) => Promise<T>,
 ): Promise<T> {
   const touched = new Touched()
   const askedAtMs = performance.now()
   let begunAtMs: number | undefined
   let committed = false
+  let number: number | undefined
   try {
     const { result, heads } = await database.writer.transaction().execute(async handle => {
       begunAtMs = performance.now()
-      const changes = new RowChanges(guard, domains, handle)
-      const result = await work(new SqlTransaction(handle, touched, changes))
+      const rows = new RowChanges(guard, domains, handle)
+      const result = await work(new SqlTransaction(handle, touched, rows))
       const event = events?.current()
       if (event !== undefined) {
         await putPendingEvent(handle, {
@@ -105,7 +117,9 @@ async function runTransaction<T>(
           event: event.text([...touched.keys].map(arnOf)),
         })
       }
-      return { result, heads: await changes.finish() }
+      const heads = await rows.finish()
+      number = await countChange(handle)
+      return { result, heads }
     })
     committed = true
     guard.committed(heads)
@@ -116,6 +130,10 @@ async function runTransaction<T>(
   } finally {
     hot.forget(touched)
     metrics?.ended(committed, { askedAtMs, begunAtMs })
+    if (siblings !== undefined) {
+      if (committed && number !== undefined) changes?.told(number)
+      await siblings.changed(touched.told(committed ? number : undefined))
+    }
   }
 }
 
@@ -123,25 +141,4 @@ async function runTransaction<T>(
 function arnOf(scoped: string): string {
   const [region = '', account = '', keyId = ''] = scoped.split('/')
   return keyArn(region, account, keyId)
-}
-
-/** Calls back when another process has committed, and when it cannot be known whether one has. Returns how to stop. */
-function watchForeignCommits(database: Database, onCommit: () => void): () => void {
-  let seen: number | undefined = database.foreignCommits()
-  const timer = setInterval(() => {
-    const commits = countForeignCommits(database)
-    if (commits !== seen || commits === undefined) onCommit()
-    seen = commits
-  }, FOREIGN_COMMITS_POLL_MS)
-  timer.unref()
-  return () => clearInterval(timer)
-}
-
-/** Undefined when the database does not answer: the reads that follow say why to those who ask. */
-function countForeignCommits(database: Database): number | undefined {
-  try {
-    return database.foreignCommits()
-  } catch {
-    return undefined
-  }
 }

@@ -17,6 +17,7 @@ import type {
 } from '../model/identity.ts'
 import type { WrappingAlgorithm, WrappingKeySpec } from '../model/imports.ts'
 import type { Alias, Ekt, KeyMaterial, KmsKey, Tag } from '../model/key.ts'
+import type { KeySpec } from '../model/key-specs.ts'
 import type { KeyUse } from '../model/key-use.ts'
 
 /** Names a key or alias space: every record belongs to one account in one region. */
@@ -201,6 +202,13 @@ export interface Reader {
    */
   listEkts(domain: string, dkVersion: number, after: StoredEkt | undefined, limit: number): Promise<StoredEkt[]>
   countEkts(domain: string, dkVersion: number): Promise<number>
+  /** Those of keys of these specs, under whichever version, in the same order. */
+  listEktsOfSpecs(
+    domain: string,
+    specs: readonly KeySpec[],
+    after: StoredEkt | undefined,
+    limit: number,
+  ): Promise<StoredEkt[]>
   /** MACs of records that the domain of a region made under versions below this one. */
   countRowMacsBelow(region: string, macVersion: number): Promise<number>
   /** The newest last. */
@@ -261,6 +269,9 @@ export interface DaemonKey {
   readonly dataKey?: Buffer
 }
 
+/** What an alias is pointed to, and when. */
+export type AliasTarget = Pick<Alias, 'keyId' | 'updatedAtMs'>
+
 export interface Transaction extends Reader {
   /**
    * Its tags, aliases and grants are written by themselves. Throws {@link VersionSwept} when a material is under a domain key
@@ -292,8 +303,9 @@ export interface Transaction extends Reader {
   putKeyUses(uses: readonly KeyUse[]): Promise<void>
 
   insertAlias(alias: Alias): Promise<void>
-  /** Writes target and date of change. */
-  updateAlias(alias: Alias): Promise<void>
+  /** Throws when the alias no longer means the key that it was read with, whose permission was asked for. */
+  updateAlias(alias: Alias, target: AliasTarget): Promise<void>
+  /** Throws as `updateAlias` does. */
   deleteAlias(alias: Alias): Promise<void>
 
   putTags(key: KmsKey, tags: readonly Tag[]): Promise<void>
@@ -496,6 +508,23 @@ export interface StoredAudit {
   setPosition(name: string, position: AuditPosition): Promise<void>
 }
 
+/** What a transaction has written, as the other processes of the daemon are told of it. */
+export interface StoreChange {
+  /** Counts the transactions of the store; undefined for one that may not have been committed. */
+  readonly number: number | undefined
+  readonly keys: readonly string[]
+  readonly aliases: readonly string[]
+  readonly accessKeys: readonly string[]
+  readonly principals: readonly string[]
+  readonly everyPrincipal: boolean
+}
+
+/** The other processes of a daemon that work with the same store. */
+export interface StoreSiblings {
+  /** Resolves when none of them answers any more from what the change has replaced. */
+  changed(change: StoreChange): Promise<void>
+}
+
 /** Bytes on disk, by what holds them. */
 export interface StoreSizes {
   readonly database: number
@@ -514,6 +543,8 @@ export interface Store {
    * none is, because the store is an older one.
    */
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
+  /** Forgets what another process of the daemon has changed. */
+  heed(change: StoreChange): void
   /** After a deletion: overwrites what the file and the WAL still hold of removed rows (security.md 4.4). */
   scrub(): Promise<void>
   /** Writes a copy of one moment to a file that is not there yet, with mode 0600, while others go on writing. */

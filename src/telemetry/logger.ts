@@ -23,14 +23,19 @@ const REDACTED = '[redacted]'
 const DEPTH_MAX = 6
 const TEXT_MAX = 2_048
 
-export function createLogger(level: LogLevel, stream: NodeJS.WritableStream = process.stderr): Logger {
+/** `always` stands in every line. */
+export function createLogger(
+  level: LogLevel,
+  stream: NodeJS.WritableStream = process.stderr,
+  always: LogFields = {},
+): Logger {
   const logger = winston.createLogger({
     level,
     format: winston.format.combine(winston.format.timestamp(), winston.format.json()),
     transports: [new winston.transports.Stream({ stream })],
   })
   const write = (severity: LogLevel) => (event: string, fields?: LogFields) => {
-    logger.log({ ...(redact(fields ?? {}, 0) as object), level: severity, message: event })
+    logger.log({ ...always, ...(redact(fields ?? {}, 0) as object), level: severity, message: event })
   }
   const rank = LOG_LEVELS.indexOf(level)
   return {

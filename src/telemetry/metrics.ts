@@ -25,10 +25,17 @@ export class Metrics {
     ['operation', 'outcome'],
   )
   readonly connections = this.#gauge('connections', 'Connections to the KMS API that are open.', [])
+  readonly serviceProcesses = this.#gauge('service_processes', 'Processes that take connections to the KMS API.', [])
+  readonly serviceRestarts = this.#counter(
+    'service_process_restarts_total',
+    'Service processes started in the place of one that ended; where there is one process, 0.',
+    [],
+  )
   readonly certificateEnd = this.#gauge(
     'certificate_not_after_timestamp_seconds',
     'When the certificate in use ends, in Unix time; 0 where plain HTTP is served.',
     [],
+    'max',
   )
 
   readonly requestsThrottled = this.#counter(
@@ -94,14 +101,18 @@ export class Metrics {
     'Threads of hosts that serve a token, each one command at a time: what its commands can keep busy.',
     ['region', 'token'],
   )
-  readonly regionReady = this.#gauge('region_ready', '1 while a region has a token that can serve, and 0 otherwise.', [
-    'region',
-  ])
-  readonly tokenState = this.#gauge('hsm_token_state', '1 for the state a token is in, 0 for the others.', [
-    'region',
-    'token',
-    'state',
-  ])
+  readonly regionReady = this.#gauge(
+    'region_ready',
+    '1 while a region has a token that can serve, and 0 otherwise.',
+    ['region'],
+    'min',
+  )
+  readonly tokenState = this.#gauge(
+    'hsm_token_state',
+    '1 for the state a token is in, 0 for the others.',
+    ['region', 'token', 'state'],
+    'max',
+  )
   readonly tokenStateChanges = this.#counter('hsm_token_state_changes_total', 'Times that a token came into a state.', [
     'region',
     'token',
@@ -164,7 +175,12 @@ export class Metrics {
   )
   readonly storeHits = this.#counter('store_hot_hits_total', 'Hot reads that memory answered.', [])
   readonly storeCached = this.#gauge('store_cached_records', 'Keys, aliases and access keys held in memory.', [])
-  readonly storeBytes = this.#gauge('store_file_bytes', 'Size of the key store on disk: database, and wal.', ['file'])
+  readonly storeBytes = this.#gauge(
+    'store_file_bytes',
+    'Size of the key store on disk: database, and wal.',
+    ['file'],
+    'max',
+  )
   readonly transactionWaitSeconds = this.#histogram(
     'store_transaction_wait_seconds',
     'How long transactions waited for their turn and for the write lock.',
@@ -189,6 +205,7 @@ export class Metrics {
     'store_anchor_epoch',
     'The epoch of the key store that the tokens of a region were last told to remember.',
     ['region'],
+    'max',
   )
   readonly signingKeysOpened = this.#counter(
     'signing_keys_opened_total',
@@ -207,6 +224,7 @@ export class Metrics {
     'audit_writable',
     '1 while events can be recorded, 0 while nothing that needs recording is done.',
     [],
+    'max',
   )
   readonly auditEvents = this.#gauge('audit_chain_events', 'Events in the chain of this daemon start.', [])
   readonly auditUncoveredEvents = this.#gauge(
@@ -229,14 +247,20 @@ export class Metrics {
     'Times that a part of the audit log began to fail: write, checkpoint, store, or a sink that lines are forwarded to.',
     ['part'],
   )
+  readonly auditRefusalsCounted = this.#counter(
+    'audit_refusals_counted_total',
+    'Refused requests, of callers who had proved nothing, that were counted in the audit log in place of an event each.',
+    [],
+  )
   readonly taskRuns = this.#counter('task_runs_total', 'Runs of tasks by outcome: done or failed.', ['task', 'outcome'])
   readonly taskSeconds = this.#histogram('task_duration_seconds', 'How long the runs of tasks took.', ['task'])
   readonly taskSucceeded = this.#gauge(
     'task_last_success_timestamp_seconds',
     'When a task last ended well, in Unix time; its first start before that.',
     ['task'],
+    'min',
   )
-  readonly taskInterval = this.#gauge('task_interval_seconds', 'How often a task is due.', ['task'])
+  readonly taskInterval = this.#gauge('task_interval_seconds', 'How often a task is due.', ['task'], 'max')
 
   /** `accountLabels` is how many accounts have a label of their own. */
   constructor({ accountLabels = ACCOUNT_LABELS_DEFAULT }: { accountLabels?: number } = {}) {
@@ -252,8 +276,14 @@ export class Metrics {
     return new TallyCounter({ name: `strongroom_${name}`, help, labelNames, registers: [this.registry] })
   }
 
-  #gauge<L extends string>(name: string, help: string, labelNames: readonly L[]): Gauge<L> {
-    return new Gauge({ name: `strongroom_${name}`, help, labelNames, registers: [this.registry] })
+  /** `aggregator` says what several processes of a daemon have together, where it is not the sum of what each has. */
+  #gauge<L extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly L[],
+    aggregator: 'sum' | 'min' | 'max' = 'sum',
+  ): Gauge<L> {
+    return new Gauge({ name: `strongroom_${name}`, help, labelNames, aggregator, registers: [this.registry] })
   }
 
   #histogram<L extends string>(name: string, help: string, labelNames: readonly L[]): LatencyHistogram<L> {

@@ -7,6 +7,7 @@ import { decodeEkt, encodeEkt } from '../../src/formats/ekt.ts'
 import type { HostConfiguration } from '../../src/hsm/contract/host-configuration.ts'
 import type { PoolSettings } from '../../src/hsm/pool/pool.ts'
 import { kidOf, newKeyId } from '../../src/model/key-id.ts'
+import { TokenTurns } from '../../src/processes/token-turns.ts'
 import { type Load, startLoad } from '../support/load.ts'
 import { startPool, type WatchedPool } from '../support/pools.ts'
 import { waitUntil, waitUntilGone } from '../support/processes.ts'
@@ -290,6 +291,26 @@ describe('several hosts of a token', () => {
     await watched.reach('bad', 'healthy')
     await waitUntil(() => watched.pool.members[1]!.pids.length === 4, 20_000)
     expect(bad.logins()).toBe(5)
+  })
+})
+
+describe('processes with hosts of their own', () => {
+  it('try a PIN one after another, and none of them again once it was refused', async () => {
+    const bad = faulty()
+    bad.set('fail', 0xa0, callsOf('C_Login'))
+    const turns = new TokenTurns()
+    const pools = Array.from({ length: 3 }, () => {
+      const siblings = { turns: turns.of({}), evict: async () => {} }
+      return startPool([tokenOf('good', tokens.locations[0]!), tokenOf('bad', bad.location)], { siblings })
+    })
+    started.push(...pools)
+    await Promise.all(pools.map(watched => watched.reach('bad', 'locked-out')))
+    expect(bad.logins()).toBe(1)
+    bad.set('pass')
+    turns.allow(bad.location.uri)
+    for (const { pool } of pools) expect(pool.unlock('bad')).toBe(true)
+    await Promise.all(pools.map(watched => watched.reach('bad', 'healthy')))
+    expect(bad.logins()).toBe(4)
   })
 })
 

@@ -10,6 +10,7 @@ import { KMS, type KMSClientConfig } from '@aws-sdk/client-kms'
 
 export interface SandboxOptions {
   readonly tokens?: number
+  readonly processes?: number
   readonly regions?: readonly string[]
   readonly account?: string
   /** A YAML file with more settings. */
@@ -28,6 +29,8 @@ export interface SandboxDescription {
   readonly secretAccessKey: string
   /** The daemon. */
   readonly pid: number
+  /** The processes that take connections, where they are not the daemon's first. */
+  readonly servicePids: readonly number[]
   readonly hsmHostPids: readonly number[]
   readonly dir: string
 }
@@ -47,7 +50,7 @@ const STRONGROOM = fileURLToPath(new URL('../../scripts/strongroom', import.meta
 const SCRIPT = fileURLToPath(new URL('../../scripts/sandbox.ts', import.meta.url))
 /** Runs its arguments until its stdin ends, and ends as they do. Its stdout closes with theirs: an early death shows. */
 const KEEPER = '"$@" </dev/null & pid=$!; exec >/dev/null; cat; kill -TERM $pid 2>/dev/null; wait $pid'
-const STOP_MS = 15_000
+const STOP_MS = 60_000
 
 /** Throws, with the log, when the sandbox is not ready in time. */
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
@@ -156,10 +159,11 @@ function plainEnvironment(): NodeJS.ProcessEnv {
   return { PATH, HOME, LANG, TZ, TMPDIR, STRONGROOM_TEST_RUN }
 }
 
-function argumentsOf({ tokens, regions = [], account, config }: SandboxOptions): string[] {
+function argumentsOf({ tokens, processes, regions = [], account, config }: SandboxOptions): string[] {
   return [
     ...['--port', '0'],
     ...(tokens === undefined ? [] : ['--tokens', String(tokens)]),
+    ...(processes === undefined ? [] : ['--processes', String(processes)]),
     ...regions.flatMap(region => ['--region', region]),
     ...(account === undefined ? [] : ['--account', account]),
     ...(config === undefined ? [] : ['--config', config]),

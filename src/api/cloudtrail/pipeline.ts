@@ -11,7 +11,7 @@ import type { Journey } from '../journey.ts'
 import { encodeError, encodeOutput, kmsErrorOf, readInput, responseHeaders } from '../protocol.ts'
 import type { Pipeline } from '../road.ts'
 import type { HeaderFields } from '../sigv4/headers.ts'
-import type { Throttle } from '../throttle.ts'
+import type { Throttling } from '../throttle.ts'
 
 const TARGET_PREFIX = 'com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.'
 const OPERATION = 'LookupEvents'
@@ -25,7 +25,7 @@ type Output = Readonly<Record<string, unknown>>
 type Refusal = KmsError | CloudTrailError
 
 export interface CloudTrailPipelineParts {
-  readonly throttle: Throttle
+  readonly throttle: Throttling
   readonly access: Access
   readonly lookup: Lookup
 }
@@ -45,7 +45,8 @@ export class CloudTrailPipeline implements Pipeline<Output, Refusal> {
     }
     journey.operation = OPERATION
     const { caller, region } = authenticated
-    throttle.count(caller, region, 'lookupEvents')
+    const counted = throttle.count(caller, region, 'lookupEvents')
+    if (counted !== undefined) await counted
     const input = readInput(lookupEventsInput, body)
     journey.input = input
     access.account({ ...authenticated, origin, trail }, 'cloudtrail:LookupEvents')

@@ -10,12 +10,12 @@ import { StsError, type StsErrorCode } from '../../sts/errors.ts'
 import type { Authenticated } from '../authenticate.ts'
 import type { Journey } from '../journey.ts'
 import type { Pipeline } from '../road.ts'
-import type { Throttle } from '../throttle.ts'
+import type { Throttling } from '../throttle.ts'
 import { echo, parseQuery } from './query.ts'
 import { encodeAnswer, encodeError, XML_CONTENT_TYPE } from './xml.ts'
 
 export interface StsPipelineParts {
-  readonly throttle: Throttle
+  readonly throttle: Throttling
   readonly services: StsServices
 }
 
@@ -47,7 +47,8 @@ export class StsPipeline implements Pipeline<StsOutput, StsError> {
     const action = ACTIONS.get(name)
     if (action === undefined) throw new StsError('InvalidAction', `Could not find operation ${echo(name)}`)
     journey.operation = name
-    throttle.count(authenticated.caller, authenticated.region, 'sts')
+    const counted = throttle.count(authenticated.caller, authenticated.region, 'sts')
+    if (counted !== undefined) await counted
     const input = readInput(action.input, parameters)
     journey.input = input
     return action.perform({ ...services, ...authenticated, origin: journey.origin }, input)

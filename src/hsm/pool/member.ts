@@ -16,6 +16,7 @@ import { KnownAnswer } from './known-answer.ts'
 import type { Lane } from './lane.ts'
 import { Latencies } from './latencies.ts'
 import { Renewal } from './renewal.ts'
+import { StartTurn, type StartTurns } from './start-turns.ts'
 import { type WearLimits, wearOf } from './wear.ts'
 
 /** A token as the pool is told of it. */
@@ -33,6 +34,8 @@ export interface MemberLimits extends WearLimits {
   readonly deadlineFloorMs: number
   /** How often the known-answer command is sent, a second at least. */
   readonly healthIntervalMs: number
+  /** Where other processes open the same tokens: who may do so when. */
+  readonly turns?: StartTurns | undefined
 }
 
 export interface MemberEvents {
@@ -112,6 +115,7 @@ export class Member {
   #hosts: Host[] = []
   #lanes: readonly Lane[] = []
   readonly #starts = new HostStarts()
+  readonly #turn: StartTurn | undefined
   readonly #knownAnswer: KnownAnswer
   #renewal: Renewal | undefined
   #tokenMs = TOKEN_MS_FIRST
@@ -131,6 +135,12 @@ export class Member {
     this.#wanted = settings.hosts ?? 1
     this.#allocator = settings.allocator ?? 'system'
     this.#limits = limits
+    this.#turn =
+      limits.turns &&
+      new StartTurn(limits.turns, settings.configuration.token.uri, {
+        granted: () => this.#startInTurn(),
+        refused: reason => this.#refused(reason),
+      })
     this.#events = events
     const nowMs = performance.now()
     this.circuit = new Circuit({ random, nowMs, changed: () => events.stateChanged(this) })
@@ -272,6 +282,7 @@ export class Member {
   async close(): Promise<void> {
     this.#closing = true
     this.#endRenewal()
+    this.#turn?.end()
     await Promise.all(this.#hosts.map(host => host.close()))
   }
 
@@ -335,6 +346,7 @@ export class Member {
     const ready = this.#ready.length
     const wanted = this.circuit.serving ? this.#wanted + (this.#renewal === undefined ? 0 : 1) : 1
     if (ready >= wanted || (!this.circuit.serving && nowMs < this.circuit.retryAtMs)) return
+    if (this.#turn?.isMine() === false) return
     const plan = {
       ...{ configuration: this.#configuration, allocator: this.#allocator },
       ...{ generation: this.#generation, tokenMs: this.#tokenMs },
@@ -363,8 +375,21 @@ export class Member {
     this.#events.restarted(this)
   }
 
+  /** What asked for the turn may be over by now. */
+  #startInTurn(): void {
+    this.#start(performance.now())
+    if (!this.#hosts.some(({ phase }) => phase === 'starting')) this.#turn?.end()
+  }
+
+  /** Another process has found that the token refuses the PIN. */
+  #refused(reason: string): void {
+    this.#starts.refuse(reason)
+    this.#startFailed(reason)
+  }
+
   #hostReady(host: Host): void {
     const nowMs = performance.now()
+    this.#turn?.end()
     this.#profile = host.profile
     if (host.profile !== undefined) this.#events.profiled(this, host.profile)
     this.#starts.succeeded()
@@ -384,6 +409,7 @@ export class Member {
   #hostFailed(host: Host, { kind, reason, retry }: Extract<HostEvent, { type: 'failed' }>): void {
     this.#events.faulted(this, new HsmFault(kind, reason))
     if (!retry) this.#starts.refuse(reason)
+    this.#turn?.end(retry ? undefined : reason)
     if (host.phase === 'failed') this.#startFailed(reason)
   }
 
@@ -396,7 +422,10 @@ export class Member {
       return
     }
     if (phase === 'ready') this.#lostHost(reason)
-    else if (phase === 'starting') this.#startFailed(reason)
+    else if (phase === 'starting') {
+      this.#turn?.end()
+      this.#startFailed(reason)
+    }
     if (phase === 'ready' || phase === 'starting') this.#events.faulted(this, fault)
     for (const errand of lost.suspects) this.#lost(errand, fault, true)
     for (const errand of lost.waiting) this.#lost(errand, fault, false)

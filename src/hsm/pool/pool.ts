@@ -17,6 +17,7 @@ import type { Host } from './host.ts'
 import type { Lane } from './lane.ts'
 import { Member, type MemberEvents, type MemberLimits, type MemberStatus, type TokenSettings } from './member.ts'
 import { PoolMetrics } from './pool-metrics.ts'
+import type { StartTurns } from './start-turns.ts'
 import { type Sent, Waiting } from './waiting.ts'
 
 /** The region has as many commands as it takes; the caller is told to slow down. */
@@ -51,6 +52,15 @@ export interface PoolSettings {
   readonly recycleAfterMb?: number
   /** Reads the rows of the domains again, and calls {@link HsmPool.useDomain} with what they say. */
   readonly onStaleDomain?: () => Promise<void>
+  /** The other processes of the daemon that work with the same tokens, when there are any. */
+  readonly siblings?: PoolSiblings | undefined
+}
+
+/** Processes that have hosts of their own for the tokens of a pool. */
+export interface PoolSiblings {
+  readonly turns: StartTurns
+  /** Resolves when no host of theirs holds the HBK. */
+  evict(region: string, digest: Buffer): Promise<void>
 }
 
 export interface PoolToken {
@@ -128,7 +138,8 @@ export class HsmPool {
     const labels = settings.tokens.map(({ label }) => label)
     this.#metrics = new PoolMetrics(metrics, settings.region, labels)
     const { healthIntervalMs, deadlineFloorMs = 0, recycleAfterCommands = 0, recycleAfterMb = 0 } = settings
-    this.#limits = { healthIntervalMs, deadlineFloorMs, recycleAfterCommands, recycleAfterMb }
+    const { turns } = settings.siblings ?? {}
+    this.#limits = { healthIntervalMs, deadlineFloorMs, recycleAfterCommands, recycleAfterMb, turns }
     this.#memberEvents = this.#events()
     this.#members = settings.tokens.map(token => this.#newMember(token))
     this.#timer = setInterval(() => this.#tick(), TICK_MS).unref()
@@ -158,7 +169,7 @@ export class HsmPool {
     })
   }
 
-  get members(): readonly Pick<Member, 'label' | 'state' | 'pids' | 'inFlight' | 'profile' | 'restarts'>[] {
+  get members(): readonly Pick<Member, 'label' | 'uri' | 'state' | 'pids' | 'inFlight' | 'profile' | 'restarts'>[] {
     return this.#members
   }
 
@@ -198,8 +209,13 @@ export class HsmPool {
     })
   }
 
-  /** Tells every host to let go of an HBK. A host that is down holds none. */
+  /** Tells every host, those of siblings too, to let go of an HBK. A host that is down holds none. */
   async evict(digest: Buffer): Promise<void> {
+    await Promise.all([this.evictHere(digest), this.#settings.siblings?.evict(this.region, digest)])
+  }
+
+  /** The same of the hosts of this process alone. */
+  async evictHere(digest: Buffer): Promise<void> {
     await Promise.all(this.#members.map(member => member.onEveryLane('evict', { digest })))
   }
 

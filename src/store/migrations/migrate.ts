@@ -24,6 +24,7 @@ import { createAuditLog } from './0015-audit-log.ts'
 import { createRowLedger } from './0016-row-ledger.ts'
 import { addUsesAndCounts } from './0018-uses-and-counts.ts'
 import { addBlockEncoding } from './0019-packed-audit-blocks.ts'
+import { createChangeCount } from './0021-change-count.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
@@ -46,6 +47,7 @@ const MIGRATIONS = {
   '0016-row-ledger': createRowLedger,
   '0018-uses-and-counts': addUsesAndCounts,
   '0019-packed-audit-blocks': addBlockEncoding,
+  '0021-change-count': createChangeCount,
 } as const
 
 const MIGRATION_TABLE = 'migrations'

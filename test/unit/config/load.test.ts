@@ -29,7 +29,7 @@ describe('checkConfiguration', () => {
     expect(checkConfiguration(minimal, PATH)).toEqual({
       stateDir: '/var/lib/strongroom',
       account: '000000000001',
-      listen: { host: '127.0.0.1', port: 7600, tls: NO_TLS, allowPlainHttpBeyondLoopback: false },
+      listen: { host: '127.0.0.1', port: 7600, tls: NO_TLS, allowPlainHttpBeyondLoopback: false, processes: 1 },
       admin: { host: '127.0.0.1', port: 7601 },
       regions: [
         { name: 'on-prem-1', tokens: [{ uri: URI, environment: {}, libraryParameters: '', profile: NO_PINS }] },
@@ -54,6 +54,7 @@ describe('checkConfiguration', () => {
       audit: {
         maxFileMb: 64,
         syncToDisk: true,
+        unprovenRefusals: { perSourcePerSecond: 5, perSecond: 20 },
         checkpointIntervalMs: 1_000,
         storeDays: 90,
         storeMaxMb: 4_096,
@@ -88,7 +89,7 @@ describe('checkConfiguration', () => {
 
   it('keeps what a section gives and completes the rest of it', () => {
     expect(checkConfiguration({ ...minimal, listen: { port: 0 } }, PATH).listen).toEqual({
-      ...{ host: '127.0.0.1', port: 0, tls: NO_TLS, allowPlainHttpBeyondLoopback: false },
+      ...{ host: '127.0.0.1', port: 0, tls: NO_TLS, allowPlainHttpBeyondLoopback: false, processes: 1 },
     })
   })
 

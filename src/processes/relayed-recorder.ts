@@ -1,0 +1,90 @@
+/**
+ * Records requests of a service process in the audit log, which the first process writes: the events of a turn go together.
+ * An event stands there, on the disk, before its answer leaves; a change tells the first process of its event before it is
+ * made, so that nobody takes it for what a dead process has left behind.
+ */
+import { type ActFacts, actEvent, type CallFacts, callEvent } from '../audit/events.ts'
+import type { PendingEvents } from '../audit/pending.ts'
+import type { RequestRecorder } from '../audit/recorder.ts'
+import { AuditUnavailable } from '../audit/unavailable.ts'
+import type { Clock } from '../base/clock.ts'
+import type { FirstProcess } from './first-process.ts'
+
+interface Batch {
+  readonly events: string[]
+  readonly changes: string[]
+  readonly recorded: PromiseWithResolvers<void>
+}
+
+export class RelayedRecorder implements RequestRecorder {
+  readonly #first: Pick<FirstProcess, 'ask' | 'auditFailure'>
+  readonly #pending: PendingEvents
+  readonly #clock: Clock
+  #batch: Batch | undefined
+
+  constructor(parts: {
+    first: Pick<FirstProcess, 'ask' | 'auditFailure'>
+    pending: PendingEvents
+    clock: Clock
+  }) {
+    this.#first = parts.first
+    this.#pending = parts.pending
+    this.#clock = parts.clock
+  }
+
+  /** Throws AuditUnavailable while nothing can be recorded. */
+  requireWritable(): void {
+    const { auditFailure } = this.#first
+    if (auditFailure !== undefined) throw new AuditUnavailable(auditFailure)
+  }
+
+  /** Rejects with AuditUnavailable. */
+  call(facts: CallFacts): Promise<void> {
+    return this.#append(callEvent(facts, this.#clock()))
+  }
+
+  /** Records something that happened. Rejects with AuditUnavailable. */
+  note(facts: ActFacts): Promise<void> {
+    return this.#append(actEvent(facts, this.#clock()))
+  }
+
+  async changing<T>(facts: () => CallFacts, work: () => Promise<T>): Promise<T> {
+    const { eventId: id } = facts()
+    const text = (resources: readonly string[]) =>
+      callEvent({ ...facts(), resources, outcomeUnknown: true }, this.#clock())
+    await this.#first.ask('hold', { id })
+    return this.#pending.during({ id, text }, work)
+  }
+
+  async changed(facts: CallFacts): Promise<void> {
+    const { eventId: id } = facts
+    try {
+      await this.#append(callEvent(facts, this.#clock()), id)
+    } finally {
+      this.#pending.done(id)
+      // Whoever does not hear it is gone.
+      this.#first.ask('release', { id }).catch(() => {})
+    }
+  }
+
+  #append(event: string, change?: string): Promise<void> {
+    const batch = this.#batch ?? this.#begin()
+    batch.events.push(event)
+    if (change !== undefined) batch.changes.push(change)
+    return batch.recorded.promise
+  }
+
+  #begin(): Batch {
+    const batch: Batch = { events: [], changes: [], recorded: Promise.withResolvers<void>() }
+    this.#batch = batch
+    setImmediate(() => {
+      this.#batch = undefined
+      const { events, changes, recorded } = batch
+      this.#first.ask('record', { events, changes }).then(
+        () => recorded.resolve(),
+        (error: Error) => recorded.reject(new AuditUnavailable(error.message, { cause: error })),
+      )
+    })
+    return batch
+  }
+}

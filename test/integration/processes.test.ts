@@ -1,0 +1,277 @@
+/**
+ * A daemon of several service processes behaves as one: whatever is changed through one connection holds on all, a process that
+ * dies or hangs costs no request that is repeated, and nothing outlives the daemon.
+ */
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { KMS } from '@aws-sdk/client-kms'
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
+import { stringify } from 'yaml'
+import type { AdminRequestName } from '../../src/admin/admin-socket.ts'
+import type { HsmStatus } from '../../src/admin/health.ts'
+import { askDaemon } from '../../src/cli/admin-client.ts'
+import { startLoad } from '../support/load.ts'
+import { childrenOf, isAlive, waitUntil, waitUntilGone } from '../support/processes.ts'
+import { connectionOf, runStrongroom, type Sandbox, startSandbox } from '../support/sandbox.ts'
+
+const PROCESSES = 2
+const CONNECTIONS = 4
+const ROUNDS = 4
+const PATIENCE_MS = 120_000
+/** One request in so many seconds: more than the test lasts. */
+const RARELY = 0.01
+/** Repeats what a connection that broke has cost. */
+const RETRIES = { maxAttempts: 8 }
+
+jest.setTimeout(2 * PATIENCE_MS)
+
+let sandbox: Sandbox
+/** Each has one connection, so that they are spread over the processes. */
+let clients: KMS[]
+const folder = mkdtempSync(join(tmpdir(), 'strongroom-processes-'))
+
+beforeAll(async () => {
+  const config = join(folder, 'settings.yaml')
+  writeFileSync(config, stringify({ quotas: { requests: { account: { ListRetirableGrants: RARELY } } } }))
+  sandbox = await startSandbox({ tokens: 2, processes: PROCESSES, config })
+  clients = Array.from({ length: CONNECTIONS }, () =>
+    sandbox.client({ requestHandler: { httpAgent: { keepAlive: true, maxSockets: 1 } } }),
+  )
+  await Promise.all(clients.map(client => client.listKeys({})))
+})
+
+afterAll(async () => {
+  await sandbox?.stop()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+async function createKey(kms = clients[0]!): Promise<string> {
+  return (await kms.createKey({})).KeyMetadata!.KeyId!
+}
+
+/** How each connection answers, all at once: `ok`, or the name of the error. */
+function outcomes(request: (kms: KMS) => Promise<unknown>, of: readonly KMS[] = clients): Promise<string[]> {
+  return Promise.all(
+    of.map(client =>
+      request(client).then(
+        () => 'ok',
+        (error: Error) => error.name,
+      ),
+    ),
+  )
+}
+
+function everywhere(outcome: string, connections = CONNECTIONS): string[] {
+  return Array.from({ length: connections }, () => outcome)
+}
+
+/** As `strongroom` asks the daemon. */
+function ask(name: AdminRequestName, body: object): Promise<unknown> {
+  return askDaemon(join(sandbox.description.dir, 'admin.sock'), name, body as never)
+}
+
+async function status(): Promise<HsmStatus & { servicePids: number[] }> {
+  return (await ask('status', {})) as HsmStatus & { servicePids: number[] }
+}
+
+async function servicePids(): Promise<number[]> {
+  return (await status()).servicePids
+}
+
+/** Resolves when as many processes serve as should, and this one is not among them. */
+async function waitForAnother(gone: number): Promise<void> {
+  const isWhole = async () => {
+    const { ready, servicePids: pids, regions } = await status()
+    return ready && !pids.includes(gone) && regions[0]!.hsms.every(({ hosts }) => hosts === PROCESSES + 1)
+  }
+  await waitUntil(isWhole, PATIENCE_MS, () => `another service process does not serve:\n${sandbox.log()}`)
+}
+
+/** Of the API, in a process. */
+function connectionsIn(pid: number): number {
+  const port = Number(new URL(sandbox.description.endpoint).port).toString(16).toUpperCase().padStart(4, '0')
+  const open = new Set(
+    readFileSync('/proc/net/tcp', 'utf8')
+      .split('\n')
+      .map(line => line.trim().split(/\s+/))
+      .filter(([, local, , state]) => local?.endsWith(`:${port}`) && state === '01')
+      .map(columns => `socket:[${columns[9]}]`),
+  )
+  return readdirSync(`/proc/${pid}/fd`).filter(fd => open.has(link(`/proc/${pid}/fd/${fd}`))).length
+}
+
+function link(path: string): string {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return ''
+  }
+}
+
+async function counted(operation: string): Promise<number> {
+  const text = await (await fetch(`${sandbox.description.adminEndpoint}/metrics`)).text()
+  const values = text.matchAll(new RegExp(`^strongroom_requests_total{operation="${operation}".*} (\\d+)$`, 'gm'))
+  return [...values].reduce((sum, [, value]) => sum + Number(value), 0)
+}
+
+describe('several service processes', () => {
+  it('have connections each', () => {
+    const { servicePids: pids } = sandbox.description
+    expect(pids).toHaveLength(PROCESSES)
+    for (const pid of pids) expect(connectionsIn(pid)).toBeGreaterThan(0)
+  })
+
+  it('load no PKCS#11 module', () => {
+    for (const pid of sandbox.description.servicePids)
+      expect(readFileSync(`/proc/${pid}/maps`, 'latin1')).not.toMatch(/softhsm|pkcs11/)
+  })
+
+  it('see a change that any of them has answered, at once', async () => {
+    const KeyId = await createKey()
+    const encrypt = (kms: KMS) => kms.encrypt({ KeyId, Plaintext: Buffer.from('x') })
+    expect(await outcomes(encrypt)).toEqual(everywhere('ok'))
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const kms = clients[round % CONNECTIONS]!
+      await kms.disableKey({ KeyId })
+      expect(await outcomes(encrypt)).toEqual(everywhere('DisabledException'))
+      await kms.enableKey({ KeyId })
+      expect(await outcomes(encrypt)).toEqual(everywhere('ok'))
+    }
+  })
+
+  it('follow an alias from key to key', async () => {
+    const [first, second] = [await createKey(), await createKey(clients[1])]
+    const AliasName = 'alias/followed'
+    await clients[0]!.createAlias({ AliasName, TargetKeyId: first })
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const TargetKeyId = round % 2 === 0 ? second : first
+      await clients[round % CONNECTIONS]!.updateAlias({ AliasName, TargetKeyId })
+      const found = await Promise.all(clients.map(kms => kms.describeKey({ KeyId: AliasName })))
+      expect(found.map(({ KeyMetadata }) => KeyMetadata!.KeyId)).toEqual(everywhere(TargetKeyId))
+    }
+  })
+
+  it('honour grants until they are revoked, and access keys until they are disabled', async () => {
+    const KeyId = await createKey()
+    const account = sandbox.description.accountId
+    const { arn: GranteePrincipal } = (await ask('identity/create', { account, kind: 'user', name: 'guest' })) as {
+      arn: string
+    }
+    const owner = { account, kind: 'user', name: 'guest' }
+    const credentials = (await ask('access-key/create', owner)) as { accessKeyId: string; secretAccessKey: string }
+    const guests = clients.map(
+      () =>
+        new KMS({
+          ...connectionOf(sandbox.description),
+          ...{ credentials, maxAttempts: 1 },
+          requestHandler: { httpAgent: { keepAlive: true, maxSockets: 1 } },
+        }),
+    )
+    try {
+      const generate = (kms: KMS) => kms.generateDataKey({ KeyId, KeySpec: 'AES_256' })
+      for (let round = 0; round < ROUNDS; round += 1) {
+        const kms = clients[round % CONNECTIONS]!
+        const { GrantId } = await kms.createGrant({ KeyId, GranteePrincipal, Operations: ['GenerateDataKey'] })
+        expect(await outcomes(generate, guests)).toEqual(everywhere('ok'))
+        await kms.revokeGrant({ KeyId, GrantId })
+        expect(await outcomes(generate, guests)).toEqual(everywhere('AccessDeniedException'))
+      }
+      await ask('access-key/disable', { ...owner, accessKeyId: credentials.accessKeyId })
+      expect(await outcomes(generate, guests)).toEqual(everywhere('UnrecognizedClientException'))
+    } finally {
+      for (const guest of guests) guest.destroy()
+    }
+  })
+
+  it('delete a key everywhere', async () => {
+    const KeyId = await createKey()
+    const { CiphertextBlob } = await clients[0]!.encrypt({ KeyId, Plaintext: Buffer.from('gone') })
+    expect(await outcomes(kms => kms.decrypt({ CiphertextBlob }))).toEqual(everywhere('ok'))
+    await clients[1]!.scheduleKeyDeletion({ KeyId, PendingWindowInDays: 7 })
+    expect(await outcomes(kms => kms.decrypt({ CiphertextBlob }))).toEqual(everywhere('KMSInvalidStateException'))
+  })
+
+  it('share the rates of requests', async () => {
+    const RetiringPrincipal = sandbox.description.callerArn
+    const found = await outcomes(kms => kms.listRetirableGrants({ RetiringPrincipal }))
+    expect(found.toSorted()).toEqual(['ok', ...everywhere('ThrottlingException', CONNECTIONS - 1)].toSorted())
+  })
+
+  it('have metrics that add up', async () => {
+    const before = await counted('GenerateRandom')
+    await Promise.all(clients.map(kms => kms.generateRandom({ NumberOfBytes: 16 })))
+    expect((await counted('GenerateRandom')) - before).toBe(CONNECTIONS)
+    const text = await (await fetch(`${sandbox.description.adminEndpoint}/metrics`)).text()
+    expect(text).toMatch(new RegExp(`^strongroom_service_processes ${PROCESSES}$`, 'm'))
+    expect(text).toMatch(/^strongroom_hsm_token_state{region="on-prem-1",token="on-prem-1-1",state="healthy"} 1$/m)
+    expect(text).toMatch(
+      new RegExp(`^strongroom_hsm_hosts{region="on-prem-1",token="on-prem-1-1"} ${PROCESSES + 1}$`, 'm'),
+    )
+  })
+
+  it('lose no request when one of them is killed, and another takes its place', async () => {
+    const KeyId = await createKey()
+    const kms = sandbox.client(RETRIES)
+    const [victim] = await servicePids()
+    const hosts = childrenOf(victim!).map(({ pid }) => pid)
+    expect(hosts).toHaveLength(2)
+    const load = startLoad(8, () => kms.generateDataKey({ KeyId, KeySpec: 'AES_256' }))
+    await waitUntil(() => load.answered() > 100, PATIENCE_MS)
+    process.kill(victim!, 'SIGKILL')
+    const then = load.answered()
+    await waitUntil(() => load.answered() > then + 200, PATIENCE_MS)
+    await waitForAnother(victim!)
+    const { failures } = await load.stop()
+    expect(failures).toEqual([])
+    await waitUntilGone(hosts, PATIENCE_MS)
+  })
+
+  it('kill one that does not hear of a change, before the change is answered', async () => {
+    const KeyId = await createKey()
+    const kms = sandbox.client(RETRIES)
+    await kms.encrypt({ KeyId, Plaintext: Buffer.from('x') })
+    const pids = await servicePids()
+    const stopped = pids[0]!
+    // The change goes through the other: the operator's commands reach the first process.
+    process.kill(stopped, 'SIGSTOP')
+    await ask('identity/create', { account: sandbox.description.accountId, kind: 'user', name: 'late' })
+    expect(isAlive(stopped)).toBe(false)
+    await waitForAnother(stopped)
+  })
+
+  it('write one audit log, which verifies and holds every request once', async () => {
+    const KeyId = await createKey()
+    await Promise.all(clients.map(() => sandbox.client(RETRIES).encrypt({ KeyId, Plaintext: Buffer.from('x') })))
+    const asked = await ask('audit/query', { key: KeyId, operation: 'Encrypt', limit: 1_000 })
+    const ids = (asked as { eventID: string }[]).map(({ eventID }) => eventID)
+    expect(new Set(ids).size).toBe(CONNECTIONS)
+    expect(ids).toHaveLength(CONNECTIONS)
+    const { code, stdout } = await runStrongroom(sandbox, ['audit', 'verify', '--output', 'json'])
+    expect(JSON.parse(stdout)).toMatchObject({ findings: [] })
+    expect(code).toBe(0)
+    const events = readdirSync(join(sandbox.description.dir, 'audit'))
+      .filter(name => name.endsWith('.jsonl'))
+      .flatMap(name => readFileSync(join(sandbox.description.dir, 'audit', name), 'utf8').match(/"eventID":"[^"]+"/g))
+    expect(new Set(events).size).toBe(events.length)
+  })
+
+  it('end with the daemon, and nothing of them is left', async () => {
+    const pids = await servicePids()
+    const all = [sandbox.description.pid, ...pids, ...pids.flatMap(pid => childrenOf(pid).map(child => child.pid))]
+    expect(all.length).toBe(1 + PROCESSES + PROCESSES * 2)
+    await sandbox.stop()
+    expect(all.filter(isAlive)).toEqual([])
+  })
+})
+
+describe('the first process', () => {
+  it('takes all others along when it is killed', async () => {
+    const doomed = await startSandbox({ tokens: 1, processes: PROCESSES })
+    const { pid, servicePids: pids, hsmHostPids } = doomed.description
+    expect(hsmHostPids).toHaveLength(PROCESSES + 1)
+    process.kill(pid, 'SIGKILL')
+    await waitUntilGone([...pids, ...hsmHostPids], PATIENCE_MS)
+    await expect(doomed.stop()).rejects.toThrow('ended')
+  })
+})
