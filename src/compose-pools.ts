@@ -5,7 +5,8 @@ import type { Configuration } from './config/schema.ts'
 import type { DescribedDomains, DomainDescription, KeyVersion } from './hsm/contract/host-configuration.ts'
 import type { TokenSettings } from './hsm/pool/member.ts'
 import { HsmPool, type PoolTelemetry } from './hsm/pool/pool.ts'
-import type { Domain, Reader, Store } from './store/store.ts'
+import type { Domain } from './store/domain.ts'
+import type { Reader, Store } from './store/store.ts'
 
 /** Something that an operator has to do first; the message says what. */
 export class NotReady extends Error {

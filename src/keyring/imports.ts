@@ -14,7 +14,8 @@ import { type WrappingAlgorithm, type WrappingKeySpec, wrappingFacts } from '../
 import { type Ekt, type KeyMaterial, type KmsKey, permanentMaterials } from '../model/key.ts'
 import { isReplica } from '../model/multi-region.ts'
 import { VersionSwept } from '../store/faults.ts'
-import type { ImportKey, Store } from '../store/store.ts'
+import type { ImportKey } from '../store/records.ts'
+import type { Store } from '../store/store.ts'
 import { kmsErrorOf } from './faults.ts'
 import { deletePendingInStep, type RemovedMaterial } from './related-keys.ts'
 

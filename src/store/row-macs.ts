@@ -9,7 +9,7 @@ import { AGGREGATE_TABLES, listRowNames, primaryKeyOf } from './sql/aggregates.t
 import { findHead, putHead } from './sql/ledgers.ts'
 import { type FoundRow, findMac, findRow, findRowsAt, listMacs, listMacsBelow, putMac } from './sql/row-macs.ts'
 import type { Handle } from './sql/tables.ts'
-import type { RegionAnchor, RowPlace, StoredRowMacs } from './store.ts'
+import type { RegionAnchor, RowPlace, StoredRowMacs } from './stored-row-macs.ts'
 
 /** Records of one command. */
 const BATCH = 64

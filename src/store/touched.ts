@@ -1,5 +1,5 @@
 /** What a transaction has written, by name: what memory must forget once it has been committed. */
-import type { Scope } from './store.ts'
+import type { Scope } from './records.ts'
 
 export class Touched {
   readonly keys = new Set<string>()

@@ -12,9 +12,11 @@ import { groupArn, roleArn } from '../../src/model/arn.ts'
 import type { KmsKey } from '../../src/model/key.ts'
 import { newMultiRegionKeyId } from '../../src/model/key-id.ts'
 import type { KeyUse } from '../../src/model/key-use.ts'
+import type { Domain } from '../../src/store/domain.ts'
 import { AlreadyStored, ChangedMeanwhile, VersionSwept } from '../../src/store/faults.ts'
 import { openStore } from '../../src/store/open-store.ts'
-import type { Domain, ImportKey, Page, Store } from '../../src/store/store.ts'
+import type { ImportKey, Page } from '../../src/store/records.ts'
+import type { Store } from '../../src/store/store.ts'
 import {
   makeAccessKey,
   makeAlias,

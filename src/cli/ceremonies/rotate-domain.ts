@@ -4,8 +4,8 @@
  * that was readable before it ceases to be during it. The daemon serves all the while.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Domain, DomainKeyVersion, EnrolledToken } from '../../store/domain.ts'
 import { RowRefused } from '../../store/faults.ts'
-import type { Domain, DomainKeyVersion, EnrolledToken } from '../../store/store.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { newVersion, withCheckValues } from './create-domain.ts'
 import { type CeremonyParts, changeDomain, optionFor, type RegionConfiguration, requireDomain } from './parts.ts'

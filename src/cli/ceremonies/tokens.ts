@@ -5,7 +5,7 @@ import type { CeremonyResult, DomainForks, DomainInToken, KeyInToken } from '../
 import { HsmFault } from '../../hsm/contract/fault.ts'
 import type { TokenLocation } from '../../hsm/contract/host-configuration.ts'
 import { Ceremony } from '../../hsm/pool/ceremony.ts'
-import type { Domain, DomainKeyVersion, EnrolledToken } from '../../store/store.ts'
+import type { Domain, DomainKeyVersion, EnrolledToken } from '../../store/domain.ts'
 import type { Logger } from '../../telemetry/logger.ts'
 import { CommandFailed } from '../admin-client.ts'
 

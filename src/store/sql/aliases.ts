@@ -1,6 +1,6 @@
 /** Aliases: names of keys, each within one account and region. */
 import type { Alias } from '../../model/key.ts'
-import type { Page, Scope } from '../store.ts'
+import type { Page, Scope } from '../records.ts'
 import { buildOnce } from './build-once.ts'
 import { requireDeleted, requireInserted, requireUpdated } from './outcomes.ts'
 import type { Handle, Tables } from './tables.ts'

@@ -2,7 +2,7 @@
 import type { ApprovalRequest, DualControl } from '../../model/dual-control.ts'
 import type { AccessKey, Account, Identity, IdentityKind, ManagedPolicy, Principal } from '../../model/identity.ts'
 import type { Alias, KmsKey } from '../../model/key.ts'
-import type { KeyGrant, Page, Scope } from '../store.ts'
+import type { KeyGrant, Page, Scope } from '../records.ts'
 import { type RowName, rowName } from './aggregates.ts'
 import { DUAL_CONTROL_ID } from './officers.ts'
 import { lendersOf } from './principals.ts'

@@ -7,7 +7,7 @@ import { type RawBuilder, sql } from 'kysely'
 import { MULTI_REGION_DOMAIN } from '../../base/region.ts'
 import { dkVersionOf } from '../../formats/ekt.ts'
 import { VersionSwept } from '../faults.ts'
-import type { Scope, StoredEkt } from '../store.ts'
+import type { Scope, StoredEkt } from '../records.ts'
 import { bufferOf } from './outcomes.ts'
 import type { Handle } from './tables.ts'
 

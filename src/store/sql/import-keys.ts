@@ -1,7 +1,7 @@
 /** Wrapping keys of imports (security.md 2.7): each belongs to one KMS key, and goes with it, at its end or after bad imports. */
 import type { Selectable } from 'kysely'
 import { dkVersionOf } from '../../formats/ekt.ts'
-import type { ImportKey, Scope } from '../store.ts'
+import type { ImportKey, Scope } from '../records.ts'
 import { requireWritableVersion } from './ekts.ts'
 import { bufferOf, ektOf, requireInserted } from './outcomes.ts'
 import type { Handle, Tables } from './tables.ts'
