@@ -87,8 +87,8 @@ export interface Reader {
   /** The EKT record of the daemon's own HBK of a purpose, such as `identity`. */
   findDaemonKey(purpose: string): Promise<DaemonKey | undefined>
   /**
-   * EKT records of a domain, by its region or MULTI_REGION_DOMAIN, under a version, of every table that holds any, in a fixed order; `after` is the last of the
-   * batch before.
+   * EKT records of a domain, by its region or MULTI_REGION_DOMAIN, under a version, of every table that holds any, in a fixed
+   * order; `after` is the last of the batch before.
    */
   listEkts(domain: string, dkVersion: number, after: StoredEkt | undefined, limit: number): Promise<StoredEkt[]>
   countEkts(domain: string, dkVersion: number): Promise<number>
@@ -130,7 +130,10 @@ export interface Transaction extends Reader {
   countImportAttempt(key: ImportKey, change: 1 | -1): Promise<void>
   deleteImportKey(key: ImportKey): Promise<void>
 
-  /** Writes state, description, policy, deletion, rotation and the primary's region; `generation` must be one above the stored one, or it throws. */
+  /**
+   * Writes state, description, policy, deletion, rotation and the primary's region; `generation` must be one above the stored
+   * one, or it throws.
+   */
   updateKey(key: KmsKey): Promise<void>
   /**
    * Removes the key, its EKT records, aliases, tags and grants, and leaves a tombstone; resident HBKs are then to be destroyed.

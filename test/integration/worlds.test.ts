@@ -3,7 +3,7 @@
  * started with and listens on, and what the daemon writes down.
  */
 import { randomBytes, randomUUID } from 'node:crypto'
-import { readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CreateKeyRequest, KMS } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
@@ -28,9 +28,7 @@ let load: Load
 let pins: string[]
 
 beforeAll(async () => {
-  const config = join(folder.path, 'settings.yaml')
-  writeFileSync(config, 'log: { level: debug }\n')
-  sandbox = await startSandbox({ config })
+  sandbox = await startSandbox({ settings: { log: { level: 'debug' } } })
   kms = sandbox.client()
   KeyId = (await kms.createKey({})).KeyMetadata!.KeyId!
   load = startLoad(LANES, async () => {
