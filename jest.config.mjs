@@ -13,7 +13,7 @@ export default {
   reporters: ['default', '<rootDir>/test/support/totals-reporter.mjs'],
   // Integration tests start daemons and tokens, each a process of its own beside the worker.
   maxWorkers: 2,
-  testTimeout: 60_000,
+  testTimeout: 120_000,
   injectGlobals: false,
   watchman: false,
 }

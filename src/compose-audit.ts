@@ -11,7 +11,7 @@ import { LogFiles } from './audit/log-files.ts'
 import { Notary } from './audit/notary.ts'
 import type { PendingEvents } from './audit/pending.ts'
 import { AuditRecorder } from './audit/recorder.ts'
-import { recoverPrevious } from './audit/recovery.ts'
+import { type Recovered, recoverPrevious } from './audit/recovery.ts'
 import { syslogSink } from './audit/syslog-sink.ts'
 import { type Clock, DAY_MS } from './base/clock.ts'
 import { NotReady } from './compose-pools.ts'
@@ -21,6 +21,7 @@ import { NO_ANCHOR } from './formats/audit-checkpoint.ts'
 import type { HsmPool } from './hsm/pool/pool.ts'
 import { signCheckpoint } from './keyring/checkpoint-signer.ts'
 import type { Store } from './store/store.ts'
+import type { StoredAudit } from './store/stored-audit.ts'
 import { schedule } from './tasks/schedule.ts'
 import type { Logger } from './telemetry/logger.ts'
 import type { Metrics } from './telemetry/metrics.ts'
@@ -46,6 +47,8 @@ export interface AuditParts {
 }
 
 const EXPIRE_MS = 600_000
+/** More than daemons and ceremonies leave behind. */
+const PENDING_MAX = 100_000
 const FORWARD_MS = 500
 const BYTES_PER_MB = 1_048_576
 const ITSELF = operator('strongroom')
@@ -56,7 +59,7 @@ export async function composeAudit(parts: AuditParts): Promise<Audit> {
   const act = (facts: Omit<ActFacts, 'identity' | 'region'>) => ({ ...facts, identity: ITSELF, region: home.region })
   const startedAtMs = clock()
   const recovered = await recoverPrevious(folder, store.audit, startedAtMs)
-  if (recovered?.unstored !== undefined) await store.audit.addBlock(recovered.unstored, recovered.eventIds)
+  if (recovered !== undefined) await storeRecovered(store.audit, recovered)
   const chain = randomBytes(CHAIN_ID_BYTES).toString('hex')
   const { maxFileMb, syncToDisk } = settings
   const files = new LogFiles({ folder, chain, startedAtMs, maxBytes: maxFileMb * BYTES_PER_MB, syncToDisk })
@@ -140,6 +143,14 @@ export async function composeAudit(parts: AuditParts): Promise<Audit> {
       }
     },
   }
+}
+
+/** Events that the files hold are no longer pending, and lines that the key store has not got are stored. */
+async function storeRecovered(stored: StoredAudit, { unstored, eventIds }: Recovered): Promise<void> {
+  const pending = await stored.pendingEvents(PENDING_MAX)
+  // First: what ended here would otherwise be chained twice.
+  await stored.forgetPending(pending.map(({ id }) => id).filter(id => eventIds.has(id)))
+  for (const block of unstored) await stored.addBlock(block, [])
 }
 
 /** Reads the files that the settings name. Throws {@link NotReady} when one cannot be read. */

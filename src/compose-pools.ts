@@ -23,15 +23,18 @@ export function describeDomain({ id, region, schemes, versions }: Domain): Domai
 }
 
 /**
- * The domains of a region as its hosts are told of them. Of the one that regions share they learn once every token of the
+ * The domains of a region as its hosts are told of them: from rows that nobody has verified, since it is these hosts who can.
+ * The keys that a row names are looked for in the token, by their check values; what else it says is verified before anything
+ * is believed that the domain has signed (store/domain-gate.ts), and whenever it changes (tasks/follow-domains.ts). Of the one that regions share they learn once every token of the
  * region holds it: what one of them writes, all of them read. Undefined while the region has no domain of its own.
  */
 export async function describeDomains(
-  reader: Pick<Reader, 'findDomain'>,
+  reader: Pick<Reader, 'findStoredDomain'>,
   region: string,
 ): Promise<DescribedDomains | undefined> {
-  const regional = await reader.findDomain(region)
-  return regional?.state === 'ready' ? describeBoth(regional, await reader.findDomain(MULTI_REGION_DOMAIN)) : undefined
+  const regional = await reader.findStoredDomain(region)
+  if (regional?.state !== 'ready') return undefined
+  return describeBoth(regional, await reader.findStoredDomain(MULTI_REGION_DOMAIN))
 }
 
 /** The same from the rows. */
@@ -53,12 +56,12 @@ export async function composePool(
   configuration: Configuration,
   { store, metrics, logger, tracing }: { store: Store } & PoolTelemetry,
 ): Promise<HsmPool> {
-  const domain = await store.reader.findDomain(region.name)
+  const domain = await store.reader.findStoredDomain(region.name)
   if (domain?.state !== 'ready') throw new NotReady(`region ${region.name} has no domain: run "strongroom init" first`)
   const { maxCommands, maxWaitMs, healthIntervalMs, deadlineFloorMs, recycleAfterCommands, recycleAfterMb } =
     configuration.hsm
   const limits = { maxCommands, maxWaitMs, healthIntervalMs, deadlineFloorMs, recycleAfterCommands, recycleAfterMb }
-  const described = describeBoth(domain, await store.reader.findDomain(MULTI_REGION_DOMAIN))
+  const described = describeBoth(domain, await store.reader.findStoredDomain(MULTI_REGION_DOMAIN))
   const tokens = tokensOf(region, configuration, domain, described)
   if (tokens.length === 0) throw new NotReady(`every configured token of region ${region.name} is retired`)
   const pool: HsmPool = new HsmPool(
@@ -101,26 +104,41 @@ function tokensOf(
     .filter(({ configuration }) => !isRetired(domain, configuration.token.uri))
 }
 
+/** A region with those of its tokens that hold its domain. */
+export function withEnrolledTokens(
+  region: Configuration['regions'][number],
+  domain: Domain,
+): Configuration['regions'][number] {
+  const enrolled = domain.tokens.filter(({ state }) => state === 'enrolled')
+  return { ...region, tokens: region.tokens.filter(({ uri }) => namedBy(uri, enrolled).length > 0) }
+}
+
 /** Whether an operator has taken the token out of the domain, and left it in the configuration. */
 function isRetired({ tokens }: Domain, uri: string): boolean {
-  const { token: label, serial } = parsePkcs11Uri(uri)
-  const named = tokens.filter(token => (serial === undefined ? token.label === label : token.serial === serial))
+  const named = namedBy(uri, tokens)
   return named.length > 0 && named.every(({ state }) => state === 'retired')
+}
+
+function namedBy(uri: string, tokens: Domain['tokens']): Domain['tokens'][number][] {
+  const { token: label, serial } = parsePkcs11Uri(uri)
+  return tokens.filter(token => (serial === undefined ? token.label === label : token.serial === serial))
 }
 
 /** A host has its share of the token's sessions; one share more is kept for a host that takes another's place. */
 function tokenSettings(
   { hosts, threads, ...location }: Configuration['regions'][number]['tokens'][number],
   index: number,
-  { cachedHbks, hbkLifetimeMs, importInHost, hostsPerToken, threadsPerHost, sessionsPerToken }: Configuration['hsm'],
+  hsm: Configuration['hsm'],
   domains: DescribedDomains,
 ): TokenSettings {
+  const { cachedHbks, hbkLifetimeMs, importInHost, hostsPerToken, threadsPerHost, sessionsPerToken, allocator } = hsm
   const { token: label, serial } = parsePkcs11Uri(location.uri)
   const processes = hosts ?? hostsPerToken
   const lanes = threads ?? threadsPerHost
   return {
     label: label ?? serial ?? `token-${index + 1}`,
     hosts: processes,
+    allocator,
     configuration: {
       ...{ token: location, ...domains, cachedHbks, hbkLifetimeMs, importInHost, threads: lanes },
       sessions: { limit: sessionsPerToken, shares: processes + 1 },

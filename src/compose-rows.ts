@@ -1,5 +1,6 @@
 /** From pools of HSMs to the MACs of stored records: shared by the daemon and by ceremonies. */
-import { composePool } from './compose-pools.ts'
+import { MULTI_REGION_DOMAIN } from './base/region.ts'
+import { composePool, followDomain, NotReady, withEnrolledTokens } from './compose-pools.ts'
 import type { Configuration } from './config/schema.ts'
 import type { HsmPool } from './hsm/pool/pool.ts'
 import { type AnchorPools, PoolAnchors } from './keyring/anchors.ts'
@@ -62,7 +63,29 @@ export class PoolsOnDemand implements SigningPools, AnchorPools, AsyncDisposable
     if (known !== undefined) return known
     const starting = this.#start(settings)
     this.#pools.set(region, starting)
+    // A domain that no token can work with at present may be brought to where one can.
+    starting.catch(() => this.#pools.delete(region))
     return starting
+  }
+
+  /**
+   * Has the pools that were started work with what the rows of their domains say by now, and with the tokens that they say
+   * have joined. A token that cannot is passed over: the others sign.
+   */
+  async follow(): Promise<void> {
+    const { reader } = this.#store()
+    const shared = await reader.findStoredDomain(MULTI_REGION_DOMAIN)
+    for (const settings of this.#configuration.regions) {
+      const pool = await this.#pools.get(settings.name)?.catch(() => undefined)
+      const domain = await reader.findStoredDomain(settings.name)
+      if (pool === undefined || domain === undefined) continue
+      try {
+        await followDomain(pool, withEnrolledTokens(settings, domain), this.#configuration, domain, shared)
+        await pool.whenReady(POOL_START_MS, FAILED_STARTS_MAX)
+      } catch (error) {
+        this.#logger.debug('some hosts keep the former domain', { error })
+      }
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -71,7 +94,11 @@ export class PoolsOnDemand implements SigningPools, AnchorPools, AsyncDisposable
 
   async #start(region: Configuration['regions'][number]): Promise<HsmPool> {
     const parts = { store: this.#store(), metrics: new Metrics(), logger: this.#logger }
-    const pool = await composePool(region, this.#configuration, parts)
+    const domain = await parts.store.reader.findStoredDomain(region.name)
+    // A token that is still to be enrolled has nothing to sign with.
+    if (domain?.state !== 'ready')
+      throw new NotReady(`region ${region.name} has no domain: run "strongroom init" first`)
+    const pool = await composePool(withEnrolledTokens(region, domain), this.#configuration, parts)
     try {
       await pool.whenReady(POOL_START_MS, FAILED_STARTS_MAX)
       return pool

@@ -136,7 +136,7 @@ export async function compose(
   }
   const serviceKeys = new ServiceKeys({ store, keyring, clock })
   const targets = new Targets(store.hot)
-  const access = new Access({ targets, hot: store.hot, reader: store.reader, clock, serviceKeys })
+  const access = new Access({ targets, hot: store.hot, reader: store.reader, clock, serviceKeys, keyUses })
   const deletion = new DeletionJob({ store, keyring, audit: recorder, clock, logger, metrics })
   const job = schedule('delete due keys', configuration.jobs.deletionIntervalMs, () => deletion.run(), telemetry)
   parts.defer(() => job.stop())

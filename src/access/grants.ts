@@ -25,8 +25,8 @@ const SOURCE_ARN = conditionKey('aws:SourceArn')
 const GRANT_SOURCE_ARN = conditionKey('kms:GrantConstraintSourceArn')
 const GRANT_OPERATIONS_KEY = conditionKey('kms:GrantOperations')
 const GRANT_CONSTRAINT_TYPE = conditionKey('kms:GrantConstraintType')
-/** Operations without an encryption context: its constraints say nothing about them. */
-const WITHOUT_CONTEXT: ReadonlySet<string> = new Set(['DescribeKey', 'RetireGrant', 'GetPublicKey'])
+/** What an encryption context constraint says nothing about (authz.md 5). Other operations without one do not meet it. */
+const WITHOUT_CONTEXT: ReadonlySet<string> = new Set(['DescribeKey', 'RetireGrant'])
 
 /** The grants that cover an action, the most specific first. `action` has `kms:` before it. */
 export function* grantsFor(index: GrantIndex, caller: Caller, action: string, context: Context): Generator<GrantMatch> {

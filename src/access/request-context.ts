@@ -28,11 +28,11 @@ export interface Origin {
 export interface Asker {
   readonly caller: Caller
   readonly region: string
-  readonly origin?: Origin
+  readonly origin?: Origin | undefined
   /** Where decisions are noted; absent for questions that nothing is done upon. */
-  readonly trail?: Trail
+  readonly trail?: Trail | undefined
   /** The resource on whose behalf a service calls (`aws:SourceArn`), as a service says that may say it. */
-  readonly sourceArn?: string
+  readonly sourceArn?: string | undefined
 }
 
 /** Keys that an operation fills from its input, as AWS spells them. */
@@ -67,6 +67,7 @@ export const REQUEST_KEYS = [
   'kms:RotationPeriodInDays',
   'kms:ScheduleKeyDeletionPendingWindowInDays',
   'kms:SigningAlgorithm',
+  'kms:TrailingDaysWithoutKeyUsage',
   'kms:ValidTo',
   'kms:WrappingAlgorithm',
   'kms:WrappingKeySpec',

@@ -3,6 +3,7 @@
  * clock, a store or a network.
  */
 import { z } from 'zod'
+import { accountOfArn } from '../model/arn.ts'
 import type { Caller, CallerKind } from '../model/caller.ts'
 import type { Grant, GrantConstraints, GrantOperation } from '../model/grant.ts'
 import { type AccessRequest, authorize } from './authorize.ts'
@@ -12,6 +13,7 @@ import { indexGrants } from './grants.ts'
 import { type ConditionKey, type Context, type ContextValue, conditionKey, Variants } from './policy/context.ts'
 import { PolicyFault } from './policy/fault.ts'
 import { compilePolicy } from './policy/parse.ts'
+import { Policy } from './policy/policy.ts'
 
 const nullable = <S extends z.ZodType>(shape: S) => shape.nullish().transform(value => value ?? undefined)
 const json = z.custom<object>(
@@ -24,13 +26,13 @@ const texts = members.pipe(z.array(z.tuple([z.string(), z.string()])))
 const contextValues = members.pipe(z.array(z.tuple([z.string(), z.union([z.string(), z.array(z.string())])])))
 
 const grantShape = z.object({
-  KeyId: z.string().optional(),
-  GrantId: z.string().default('without an id'),
-  GranteePrincipal: z.string().optional(),
-  GranteeServicePrincipal: z.string().optional(),
-  RetiringPrincipal: z.string().optional(),
-  RetiringServicePrincipal: z.string().optional(),
-  IssuingAccount: z.string().default(''),
+  KeyId: nullable(z.string()),
+  GrantId: nullable(z.string()),
+  GranteePrincipal: nullable(z.string()),
+  GranteeServicePrincipal: nullable(z.string()),
+  RetiringPrincipal: nullable(z.string()),
+  RetiringServicePrincipal: nullable(z.string()),
+  IssuingAccount: nullable(z.string()),
   Operations: z.array(z.string()),
   Constraints: nullable(
     z.object({
@@ -82,22 +84,45 @@ function requestOf(one: Case): AccessRequest {
       compilePolicy('identity', `identity policy ${at + 1}`, policy),
     ),
     boundary: one.boundary && compilePolicy('identity', 'the permissions boundary', one.boundary),
-    session: one.sessionPolicies?.map((policy, at) => compilePolicy('identity', `session policy ${at + 1}`, policy)),
+    session: sessionPoliciesOf(one),
   }
-  const key = one.keyPolicy && {
+  const key = (one.keyPolicy !== undefined || isKey(one.keyArn)) && {
     principals: new Map<string, string>(),
-    policy: compilePolicy('key', KEY_POLICY_NAME, one.keyPolicy),
+    // A key without a key policy is one that nobody is allowed to use by it.
+    policy: one.keyPolicy ? compilePolicy('key', KEY_POLICY_NAME, one.keyPolicy) : new Policy(KEY_POLICY_NAME, []),
     grants: indexGrants((one.grants ?? []).filter(grant => isOfKey(grant, one.keyArn)).map(grantOf)),
   }
   const arn = one.keyArn ?? `arn:aws:kms:${textOf(context, 'aws:RequestedRegion') ?? region}:${account}:*`
-  return { caller, action: one.action, resource: { arn, account }, context, policies, key }
+  return { caller, action: one.action, resource: { arn, account }, context, policies, key: key || undefined }
+}
+
+/** An empty list is none: it is no session that may do nothing. */
+function sessionPoliciesOf({ sessionPolicies = [] }: Case): Policy[] | undefined {
+  if (sessionPolicies.length === 0) return undefined
+  return sessionPolicies.map((policy, at) => compilePolicy('identity', `session policy ${at + 1}`, policy))
+}
+
+function isKey(arn: string | undefined): boolean {
+  return arn?.split(':')[5]?.startsWith('key/') === true
 }
 
 function callerOf({ principal, context = [] }: Case): Caller {
-  const { arn, account = '', type, tags = [], roleArn } = principal
+  const { arn, type, tags = [], roleArn } = principal
+  const account = accountOf(principal) ?? ''
   const told = context.find(([name]) => name.toLowerCase() === 'aws:principalarn')?.[1]
-  const principalArn = type === 'AssumedRole' ? (roleArn ?? (typeof told === 'string' ? told : arn)) : arn
+  const principalArn = type === 'AssumedRole' ? (roleArn ?? (typeof told === 'string' ? told : roleOf(arn))) : arn
   return { kind: KINDS[type], arn, account, principalArn, userId: '', policies: [], tags: new Map(tags) }
+}
+
+/** Where a case does not say it, an ARN does; a service is of no account. */
+function accountOf({ account, arn, type }: Case['principal']): string | undefined {
+  return account ?? (type === 'Service' ? undefined : accountOfArn(arn))
+}
+
+/** Of a session, without the path that only the case could tell. */
+function roleOf(session: string): string {
+  const [, account, name] = /^arn:aws:sts::(\d{12}):assumed-role\/([^/]+)\//.exec(session) ?? []
+  return account === undefined ? session : `arn:aws:iam::${account}:role/${name}`
 }
 
 function isOfKey({ KeyId }: z.infer<typeof grantShape>, keyArn = ''): boolean {
@@ -111,9 +136,9 @@ function grantOf(found: z.infer<typeof grantShape>): Grant {
     ...(subset && { encryptionContextSubset: new Map(subset) }),
     ...(SourceArn !== undefined && { sourceArn: SourceArn }),
   }
-  const [issuingAccount = ''] = /\d{12}/.exec(found.IssuingAccount) ?? []
+  const [issuingAccount = ''] = /\d{12}/.exec(found.IssuingAccount ?? '') ?? []
   return {
-    id: found.GrantId,
+    id: found.GrantId ?? 'without an id',
     name: '',
     grantee: asArn(found.GranteePrincipal) ?? found.GranteeServicePrincipal ?? '',
     retiring: asArn(found.RetiringPrincipal) ?? found.RetiringServicePrincipal,
@@ -138,24 +163,23 @@ class CaseContext implements Context {
   readonly #values = new Map<string, ContextValue>()
   readonly encryptionContext: ReadonlyMap<string, string>
 
-  constructor({ context = [], keyArn, keyPolicy, principal }: Case, caller: Caller) {
+  constructor({ context = [], keyArn, principal }: Case, caller: Caller) {
     const encryptionContext = new Map<string, string>()
     for (const [name, value] of context) {
       this.#add(conditionKey(name), value)
-      if (name.toLowerCase().startsWith(ENCRYPTION_CONTEXT) && typeof value === 'string') {
-        encryptionContext.set(name.slice(ENCRYPTION_CONTEXT.length), value)
-      }
+      if (name.toLowerCase().startsWith(ENCRYPTION_CONTEXT))
+        encryptionContext.set(name.slice(ENCRYPTION_CONTEXT.length), [value].flat().join())
     }
     this.encryptionContext = encryptionContext
     const [, , , region, account] = keyArn?.split(':') ?? []
-    const inAccount = principal.account !== undefined
-    this.#derive('aws:PrincipalArn', inAccount ? caller.principalArn : undefined)
-    this.#derive('aws:PrincipalAccount', principal.account)
+    const ofAccount = accountOf(principal)
+    this.#derive('aws:PrincipalArn', ofAccount && caller.principalArn)
+    this.#derive('aws:PrincipalAccount', ofAccount)
     this.#derive('aws:PrincipalType', principal.type)
     this.#derive('aws:username', principal.type === 'User' ? caller.arn.split('/').at(-1) : undefined)
     this.#derive('aws:ResourceAccount', account)
     this.#derive('aws:RequestedRegion', region)
-    this.#derive('kms:CallerAccount', keyPolicy === undefined ? undefined : principal.account)
+    this.#derive('kms:CallerAccount', isKey(keyArn) ? ofAccount : undefined)
     const told = new Set(this.#values.keys())
     for (const [key, value] of principal.tags ?? []) {
       const tag = conditionKey(`aws:PrincipalTag/${key}`)

@@ -15,15 +15,22 @@ import type { Asker } from './request-context.ts'
 export type NameForms = 'ids' | 'ids-and-aliases'
 
 /** What a KeyId member means. */
-export interface Named {
-  /** Undefined when there is no such key. */
-  readonly key: KmsKey | undefined
+export type Named = Found | Absent
+
+interface Found {
+  readonly key: KmsKey
   /** The alias that the request used. */
+  readonly alias: string | undefined
+}
+
+/** There is no such key. */
+export interface Absent {
+  readonly key: undefined
   readonly alias: string | undefined
   /** The account that would have the key. */
   readonly account: string
   /** What is said, to those who may know, of a key that is not there. */
-  readonly absent: () => KmsError
+  readonly error: KmsError
 }
 
 export class Targets {
@@ -35,26 +42,17 @@ export class Targets {
 
   /**
    * What a KeyId member names. That a key is not there is an answer here, not an error: to callers of other accounts an
-   * absent key is one that they may not use. Throws KmsError NotFound or InvalidArn for what names no key at all.
+   * absent key is one that they may not use. A key id that memory knows is answered without a promise. Throws KmsError
+   * NotFound or InvalidArn for what names no key at all.
    */
-  async named(asker: Asker, keyId: string, forms: NameForms): Promise<Named> {
+  named(asker: Asker, keyId: string, forms: NameForms): Named | Promise<Named> {
     const { scope, resource } = locate(asker, keyId)
-    const { account } = scope
-    const alias = resource.startsWith('alias/') ? resource : undefined
-    if (alias !== undefined && forms === 'ids') throw aliasRefused(keyId)
-    const id = alias === undefined ? resource : await this.#targetOf(scope, alias)
-    if (id === undefined) return { key: undefined, alias, account, absent: () => aliasNotFound(scope, alias ?? '') }
-    if (!isKeyId(id)) {
-      return {
-        key: undefined,
-        alias,
-        account,
-        absent: () => new KmsError('NotFoundException', `Invalid keyId '${keyId}'`),
-      }
+    if (resource.startsWith('alias/')) {
+      if (forms === 'ids') throw aliasRefused(keyId)
+      return this.#byAlias(scope, resource)
     }
-    const found = this.#hot.key(scope, id)
-    const key = found instanceof Promise ? await found : found
-    return { key, alias, account, absent: () => keyNotFound(scope, id) }
+    if (isKeyId(resource)) return this.#byId(scope, resource, undefined)
+    return absent(scope, undefined, new KmsError('NotFoundException', `Invalid keyId '${keyId}'`))
   }
 
   /** The key that made a ciphertext, by its header, which nothing has proven yet. Throws KmsError InvalidCiphertext. */
@@ -68,11 +66,26 @@ export class Targets {
     return owner === undefined ? undefined : this.#hot.key({ region, account: owner }, id)
   }
 
-  async #targetOf(scope: Scope, name: string): Promise<string | undefined> {
+  #byId(scope: Scope, id: string, alias: string | undefined): Named | Promise<Named> {
+    const found = this.#hot.key(scope, id)
+    if (found instanceof Promise) return found.then(key => foundOr(key, scope, id, alias))
+    return foundOr(found, scope, id, alias)
+  }
+
+  async #byAlias(scope: Scope, name: string): Promise<Named> {
     const found = this.#hot.alias(scope, name)
     const alias = found instanceof Promise ? await found : found
-    return alias?.keyId
+    if (alias === undefined) return absent(scope, name, aliasNotFound(scope, name))
+    return this.#byId(scope, alias.keyId, name)
   }
+}
+
+function foundOr(key: KmsKey | undefined, scope: Scope, id: string, alias: string | undefined): Named {
+  return key === undefined ? absent(scope, alias, keyNotFound(scope, id)) : { key, alias }
+}
+
+function absent({ account }: Scope, alias: string | undefined, error: KmsError): Absent {
+  return { key: undefined, alias, account, error }
 }
 
 /** The kid in a ciphertext's header. Throws KmsError InvalidCiphertextException. */

@@ -13,6 +13,7 @@ import { KmsError } from '../model/errors.ts'
 import type { HotReader } from '../store/store.ts'
 import { actingOf, saysForWhom } from './acting.ts'
 import { callerOfOpened, unrecognized } from './session-callers.ts'
+import type { HeaderFields } from './sigv4/headers.ts'
 import {
   checkScope,
   checkSignature,
@@ -52,9 +53,9 @@ export class Authenticator {
    * Waits for nothing that memory holds: an await costs a turn of the microtask queue even for a value that is there.
    * Throws KmsError with the code and message of AWS; which of key and signature was wrong is told no further.
    */
-  async authenticate(request: IncomingRequest): Promise<Authenticated> {
+  async authenticate(request: IncomingRequest, headers?: HeaderFields): Promise<Authenticated> {
     const { hot, secrets, accessKeyUses, served, clock } = this.#parts
-    const signed = readSignedRequest(request)
+    const signed = readSignedRequest(request, headers)
     if (signed.sessionToken !== undefined) return this.#authenticateSession(signed, signed.sessionToken)
     const { accessKeyId, date, region, service } = signed
     const found = hot.accessKey(accessKeyId)

@@ -1,6 +1,7 @@
 /** The bytes of a request body, within the bound of any legal request. */
 import type { IncomingMessage } from 'node:http'
 import { KmsError } from '../model/errors.ts'
+import type { HeaderFields } from './sigv4/headers.ts'
 
 /** The largest legal request is dominated by an attestation document: about 350 KB in base64. */
 export const BODY_MAX_BYTES = 1_048_576
@@ -11,7 +12,7 @@ export const BODY_MAX_BYTES = 1_048_576
 const DISCARD_MAX_BYTES = 33_554_432
 
 /** Throws KmsError RequestEntityTooLargeException beyond the bound, as soon as the client can hear it. */
-export function readBody(request: IncomingMessage): Promise<Buffer> {
+export function readBody(request: IncomingMessage, headers: HeaderFields): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let length = 0
@@ -29,7 +30,7 @@ export function readBody(request: IncomingMessage): Promise<Buffer> {
       else resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks))
     })
     request.on('error', () => reject(new KmsError('SerializationException', 'The request body was cut off.')))
-    if (Number(request.headers['content-length'] ?? 0) > DISCARD_MAX_BYTES) {
+    if (Number(headers.get('content-length') ?? 0) > DISCARD_MAX_BYTES) {
       request.pause()
       reject(tooLarge())
     }

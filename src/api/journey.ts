@@ -5,9 +5,11 @@ import type { Origin } from '../access/request-context.ts'
 import { Trail } from '../access/trail.ts'
 import type { RequestSpan } from '../telemetry/tracing.ts'
 import type { Authenticated } from './authenticate.ts'
+import type { HeaderFields } from './sigv4/headers.ts'
 
 export interface Journey {
   readonly request: IncomingMessage
+  readonly headers: HeaderFields
   readonly requestId: string
   /** By the monotonic clock. */
   readonly startedAtMs: number
@@ -36,9 +38,10 @@ export interface Failure {
 
 const UNKNOWN = 'unknown'
 
-export function setOut(request: IncomingMessage, span?: RequestSpan): Journey {
+export function setOut(request: IncomingMessage, headers: HeaderFields, span?: RequestSpan): Journey {
   return {
     request,
+    headers,
     requestId: randomUUID(),
     startedAtMs: performance.now(),
     trail: new Trail(),
@@ -46,17 +49,17 @@ export function setOut(request: IncomingMessage, span?: RequestSpan): Journey {
     operation: UNKNOWN,
     readOnly: true,
     authenticated: undefined,
-    origin: originOf(request),
+    origin: originOf(request, headers),
     input: undefined,
     span,
   }
 }
 
 /** What conditions may ask of the connection: its peer, for nobody else says who is calling. */
-function originOf({ socket, headers }: IncomingMessage): Origin {
+function originOf({ socket }: IncomingMessage, headers: HeaderFields): Origin {
   return {
     sourceIp: socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, ''),
-    userAgent: headers['user-agent'],
+    userAgent: headers.get('user-agent'),
     secureTransport: 'encrypted' in socket,
   }
 }

@@ -36,13 +36,13 @@ export class KmsPipeline implements Pipeline<Output, KmsError> {
 
   async perform(journey: Journey, authenticated: Authenticated, body: Buffer): Promise<Output> {
     const { throttle, services, record } = this.#parts
-    const operation = lookUp(operationOf(journey.request.headers), journey)
+    const operation = lookUp(operationOf(journey.headers), journey)
     const input = readInput(operation.input, body)
     try {
       journey.input = input
       throttle.count(authenticated.caller, authenticated.region, rateNameOf(operation.name, input))
-      const { requestId, trail, origin } = journey
-      const asker = { ...authenticated, requestId, origin, trail }
+      const { requestId, eventId, trail, origin } = journey
+      const asker = { ...authenticated, requestId, eventId, origin, trail }
       const output = await record.performing(journey, () => operation.perform(services, asker, input))
       if (input.DryRun !== true) return output
       wipePlaintext(output)

@@ -3,9 +3,9 @@
  * what an answer or an error looks like on the wire.
  */
 import { isUtf8 } from 'node:buffer'
-import type { IncomingHttpHeaders } from 'node:http'
 import { type Infer, parseInput, type Structure } from '../base/schema.ts'
 import { type ErrorCode, errorKind, KmsError } from '../model/errors.ts'
+import type { HeaderFields } from './sigv4/headers.ts'
 
 export const CONTENT_TYPE = 'application/x-amz-json-1.1'
 const TARGET_PREFIX = 'TrentService.'
@@ -15,12 +15,12 @@ const TARGET_PREFIX = 'TrentService.'
  * UnknownOperationException when it names none of this service or when the body is not declared to be JSON, which AWS
  * answers alike.
  */
-export function operationOf(headers: IncomingHttpHeaders): string {
-  const target = headers['x-amz-target']
-  if (typeof target !== 'string' || !target.startsWith(TARGET_PREFIX) || target.length === TARGET_PREFIX.length) {
+export function operationOf(headers: HeaderFields): string {
+  const target = headers.get('x-amz-target')
+  if (target === undefined || !target.startsWith(TARGET_PREFIX) || target.length === TARGET_PREFIX.length) {
     throw new KmsError('UnknownOperationException')
   }
-  if (!isJson(headers['content-type'])) {
+  if (!isJson(headers.get('content-type'))) {
     throw new KmsError('UnknownOperationException', `The Content-Type must be ${CONTENT_TYPE}.`)
   }
   return target.slice(TARGET_PREFIX.length)

@@ -1,13 +1,13 @@
 /**
  * The last step of every road: a request is recorded in the audit log before its answer leaves, and counted and logged after.
  */
-import type { IncomingMessage } from 'node:http'
 import type { CallFacts } from '../audit/events.ts'
 import { identityOf, unproven } from '../audit/identity.ts'
 import type { AuditRecorder } from '../audit/recorder.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Failure, Journey } from './journey.ts'
 import { OK, type RequestMetrics } from './request-metrics.ts'
+import type { HeaderFields } from './sigv4/headers.ts'
 
 const MS_PER_SECOND = 1_000
 /** Faults of our own, by protocol. */
@@ -89,14 +89,24 @@ export class RequestRecord {
     output: Readonly<{ [member: string]: unknown }> | undefined,
     failure: Failure | undefined,
   ): CallFacts {
-    const { request, authenticated, trail, eventId, requestId, operation, readOnly, input } = journey
+    const { headers, authenticated, trail, input } = journey
     const { sourceIp, userAgent, secureTransport } = journey.origin
     return {
-      ...{ eventId, requestId, service: this.#service, operation, readOnly, input, output, error: failure },
-      ...{ sourceIp, userAgent, secureTransport, decided: trail.decided },
+      eventId: journey.eventId,
+      requestId: journey.requestId,
+      service: this.#service,
+      operation: journey.operation,
+      readOnly: journey.readOnly,
+      input,
+      output,
+      error: failure,
+      sourceIp,
+      userAgent,
+      secureTransport,
+      decided: trail.decided,
       identity:
         authenticated === undefined
-          ? unproven(claimedAccessKey(request))
+          ? unproven(claimedAccessKey(headers))
           : identityOf(authenticated.caller, authenticated.accessKeyId),
       account: authenticated?.caller.account,
       region: authenticated?.region,
@@ -111,6 +121,6 @@ export class RequestRecord {
 }
 
 /** Who a caller says it is, proved or not. */
-function claimedAccessKey({ headers }: IncomingMessage): string | undefined {
-  return /Credential=([A-Za-z0-9]{1,128})\//.exec(headers.authorization ?? '')?.[1]
+function claimedAccessKey(headers: HeaderFields): string | undefined {
+  return /Credential=([A-Za-z0-9]{1,128})\//.exec(headers.get('authorization') ?? '')?.[1]
 }

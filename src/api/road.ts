@@ -21,6 +21,10 @@ import { readBody } from './body.ts'
 import { type Failure, type Journey, setOut } from './journey.ts'
 import { wipePlaintext } from './plaintext.ts'
 import type { RequestRecord } from './record.ts'
+import type { HeaderFields } from './sigv4/headers.ts'
+
+/** The header of W3C Trace Context; one that comes twice is none of its format. */
+const TRACEPARENT = 'traceparent'
 
 /** The members of an answer. */
 type Members = Readonly<Record<string, unknown>> | undefined
@@ -56,24 +60,29 @@ export class Road<Output extends Members, Refusal extends Failure> {
   }
 
   /** Takes one request from its first byte to its answer. Never rejects. */
-  travel(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  travel(request: IncomingMessage, response: ServerResponse, headers: HeaderFields): Promise<void> {
     const { tracing } = this.#parts
-    if (tracing === undefined) return this.#travel(request, response)
-    return tracing.request(traceparentOf(request), span => this.#travel(request, response, span))
+    if (tracing === undefined) return this.#travel(request, response, headers)
+    return tracing.request(headers.get(TRACEPARENT), span => this.#travel(request, response, headers, span))
   }
 
-  async #travel(request: IncomingMessage, response: ServerResponse, span?: RequestSpan): Promise<void> {
+  async #travel(
+    request: IncomingMessage,
+    response: ServerResponse,
+    headers: HeaderFields,
+    span?: RequestSpan,
+  ): Promise<void> {
     const { authenticator, record } = this.#parts
     const pipeline = this.#pipeline
-    const journey = setOut(request, span)
+    const journey = setOut(request, headers, span)
     let output: Output | undefined
     let recorded: Promise<void> | undefined
     try {
-      const body = await readBody(request)
+      const body = await readBody(request, headers)
       try {
         record.requireWritable()
         const { method = '', url = '', rawHeaders } = request
-        const authenticated = await authenticator.authenticate({ method, url, rawHeaders, body })
+        const authenticated = await authenticator.authenticate({ method, url, rawHeaders, body }, headers)
         journey.authenticated = authenticated
         output = await pipeline.perform(journey, authenticated, body)
       } finally {
@@ -110,11 +119,6 @@ export class Road<Output extends Members, Refusal extends Failure> {
     // Most answers are ASCII, which leaves as it is.
     response.end(body, lengthBytes === body.length ? 'latin1' : 'utf8')
   }
-}
-
-/** The header of W3C Trace Context; one that comes twice says nothing. */
-function traceparentOf({ headers: { traceparent } }: IncomingMessage): string | undefined {
-  return typeof traceparent === 'string' ? traceparent : undefined
 }
 
 /** Failures of parts below that every service answers alike; anything else as it is. */

@@ -21,6 +21,7 @@ import { encodeError, responseHeaders } from './protocol.ts'
 import { RequestRecord } from './record.ts'
 import { RequestMetrics } from './request-metrics.ts'
 import { Road } from './road.ts'
+import { foldHeaders, type HeaderFields } from './sigv4/headers.ts'
 import { StsPipeline } from './sts/pipeline.ts'
 import { isQuery } from './sts/query.ts'
 import type { Throttle } from './throttle.ts'
@@ -68,15 +69,18 @@ export function createApiServer(parts: ApiParts, tls?: SecureContextOptions): Se
     new CloudTrailPipeline({ throttle, access: services.access, lookup }),
     endsOf('cloudtrail'),
   )
-  const roadOf = (request: IncomingMessage) => {
-    if (isQuery(request.headers)) return sts
-    return isCloudTrail(request.headers) ? cloudTrail : kms
+  const roadOf = (headers: HeaderFields) => {
+    if (isQuery(headers)) return sts
+    return isCloudTrail(headers) ? cloudTrail : kms
   }
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
   app.set('query parser', false)
-  app.post('/', (request, response) => roadOf(request).travel(request, response))
+  app.post('/', (request, response) => {
+    const headers = foldHeaders(request.rawHeaders)
+    return roadOf(headers).travel(request, response, headers)
+  })
   app.use((_request, response) => {
     const body = encodeError(new KmsError('UnknownOperationException'))
     response.writeHead(404, responseHeaders(randomUUID(), body.length, 'UnknownOperationException')).end(body)

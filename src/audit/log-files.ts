@@ -2,7 +2,7 @@
  * The files of the audit log: one is appended to, and a next one is begun when it is large. Names sort in the order in which
  * they were begun. A write that resolves is on the disk, unless the configuration leaves that to the operating system.
  */
-import { constants } from 'node:fs'
+import { constants, writeSync } from 'node:fs'
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type ChainHead, fileLine } from '../formats/audit-chain.ts'
@@ -102,7 +102,7 @@ export class LogFiles {
     if (file === undefined) throw new Error('no file is open')
     try {
       for (let written = 0; written < lines.length; ) {
-        const { bytesWritten } = await file.handle.write(lines, written, lines.length - written)
+        const bytesWritten = await this.#write(file.handle, lines, written)
         if (bytesWritten === 0) throw new Error('the disk takes no more')
         written += bytesWritten
       }
@@ -111,6 +111,15 @@ export class LogFiles {
       this.#torn = true
       throw error
     }
+  }
+
+  /**
+   * A write that waits for the disk is another thread's. One that does not is a copy in memory: to hand it over and to be
+   * woken again would cost more CPU than it does.
+   */
+  #write(handle: FileHandle, lines: Buffer, from: number): number | Promise<number> {
+    if (this.#options.syncToDisk === false) return writeSync(handle.fd, lines, from)
+    return handle.write(lines, from).then(({ bytesWritten }) => bytesWritten)
   }
 
   /** Rejects, saying what is wrong, when somebody else has removed, replaced, cut or lengthened the file. */

@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../base/clock.ts'
 import { CHAIN_START, ChainHasher, type ChainHead, checkpointLine, eventLine } from '../formats/audit-chain.ts'
+import { BLOCK_MAX_BYTES, cutLines, type Lines } from './line-blocks.ts'
 import type { LogFiles } from './log-files.ts'
 import { AuditUnavailable } from './unavailable.ts'
 
@@ -45,11 +46,8 @@ interface Batch {
   readonly done: PromiseWithResolvers<void>
 }
 
-interface Unstored {
-  readonly firstSeq: number
-  readonly lastSeq: number
+interface Unstored extends Lines {
   readonly atMs: number
-  readonly lines: Buffer
 }
 
 const UNSTORED_MAX_BYTES = 128 * 1_024 * 1_024
@@ -133,25 +131,32 @@ export class AuditLog {
     return batch.done.promise
   }
 
-  /** What is written and not stored; {@link stored} says what of it the key store has taken. */
+  /** The oldest lines that are written and not stored, as many as a block may hold; {@link stored} says that it has them. */
   unstored(): LineBlock | undefined {
-    const [first] = this.#unstored
-    const last = this.#unstored.at(-1)
+    const taken: Unstored[] = []
+    let bytes = 0
+    for (const written of this.#unstored) {
+      bytes += written.lines.length
+      if (bytes > BLOCK_MAX_BYTES && taken.length > 0) break
+      taken.push(written)
+    }
+    const [first] = taken
+    const last = taken.at(-1)
     if (first === undefined || last === undefined) return undefined
     return {
       ...{ chain: this.chain, firstSeq: first.firstSeq, lastSeq: last.lastSeq },
       ...{ firstAtMs: first.atMs, lastAtMs: last.atMs },
-      lines: Buffer.concat(this.#unstored.map(({ lines }) => lines)),
+      lines: Buffer.concat(taken.map(({ lines }) => lines)),
     }
   }
 
   /** Lets go of a block that {@link unstored} has returned. */
-  stored(block: LineBlock): void {
-    let bytes = block.lines.length
+  stored({ lines }: LineBlock): void {
+    let bytes = lines.length
     let count = 0
     while (bytes > 0) bytes -= this.#unstored[count++]?.lines.length ?? bytes
-    this.#unstored = this.#unstored.slice(count)
-    this.#unstoredBytes -= block.lines.length
+    this.#unstored.splice(0, count)
+    this.#unstoredBytes -= lines.length
   }
 
   /**
@@ -216,7 +221,15 @@ export class AuditLog {
     const lines = Buffer.from(text + checkpoints, 'utf8')
     await this.#files.append(lines)
     this.#head = { chain: this.chain, seq, hash }
-    this.#unstored.push({ firstSeq: before.seq + 1, lastSeq: seq, atMs: this.#parts.clock(), lines })
+    this.#keep({ firstSeq: before.seq + 1, lastSeq: seq, lines })
+  }
+
+  /** For the key store. Few batches are more than a block may hold. */
+  #keep(written: Lines): void {
+    const { lines, firstSeq } = written
+    const pieces = lines.length <= BLOCK_MAX_BYTES ? [written] : cutLines(lines, firstSeq)
+    const atMs = this.#parts.clock()
+    for (const piece of pieces) this.#unstored.push({ ...piece, atMs })
     this.#unstoredBytes += lines.length
   }
 

@@ -1,6 +1,6 @@
 /**
- * Has checkpoints of the log signed in a token, and puts what the log has written into the key store: both behind the requests,
- * a second or a thousand events at most. A token or a store that is away delays them.
+ * Has checkpoints of the log signed in a token, and puts what the log has written into the key store, block by block: both behind
+ * the requests, a second or a thousand events at most. A token or a store that is away delays them.
  */
 import type { Clock } from '../base/clock.ts'
 import type { ChainHead } from '../formats/audit-chain.ts'
@@ -11,6 +11,7 @@ import {
   NO_CHECKPOINT,
   type StoreAnchor,
 } from '../formats/audit-checkpoint.ts'
+import { BLOCK_MAX_BYTES } from './line-blocks.ts'
 import type { AuditLog, LineBlock } from './log.ts'
 import type { AuditRecorder, PendingStorage } from './recorder.ts'
 
@@ -32,8 +33,6 @@ export interface NotaryParts {
 
 /** So many events that no checkpoint covers ask for one before its time. */
 const EVENTS_MAX = 1_000
-/** Lines that ask for being stored before their time: a large block keeps the event loop waiting. */
-const UNSTORED_BYTES = 512 * 1_024
 
 export class Notary {
   readonly #parts: NotaryParts
@@ -60,7 +59,7 @@ export class Notary {
   /** Told of every batch that was written. */
   written(): void {
     const { log } = this.#parts
-    if (this.uncoveredEvents >= EVENTS_MAX || log.unstoredBytes >= UNSTORED_BYTES) void this.run()
+    if (this.uncoveredEvents >= EVENTS_MAX || log.unstoredBytes >= BLOCK_MAX_BYTES) void this.run()
   }
 
   /** Signs and stores what is there; one run at a time, and once more if it was asked for meanwhile. Never rejects. */
@@ -94,14 +93,18 @@ export class Notary {
     this.#previous = checkpointDigest(body)
   }
 
+  /** Stores what is there by now: what is written meanwhile has its own time. */
   async #store(): Promise<void> {
     const { log, recorder, storage } = this.#parts
-    const chained = recorder.chained()
-    const block = log.unstored()
-    if (block === undefined) return
-    await storage.addBlock(block, chained)
-    log.stored(block)
-    recorder.settled(chained)
+    for (let left = log.unstoredBytes; left > 0; ) {
+      const chained = recorder.chained()
+      const block = log.unstored()
+      if (block === undefined) return
+      await storage.addBlock(block, chained)
+      log.stored(block)
+      recorder.settled(chained)
+      left -= block.lines.length
+    }
   }
 
   async #attempt(part: 'checkpoint' | 'store', work: () => Promise<void>): Promise<void> {

@@ -4,6 +4,7 @@
  */
 import { type ChainHead, readAuditLine } from '../formats/audit-chain.ts'
 import { checkpointDigest } from '../formats/audit-checkpoint.ts'
+import { cutLines } from './line-blocks.ts'
 import { linesOf } from './lines.ts'
 import type { LineBlock } from './log.ts'
 import { listLogFiles } from './log-files.ts'
@@ -18,10 +19,10 @@ export interface PreviousChain extends ChainHead {
 
 export interface Recovered {
   readonly previous: PreviousChain
-  /** Lines that are not in the key store; undefined when it has them all. */
-  readonly unstored: LineBlock | undefined
-  /** Ids of the events in these lines. */
-  readonly eventIds: readonly string[]
+  /** Lines that are not in the key store. */
+  readonly unstored: readonly LineBlock[]
+  /** Ids of the events in the files that were read: of those in these lines, and of some before them. */
+  readonly eventIds: ReadonlySet<string>
 }
 
 /** The part of the key store that is asked. */
@@ -52,6 +53,7 @@ export async function recoverPrevious(
   let checkpoint: string | null = null
   let tornBytes = 0
   let kept: Kept[] = []
+  const eventIds = new Set<string>()
   for (const path of await filesFrom(files, chain, storedSeq)) {
     tornBytes = 0
     for await (const { bytes, complete } of linesOf(path)) {
@@ -61,7 +63,11 @@ export async function recoverPrevious(
       }
       const line = readAuditLine(bytes)
       if (line?.kind === 'file') head = { chain, seq: line.seq, hash: line.hash }
-      if (line?.kind === 'event') head = { chain, seq: line.seq, hash: line.hash }
+      if (line?.kind === 'event') {
+        head = { chain, seq: line.seq, hash: line.hash }
+        const id = eventIdOf(line.event)
+        if (id !== undefined) eventIds.add(id)
+      }
       if (line?.kind === 'checkpoint') checkpoint = checkpointDigest(line.body).toString('hex')
       if (line?.kind === 'file' || line === undefined || head.seq < storedSeq) continue
       if (line.kind === 'event' && line.seq === storedSeq) continue
@@ -69,26 +75,21 @@ export async function recoverPrevious(
     }
   }
   kept = kept.slice(alreadyStored(kept, stored))
-  const seqs = kept.flatMap(({ seq }) => seq ?? [])
+  const firstSeq = kept.find(({ seq }) => seq !== undefined)?.seq ?? storedSeq + 1
+  const lines = Buffer.concat(kept.flatMap(({ line }) => [line, LINE_FEED]))
+  const times = { firstAtMs: stored?.lastAtMs ?? nowMs, lastAtMs: nowMs }
   return {
     previous: { ...head, checkpoint, tornBytes },
-    eventIds: kept.flatMap(({ line }) => eventIdOf(line) ?? []),
-    unstored:
-      kept.length === 0
-        ? undefined
-        : {
-            ...{ chain, firstSeq: seqs[0] ?? storedSeq + 1, lastSeq: seqs.at(-1) ?? storedSeq },
-            ...{ firstAtMs: stored?.lastAtMs ?? nowMs, lastAtMs: nowMs },
-            lines: Buffer.concat(kept.flatMap(({ line }) => [line, LINE_FEED])),
-          },
+    eventIds,
+    unstored: [...cutLines(lines, firstSeq)].map(block => ({ chain, ...times, ...block })),
   }
 }
 
 const LINE_FEED = Buffer.from('\n')
 
-/** The id of the event in a line; undefined for other lines. */
-export function eventIdOf(line: Buffer): string | undefined {
-  return /"eventID":"([0-9a-f-]{36})"/.exec(line.toString('latin1'))?.[1]
+/** The id of an event; undefined when it has none. */
+function eventIdOf(event: Buffer): string | undefined {
+  return /"eventID":"([0-9a-f-]{36})"/.exec(event.toString('latin1'))?.[1]
 }
 
 /** The chain that the last file belongs to, as its first line says. */

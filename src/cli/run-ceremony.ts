@@ -89,9 +89,13 @@ export async function runCeremony<T>(
     ...{ store, clock: systemClock, logger, say: sayerOf(options), command },
     allowOpenToken: options.allowOpenToken === true,
     officerPin: region => pins.of(region),
+    follow: () => pools.follow(),
     confirmFingerprint: async shown => !pins.attended(shown.region) || confirmed(shown),
   }
-  const found = await Promise.all(regions.map(async ({ name }) => [name, await store.reader.findDomain(name)] as const))
+  // Of an older store nobody may be able to say yet whether it is genuine.
+  const find = (name: string) =>
+    olderStore === true ? store.reader.findStoredDomain(name) : store.reader.findDomain(name)
+  const found = await Promise.all(regions.map(async ({ name }) => [name, await find(name)] as const))
   const domains = found.flatMap(([, domain]) => domain ?? [])
   const run = (approved: CeremonyParts) =>
     recordingFailure(approved, regions, () => work({ parts: approved, configuration, region, state, pools }))

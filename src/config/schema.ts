@@ -150,6 +150,8 @@ export const configuration = z
         recycleAfterCommands: z.int().min(0).max(1_000_000_000).default(10_000_000),
         /** The same when it holds more resident memory than this, in megabytes. */
         recycleAfterMb: z.int().min(0).max(1_000_000).default(768),
+        /** What hosts allocate memory with. Where jemalloc is not installed it is the system's allocator. */
+        allocator: z.enum(['jemalloc', 'system']).default('jemalloc'),
       })
       .prefault({}),
     audit: z

@@ -3,8 +3,9 @@
  * in batches, so that no request waits for it. What is not yet written is lost when the process is killed.
  */
 import { setImmediate } from 'node:timers/promises'
+import { DAY_MS } from '../base/clock.ts'
 import type { KmsKey } from '../model/key.ts'
-import type { KeyUse, UsingOperation } from '../model/key-use.ts'
+import type { KeyUse, UsingOperation, UsingRequest } from '../model/key-use.ts'
 import type { Store } from '../store/store.ts'
 
 /** So many keys are remembered between two writes; the one beyond has them written early. */
@@ -30,12 +31,14 @@ export class KeyUses {
   }
 
   /** Only of operations that succeeded, and in the order of their ends. */
-  note({ arn, region, account, id: keyId }: KmsKey, operation: UsingOperation, atMs: number, requestId: string): void {
+  note(key: KmsKey, operation: UsingOperation, atMs: number, { requestId, eventId }: Required<UsingRequest>): void {
+    const { arn, region, account, id: keyId } = key
     const note = this.#notes.get(arn)
     if (note !== undefined) {
       note.operation = operation
       note.atMs = atMs
       note.requestId = requestId
+      note.eventId = eventId
       return
     }
     if (this.#notes.size >= this.#notedMax) {
@@ -43,7 +46,7 @@ export class KeyUses {
       if (this.#writing.size > 0) return
       this.write().catch(() => {})
     }
-    this.#notes.set(arn, { region, account, keyId, operation, atMs, requestId })
+    this.#notes.set(arn, { region, account, keyId, operation, atMs, requestId, eventId })
   }
 
   /** The newest use that this daemon knows of; of other daemons' uses, those that are stored. */
@@ -51,6 +54,16 @@ export class KeyUses {
     const noted = this.#notes.get(key.arn) ?? this.#writing.get(key.arn)
     const stored = await this.#store.reader.findKeyUse(key, key.id)
     return noted !== undefined && (stored === undefined || stored.atMs <= noted.atMs) ? { ...noted } : stored
+  }
+
+  /**
+   * Whole days since the last use; of a key that was never used, since uses are tracked and it is there: what is not known is
+   * no disuse.
+   */
+  async daysWithoutUse(key: KmsKey, nowMs: number): Promise<number> {
+    const use = await this.last(key)
+    const sinceMs = use?.atMs ?? Math.max(await this.#store.reader.findTrackingStart(), key.createdAtMs)
+    return Math.max(0, Math.floor((nowMs - sinceMs) / DAY_MS))
   }
 
   /** Writes down all that is noted. What could not be written is noted again, unless there is something newer. */

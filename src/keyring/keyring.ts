@@ -216,12 +216,12 @@ export class Keyring {
     }
   }
 
-  async #call<C extends CommandName>(region: string, name: C, args: Args<C>): Promise<Result<C>> {
+  #call<C extends CommandName>(region: string, name: C, args: Args<C>): Promise<Result<C>> {
     return this.#translated(this.#poolOf(region).call(name, args))
   }
 
   /** The same with the current material of a key that not every token may be able to use. */
-  async #callWith<C extends CommandName>(key: KmsKey, name: C, args: Args<C>): Promise<Result<C>> {
+  #callWith<C extends CommandName>(key: KmsKey, name: C, args: Args<C>): Promise<Result<C>> {
     const pool = this.#poolOf(key.region)
     return this.#translated(pool.call(name, args, { serials: serversOf(pool, key.spec, currentMaterial(key).ekt) }))
   }
@@ -240,13 +240,13 @@ export class Keyring {
     }
   }
 
-  async #translated<T>(work: Promise<T>): Promise<T> {
-    try {
-      return await work
-    } catch (error) {
-      throw kmsErrorOf(error)
-    }
+  #translated<T>(work: Promise<T>): Promise<T> {
+    return work.catch(throwKmsError)
   }
+}
+
+function throwKmsError(error: unknown): never {
+  throw kmsErrorOf(error)
 }
 
 function notMultiRegion(region: string, why: string): KmsError {

@@ -19,12 +19,18 @@ export const USING_OPERATIONS = [
 ] as const
 export type UsingOperation = (typeof USING_OPERATIONS)[number]
 
-export interface KeyUse {
+/** By what the request that used a key is found. */
+export interface UsingRequest {
+  /** As its caller was told it. */
+  readonly requestId: string
+  /** Of its event in the audit log; absent of a use from before these were recorded. */
+  readonly eventId?: string
+}
+
+export interface KeyUse extends UsingRequest {
   readonly region: string
   readonly account: string
   readonly keyId: string
   readonly operation: UsingOperation
   readonly atMs: number
-  /** Of the request, as its caller was told it. */
-  readonly requestId: string
 }

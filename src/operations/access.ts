@@ -7,9 +7,17 @@ import { type KeySide, policiesOf, sideOf } from '../access/compiled.ts'
 import { type Decision, deniedInvisibly } from '../access/decision.ts'
 import { indexGrants } from '../access/grants.ts'
 import { type Asker, type KeyFacts, RequestContext, type RequestFacts } from '../access/request-context.ts'
-import { aliasNotFound, ciphertextKid, type Named, type NameForms, type Targets } from '../access/targets.ts'
+import {
+  type Absent,
+  aliasNotFound,
+  ciphertextKid,
+  type Named,
+  type NameForms,
+  type Targets,
+} from '../access/targets.ts'
 import type { Clock } from '../base/clock.ts'
 import { readGrantToken } from '../formats/grant-token.ts'
+import type { KeyUses } from '../keyring/key-uses.ts'
 import { accountArn, aliasArn } from '../model/arn.ts'
 import { KmsError } from '../model/errors.ts'
 import type { Grant } from '../model/grant.ts'
@@ -20,6 +28,9 @@ import type { KeyGrant } from '../store/records.ts'
 import type { HotReader, Reader } from '../store/store.ts'
 import { requireAlgorithm } from './algorithm.ts'
 import type { ServiceKeys } from './service-keys.ts'
+
+/** Actions whose conditions may ask how long a key was not used (authz.md 4.2). */
+const ASKING_FOR_DISUSE: ReadonlySet<string> = new Set(['kms:DisableKey', 'kms:ScheduleKeyDeletion'])
 
 export interface KeyRequirement {
   /** The permission, `kms:` included. */
@@ -41,6 +52,7 @@ export class Access {
   readonly #reader: Reader
   readonly #clock: Clock
   readonly #serviceKeys: ServiceKeys
+  readonly #keyUses: Pick<KeyUses, 'daysWithoutUse'>
 
   constructor(parts: {
     targets: Targets
@@ -48,12 +60,14 @@ export class Access {
     reader: Reader
     clock: Clock
     serviceKeys: ServiceKeys
+    keyUses: Pick<KeyUses, 'daysWithoutUse'>
   }) {
     this.#targets = parts.targets
     this.#hot = parts.hot
     this.#reader = parts.reader
     this.#clock = parts.clock
     this.#serviceKeys = parts.serviceKeys
+    this.#keyUses = parts.keyUses
   }
 
   /** For operations on no key: the identity's own policies decide. */
@@ -65,13 +79,35 @@ export class Access {
     )
   }
 
-  /** The key that a member names, authorised, in a fit state and of a fit usage. */
-  async key(asker: Asker, operation: OperationName, keyId: string, need: KeyRequirement): Promise<KmsKey> {
-    const named = await this.#targets.named(asker, keyId, need.names ?? 'ids')
+  /**
+   * The key that a member names, authorised, in a fit state and of a fit usage. One that memory knows costs no promise.
+   * Throws KmsError, or rejects with it.
+   */
+  key(asker: Asker, operation: OperationName, keyId: string, need: KeyRequirement): KmsKey | Promise<KmsKey> {
+    const named = this.#targets.named(asker, keyId, need.names ?? 'ids')
+    const waits = need.grantTokens !== undefined || ASKING_FOR_DISUSE.has(need.action)
+    if (waits || named instanceof Promise || named.key === undefined) {
+      return this.#keyInTime(asker, operation, named, need)
+    }
+    return this.#fitKey(asker, operation, named.key, factsOf(need, named.alias), need)
+  }
+
+  async #keyInTime(
+    asker: Asker,
+    operation: OperationName,
+    naming: Named | Promise<Named>,
+    need: KeyRequirement,
+  ): Promise<KmsKey> {
+    const named = await naming
     // Before the decision, and whatever it will be: a bad token gives one answer, of keys that are there and that are not.
     if (need.grantTokens !== undefined) await this.#checkGrantTokens(need.grantTokens, named.key)
-    const key = named.key ?? (await this.#firstUse(asker, named, need)) ?? requireThere(asker, named, need.action)
-    requireAllowed(asker, this.onKey(asker, key, need.action, factsOf(need, named.alias), sideOf(key)))
+    const key = named.key ?? (await this.#firstUse(asker, named, need)) ?? refuseAbsent(asker, named, need.action)
+    const facts = await this.#factsAbout(key, need.action, factsOf(need, named.alias))
+    return this.#fitKey(asker, operation, key, facts, need)
+  }
+
+  #fitKey(asker: Asker, operation: OperationName, key: KmsKey, facts: RequestFacts, need: KeyRequirement): KmsKey {
+    requireAllowed(asker, this.onKey(asker, key, need.action, facts, sideOf(key)))
     return requireFit(operation, key, need)
   }
 
@@ -148,14 +184,15 @@ export class Access {
     const { caller, region } = asker
     const account = { arn: accountArn(region, caller.account), account: caller.account }
     if (keyId === undefined) return this.#request(asker, action, account, facts)
-    const { key, alias, absent } = await this.#targets.named(asker, keyId, 'ids-and-aliases')
-    if (key === undefined) throw absent()
-    return this.onKey(asker, key, action, factsOf({ action, facts }, alias), sideOf(key))
+    const named = await this.#targets.named(asker, keyId, 'ids-and-aliases')
+    if (named.key === undefined) throw named.error
+    const known = await this.#factsAbout(named.key, action, factsOf({ action, facts }, named.alias))
+    return this.onKey(asker, named.key, action, known, sideOf(named.key))
   }
 
   /** What is asked about an action on a key, which `side` speaks for: its own, or one that is to be tried. */
   onKey(asker: Asker, key: KeyFacts, action: string, facts: RequestFacts, side: KeySide): AccessRequest {
-    return { ...this.#request(asker, action, key, facts, key), key: side }
+    return this.#request(asker, action, key, facts, key, side)
   }
 
   /**
@@ -176,6 +213,13 @@ export class Access {
     return { region: key.region, account: key.account, keyId: key.id, grant }
   }
 
+  /** With what only a read can tell; of actions that are rare. */
+  async #factsAbout(key: KmsKey, action: string, facts: RequestFacts): Promise<RequestFacts> {
+    if (!ASKING_FOR_DISUSE.has(action)) return facts
+    const days = await this.#keyUses.daysWithoutUse(key, this.#clock())
+    return { ...facts, keys: { ...facts.keys, 'kms:TrailingDaysWithoutKeyUsage': days } }
+  }
+
   async #byToken(token: string): Promise<{ key: KmsKey; grant: Grant }> {
     const found = await this.#grantOfToken(token)
     const key = await this.#hot.key(found, found.keyId)
@@ -189,7 +233,7 @@ export class Access {
     { keyId, grantOf }: { keyId: string; grantOf: (key: KmsKey) => Grant },
   ): Promise<{ key: KmsKey; grant: Grant }> {
     const named = await this.#targets.named(asker, keyId, 'ids')
-    const key = requireThere(asker, named, action)
+    const key = named.key ?? refuseAbsent(asker, named, action)
     try {
       return { key, grant: grantOf(key) }
     } catch (error) {
@@ -206,7 +250,7 @@ export class Access {
   }
 
   /** The key of a service, made for the first caller who may use it; to others there is none. */
-  async #firstUse(asker: Asker, { alias, account }: Named, need: KeyRequirement): Promise<KmsKey | undefined> {
+  async #firstUse(asker: Asker, { alias, account }: Absent, need: KeyRequirement): Promise<KmsKey | undefined> {
     if (alias === undefined || account !== asker.caller.account) return undefined
     const planned = await this.#serviceKeys.plan({ region: asker.region, account }, alias)
     if (planned === undefined) return undefined
@@ -220,6 +264,7 @@ export class Access {
     { arn, account }: Resource,
     facts: RequestFacts,
     key?: KeyFacts,
+    side?: KeySide,
   ): AccessRequest {
     const context = new RequestContext(asker, this.#clock, facts, key)
     return {
@@ -228,7 +273,7 @@ export class Access {
       resource: { arn, account },
       context,
       policies: policiesOf(asker.caller),
-      key: undefined,
+      key: side,
     }
   }
 
@@ -260,10 +305,8 @@ function requireAllowed(asker: Asker, request: AccessRequest): void {
 }
 
 /** To callers of its account, an absent key is not found; to others it is one that they may not use. */
-function requireThere(asker: Asker, { key, account, absent }: Named, action: string): KmsKey {
-  if (key !== undefined) return key
-  if (asker.caller.account === account) throw absent()
-  throw invisible(asker, action)
+function refuseAbsent(asker: Asker, { account, error }: Absent, action: string): never {
+  throw asker.caller.account === account ? error : invisible(asker, action)
 }
 
 function invisible({ caller }: Asker, action: string): KmsError {

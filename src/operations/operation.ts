@@ -11,7 +11,7 @@ import type { KeyUses } from '../keyring/key-uses.ts'
 import type { Keyring } from '../keyring/keyring.ts'
 import { KmsError } from '../model/errors.ts'
 import type { KmsKey } from '../model/key.ts'
-import type { UsingOperation } from '../model/key-use.ts'
+import type { UsingOperation, UsingRequest } from '../model/key-use.ts'
 import type { OperationName } from '../model/operations.ts'
 import { ChangedMeanwhile } from '../store/faults.ts'
 import type { Store } from '../store/store.ts'
@@ -29,9 +29,7 @@ export interface Services {
 }
 
 /** Who asks, in which request. */
-export interface Request extends Asker {
-  readonly requestId: string
-}
+export interface Request extends Asker, Required<UsingRequest> {}
 
 /** The members of an answer; undefined for operations that AWS gives no output. */
 export type Output = Readonly<Record<string, unknown>> | undefined
@@ -43,7 +41,7 @@ interface Definition<S extends Structure, T extends object> {
   /** What the input's shape cannot say. Throws KmsError ValidationException. */
   readonly check?: (input: Infer<S>) => void
   /** Resolves and authorises what the input names, in that order; its state and usage after that. */
-  readonly access: (access: Access, request: Asker, input: Infer<S>) => Promise<T>
+  readonly access: (access: Access, request: Asker, input: Infer<S>) => T | Promise<T>
   run(context: T & Asker & Services & { readonly input: Infer<S> }): Promise<Output>
 }
 
@@ -59,7 +57,7 @@ export interface Operation {
   readonly name: OperationName
   readonly input: Structure
   readonly readOnly: boolean
-  /** Checks, authorises and runs, and notes which keys were used. Throws KmsError. */
+  /** Checks, authorises and runs, and notes which keys were used. Throws KmsError, or rejects with it. */
   perform(services: Services, request: Request, input: unknown): Promise<Output>
 }
 
@@ -88,20 +86,50 @@ export function defineOperation<S extends Structure, T extends object>(
     name: definition.name,
     input: definition.input,
     readOnly: definition.readOnly,
-    async perform(services, request, parsed) {
+    perform(services, request, parsed) {
       const input = parsed as Infer<S>
       definition.check?.(input)
-      const attempt = async () => {
-        const targets = await definition.access(services.access, request, input)
-        const output = await definition.run({ ...targets, ...request, ...services, input })
-        if (definition.uses !== undefined && !isDryRun(input)) {
-          const { keyUses, clock } = services
-          for (const key of definition.uses(targets)) keyUses.note(key, definition.name, clock(), request.requestId)
-        }
-        return output
-      }
-      return definition.readOnly ? attempt() : decidingAgain(attempt)
+      if (definition.readOnly) return attempt(definition, services, request, input)
+      return decidingAgain(() => attempt(definition, services, request, input))
     },
+  }
+}
+
+async function attempt<S extends Structure, T extends object>(
+  definition: OperationDefinition<S, T>,
+  services: Services,
+  request: Request,
+  input: Infer<S>,
+): Promise<Output> {
+  const allowed = definition.access(services.access, request, input)
+  const targets = allowed instanceof Promise ? await allowed : allowed
+  const output = await definition.run(contextOf(targets, request, services, input))
+  if (definition.uses !== undefined && !isDryRun(input)) {
+    const { keyUses, clock } = services
+    for (const key of definition.uses(targets)) keyUses.note(key, definition.name, clock(), request)
+  }
+  return output
+}
+
+/** Member by member: V8 copies all of an object quickly only when it is the first of a literal. */
+function contextOf<T extends object, I>(targets: T, request: Request, services: Services, input: I) {
+  return {
+    ...targets,
+    input,
+    caller: request.caller,
+    region: request.region,
+    requestId: request.requestId,
+    eventId: request.eventId,
+    origin: request.origin,
+    trail: request.trail,
+    sourceArn: request.sourceArn,
+    store: services.store,
+    keyring: services.keyring,
+    imports: services.imports,
+    keyUses: services.keyUses,
+    access: services.access,
+    quotas: services.quotas,
+    clock: services.clock,
   }
 }
 

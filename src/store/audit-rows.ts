@@ -11,10 +11,7 @@ export class AuditRows implements StoredAudit {
   }
 
   addBlock(block: AuditBlock, chained: readonly string[]): Promise<void> {
-    return this.#database.writer.transaction().execute(async db => {
-      await audit.addBlock(db, block)
-      await audit.deletePendingEvents(db, chained)
-    })
+    return this.#database.blocks.add(block, chained)
   }
 
   lastBlock(chain: string): Promise<AuditBlock | undefined> {
@@ -42,12 +39,20 @@ export class AuditRows implements StoredAudit {
     }
   }
 
-  expire(beforeMs: number, maxBytes: number): Promise<number> {
-    return this.#database.writer.transaction().execute(db => audit.expireBlocks(db, beforeMs, maxBytes))
+  async expire(beforeMs: number, maxBytes: number): Promise<number> {
+    for (let all = 0; ; ) {
+      const some = await this.#database.blocks.expire(beforeMs, maxBytes)
+      if (some === 0) return all
+      all += some
+    }
   }
 
   pendingEvents(limit: number): Promise<StoredEvent[]> {
     return audit.listPendingEvents(this.#database.reader, limit)
+  }
+
+  forgetPending(ids: readonly string[]): Promise<void> {
+    return this.#database.writer.transaction().execute(db => audit.deletePendingEvents(db, ids))
   }
 
   position(name: string): Promise<AuditPosition | undefined> {

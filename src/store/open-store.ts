@@ -4,6 +4,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import { AuditRows } from './audit-rows.ts'
 import type { Database } from './dialects/database.ts'
 import { openSqlite } from './dialects/sqlite.ts'
+import { DomainGate } from './domain-gate.ts'
 import { ChangedMeanwhile } from './faults.ts'
 import { CachedReader } from './hot-reader.ts'
 import { migrate } from './migrations/migrate.ts'
@@ -53,15 +54,16 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     throw error
   }
   const guard = new RowGuard(options.rows, database.reader)
-  const reader = new VerifiedReader(database.reader, database.snapshots, guard)
+  const domains = new DomainGate(guard, database.snapshots)
+  const reader = new VerifiedReader(database.reader, database.snapshots, guard, domains)
   const hot = new CachedReader(reader, options.cachedKeys ?? CACHED_KEYS_DEFAULT)
   const metrics = options.metrics && new StoreMetrics(options.metrics)
   const stopWatching = watchForeignCommits(database, () => hot.forgetAll())
   return {
     reader,
     hot,
-    transaction: work => runTransaction({ database, guard, hot, metrics, events: options.events }, work),
-    rowMacs: new RowMacs(database, guard),
+    transaction: work => runTransaction({ database, guard, domains, hot, metrics, events: options.events }, work),
+    rowMacs: new RowMacs(database, guard, domains),
     audit: new AuditRows(database),
     scrub: () => database.scrub(),
     check: () => checkStore(database, guard),
@@ -77,13 +79,14 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 interface TransactionParts {
   readonly database: Database
   readonly guard: RowGuard
+  readonly domains: DomainGate
   readonly hot: CachedReader
   readonly metrics: StoreMetrics | undefined
   readonly events: PendingEventSource | undefined
 }
 
 async function runTransaction<T>(
-  { database, guard, hot, metrics, events }: TransactionParts,
+  { database, guard, domains, hot, metrics, events }: TransactionParts,
   work: (tx: Transaction) => Promise<T>,
 ): Promise<T> {
   const touched = new Touched()
@@ -93,7 +96,7 @@ async function runTransaction<T>(
   try {
     const { result, heads } = await database.writer.transaction().execute(async handle => {
       begunAtMs = performance.now()
-      const changes = new RowChanges(guard, handle)
+      const changes = new RowChanges(guard, domains, handle)
       const result = await work(new SqlTransaction(handle, touched, changes))
       const event = events?.current()
       if (event !== undefined) {

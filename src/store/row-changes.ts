@@ -3,6 +3,7 @@
  * touched; at the end those are verified, so that nothing that was changed by hand is signed by the change that follows, and
  * what was written is signed and entered in the ledger, in as few commands as there can be.
  */
+import type { DomainGate } from './domain-gate.ts'
 import { Ledger } from './ledger.ts'
 import { type MacChange, writeMacs } from './mac-changes.ts'
 import type { RowGuard } from './row-guard.ts'
@@ -17,9 +18,12 @@ export class RowChanges {
   readonly #ledger: Ledger
   readonly #before = new Map<string, FoundRow>()
   readonly #written = new Map<string, RowName>()
+  readonly #adopted = new Set<string>()
+  readonly #domains: DomainGate
 
-  constructor(guard: RowGuard, db: Handle) {
+  constructor(guard: RowGuard, domains: DomainGate, db: Handle) {
     this.#guard = guard
+    this.#domains = domains
     this.#db = db
     this.#ledger = new Ledger(db)
   }
@@ -40,6 +44,12 @@ export class RowChanges {
     }
   }
 
+  /** Signs what it holds at the end, and does not ask what it was before. */
+  async adopt(name: RowName): Promise<void> {
+    await this.willWrite(name)
+    this.#adopted.add(textOf(name))
+  }
+
   /**
    * Verifies and signs; the last step before the commit. Returns what is to be remembered after it. Throws RowRefused,
    * StoreRolledBack, and what the signer throws.
@@ -51,12 +61,14 @@ export class RowChanges {
     for (const [text, name] of this.#written) {
       const before = this.#before.get(text)!
       const content = await readContent(this.#db, name)
-      if (content.equals(before.content)) continue
+      if (content.equals(before.content) && !this.#adopted.has(text)) continue
       if (content.equals(NO_CONTENT) && isForgotten(name)) changes.push({ row: before, mac: undefined })
       else changed.push({ ...before, content })
     }
+    const reliedOn = [...this.#before].flatMap(([text, row]) => (this.#adopted.has(text) ? [] : [row]))
+    await this.#domains.require(reliedOn)
     const [refusals, macs] = await Promise.all([
-      this.#guard.refusals([...this.#before.values()], this.#guard.horizon()),
+      this.#guard.refusals(reliedOn, this.#guard.horizon()),
       changed.length === 0 ? [] : this.#guard.sign(changed),
     ])
     const [refusal] = refusals

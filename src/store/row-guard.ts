@@ -7,7 +7,14 @@ import { type Anchor, ledgerDigest } from '../formats/row-ledger.ts'
 import { NoRowSigner, RowRefused, StoreRolledBack } from './faults.ts'
 import type { Ledger } from './ledger.ts'
 import type { MacedRow, RowMac, RowProtection } from './row-signer.ts'
-import { primaryKeyOf, regionOf, textOf } from './sql/aggregates.ts'
+import {
+  AGGREGATE_TABLES,
+  type AggregateTable,
+  primaryKeyOf,
+  type RowName,
+  regionOf,
+  textOf,
+} from './sql/aggregates.ts'
 import { findHead, type LedgerHead } from './sql/ledgers.ts'
 import { type FoundRow, findMac, NO_CONTENT, type StoredMac } from './sql/row-macs.ts'
 import type { Handle } from './sql/tables.ts'
@@ -18,6 +25,10 @@ const VERIFIED_MAX = 200_000
 const REPORTED_MAX = 10_000
 /** Stands for the whole store: from when its MAC is there, no record is without one. */
 export const ALL_ROWS = { table: 'row_macs', primaryKey: 'all' } as const
+/** Of that MAC, as it is made today; one of a lower generation covers fewer tables. */
+const ALL_ROWS_GENERATION = 2
+/** Tables whose records were signed by no store that was marked with this generation. */
+const UNSIGNED_AT: ReadonlyMap<number, readonly AggregateTable[]> = new Map([[1, ['domains']]])
 const HEADS_TABLE = 'ledger_heads'
 
 interface Verified {
@@ -54,7 +65,8 @@ export class RowGuard {
   readonly #anchored = new Map<string, Promise<void>>()
   readonly #verified = new LRUCache<string, Verified>({ max: VERIFIED_MAX })
   readonly #reported = new LRUCache<string, true>({ max: REPORTED_MAX })
-  #complete = false
+  /** As it was found last: it is not looked for again once it is of the present generation. */
+  #mark: StoredMac | undefined
 
   constructor(protection: RowProtection | undefined, reader: Handle) {
     this.#protection = protection
@@ -71,8 +83,30 @@ export class RowGuard {
    * asked: whoever forges it has records refused.
    */
   async isComplete(db: Handle): Promise<boolean> {
-    this.#complete ||= (await findMac(db, ALL_ROWS.table, ALL_ROWS.primaryKey)) !== undefined
-    return this.#complete
+    if (this.#mark?.generation !== ALL_ROWS_GENERATION)
+      this.#mark = (await findMac(db, ALL_ROWS.table, ALL_ROWS.primaryKey)) ?? this.#mark
+    return this.#mark !== undefined
+  }
+
+  /** The tables whose records are still to be signed for the first time: all of them in a store that has no MACs. */
+  async tablesToSign(db: Handle): Promise<readonly AggregateTable[]> {
+    return (await this.isComplete(db)) ? this.#unsignedTables() : AGGREGATE_TABLES
+  }
+
+  /** The mark of a store that was signed before; undefined where none was. Throws RowRefused and StoreRolledBack. */
+  async requireMark(db: Handle, ledger: Ledger): Promise<StoredMac | undefined> {
+    const mark = await findMac(db, ALL_ROWS.table, ALL_ROWS.primaryKey)
+    if (mark === undefined) return undefined
+    const { region } = mark
+    await ledger.load(region, ALL_ROWS)
+    await this.requireHeads([{ region, head: ledger.headOf(region) }], this.horizon())
+    const [good] = (await this.#protection?.signer.verify([{ ...ALL_ROWS, ...mark, content: NO_CONTENT }])) ?? []
+    const refuse = (reason: string) =>
+      this.refuse({ ...ALL_ROWS, record: ALL_ROWS.primaryKey, reason, found: mark.mac.toString('hex') })
+    if (good !== true) throw refuse(BAD_MAC)
+    if (!ledger.isSound(region, ALL_ROWS)) throw refuse(BAD_LEDGER)
+    if (!ledger.lists(region, ALL_ROWS, mark.mac)) throw refuse(OLD)
+    return mark
   }
 
   /** To be taken before the read that is then held against it. */
@@ -80,9 +114,9 @@ export class RowGuard {
     return new Map([...this.#newest].map(([region, { epoch }]) => [region, epoch]))
   }
 
-  /** The MAC that says that all records carry one. */
-  async signComplete(): Promise<StoredMac> {
-    const [mac] = await this.#sign([{ ...ALL_ROWS, generation: 1, content: NO_CONTENT, region: undefined }])
+  /** The MAC that says that all records carry one; `generation` is that of the one whose place it takes. */
+  async signComplete(generation = ALL_ROWS_GENERATION): Promise<StoredMac> {
+    const [mac] = await this.#sign([{ ...ALL_ROWS, generation, content: NO_CONTENT, region: undefined }])
     return mac!
   }
 
@@ -90,7 +124,7 @@ export class RowGuard {
   sign(rows: readonly FoundRow[]): Promise<StoredMac[]> {
     return this.#sign(
       rows.map(({ name, content, stored }) => ({
-        ...{ table: name.table, primaryKey: primaryKeyOf(name), content, region: regionOf(name) },
+        ...{ table: name.table, primaryKey: primaryKeyOf(name), content, region: this.#signerOf(name) },
         // One that was forgotten and is made again is newer than it ever was.
         generation: stored === undefined ? Date.now() : stored.generation + 1,
       })),
@@ -145,7 +179,8 @@ export class RowGuard {
         if (!this.#isKnown(row, stored)) asked.push({ row, stored })
       }
       // Of a record that never was nobody has signed that it is not there.
-      else if (!content.equals(NO_CONTENT)) refused.push(refusalOf(row, NO_MAC))
+      else if (!content.equals(NO_CONTENT) && !this.#unsignedTables().includes(row.name.table))
+        refused.push(refusalOf(row, NO_MAC))
     }
     if (asked.length === 0) return refused
     const verdicts = await this.#protection.signer.verify(
@@ -209,6 +244,16 @@ export class RowGuard {
       else refused.set(region, refusal)
     }
     return refused
+  }
+
+  /** Of a store that an older version has signed. */
+  #unsignedTables(): readonly AggregateTable[] {
+    return UNSIGNED_AT.get(this.#mark?.generation ?? ALL_ROWS_GENERATION) ?? []
+  }
+
+  /** The row of a domain by whom the store was signed: the region that stands first today may have no domain yet. */
+  #signerOf(name: RowName): string | undefined {
+    return name.table === 'domains' ? this.#mark?.region : regionOf(name)
   }
 
   async #headRefusal(region: string, head: LedgerHead, anchor: Anchor): Promise<Refusal | undefined> {

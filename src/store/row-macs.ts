@@ -1,13 +1,23 @@
 /** What is done with the MACs of all records: the first ones of a store, the look at every one, others under a new version. */
 import { type Anchor, epochAnew } from '../formats/row-ledger.ts'
 import type { Database } from './dialects/database.ts'
+import type { DomainGate } from './domain-gate.ts'
 import { StoreRolledBack } from './faults.ts'
 import { Ledger } from './ledger.ts'
 import { enterMac, type MacChange, writeMacs } from './mac-changes.ts'
 import { ALL_ROWS, type RowGuard } from './row-guard.ts'
-import { AGGREGATE_TABLES, listRowNames, primaryKeyOf } from './sql/aggregates.ts'
+import { listRowNames, primaryKeyOf } from './sql/aggregates.ts'
 import { findHead, putHead } from './sql/ledgers.ts'
-import { type FoundRow, findMac, findRow, findRowsAt, listMacs, listMacsBelow, putMac } from './sql/row-macs.ts'
+import {
+  type FoundRow,
+  findMac,
+  findRow,
+  findRowsAt,
+  listMacs,
+  listMacsBelow,
+  putMac,
+  type StoredMac,
+} from './sql/row-macs.ts'
 import type { Handle } from './sql/tables.ts'
 import type { RegionAnchor, RowPlace, StoredRowMacs } from './stored-row-macs.ts'
 
@@ -17,14 +27,16 @@ const BATCH = 64
 export class RowMacs implements StoredRowMacs {
   readonly #database: Database
   readonly #guard: RowGuard
+  readonly #domains: DomainGate
 
-  constructor(database: Database, guard: RowGuard) {
+  constructor(database: Database, guard: RowGuard, domains: DomainGate) {
     this.#database = database
     this.#guard = guard
+    this.#domains = domains
   }
 
-  areComplete(): Promise<boolean> {
-    return this.#guard.isComplete(this.#database.reader)
+  async areComplete(): Promise<boolean> {
+    return (await this.#guard.tablesToSign(this.#database.reader)).length === 0
   }
 
   /**
@@ -33,10 +45,12 @@ export class RowMacs implements StoredRowMacs {
    */
   async complete(): Promise<number> {
     const { signed, heads } = await this.#database.writer.transaction().execute(async db => {
-      if (await this.#guard.isComplete(db)) return { signed: 0, heads: [] }
+      const tables = await this.#guard.tablesToSign(db)
+      if (tables.length === 0) return { signed: 0, heads: [] }
       const ledger = new Ledger(db)
+      const former = await this.#guard.requireMark(db, ledger)
       let signed = 0
-      for (const table of AGGREGATE_TABLES) {
+      for (const table of tables) {
         const names = await listRowNames(db, table)
         for (let at = 0; at < names.length; at += BATCH) {
           const rows: FoundRow[] = []
@@ -49,9 +63,8 @@ export class RowMacs implements StoredRowMacs {
       }
       const mark = await this.#guard.signComplete()
       // Whoever removes every MAC has made a store that looks as if none had ever been made.
-      await this.#requireNeverSigned(mark.region)
-      await putMac(db, ALL_ROWS.table, ALL_ROWS.primaryKey, mark)
-      await ledger.replace(mark.region, ALL_ROWS, undefined, mark.mac)
+      if (former === undefined) await this.#requireNeverSigned(mark.region)
+      await replaceMark(db, ledger, former, mark)
       return { signed, heads: await ledger.write(heads => this.#guard.signHeads(ledger, heads)) }
     })
     this.#guard.committed(heads)
@@ -83,15 +96,17 @@ export class RowMacs implements StoredRowMacs {
       for (const change of await this.#signed(unchanged)) await enterMac(db, ledger, change)
       const mark = places.some(isAllRows) ? await findMac(db, ALL_ROWS.table, ALL_ROWS.primaryKey) : undefined
       if (mark !== undefined) {
-        const renewed = await this.#guard.signComplete()
-        await ledger.replace(mark.region, ALL_ROWS, mark.mac, undefined)
-        await ledger.replace(renewed.region, ALL_ROWS, undefined, renewed.mac)
-        await putMac(db, ALL_ROWS.table, ALL_ROWS.primaryKey, renewed)
+        const renewed = await this.#guard.signComplete(mark.generation)
+        await replaceMark(db, ledger, mark, renewed)
       }
       return writeMacs(db, this.#guard, ledger, [])
     })
     this.#guard.committed(heads)
     return places.length
+  }
+
+  async requireDomain(region: string): Promise<void> {
+    if (await this.#guard.isComplete(this.#database.reader)) await this.#domains.requireRegion(region)
   }
 
   async anchorOf(region: string): Promise<RegionAnchor | undefined> {
@@ -148,6 +163,12 @@ export class RowMacs implements StoredRowMacs {
     const anchor = await this.#guard.anchorOf(region)
     if (anchor !== undefined) throw new StoreRolledBack(region, undefined, anchor.epoch)
   }
+}
+
+async function replaceMark(db: Handle, ledger: Ledger, former: StoredMac | undefined, mark: StoredMac): Promise<void> {
+  if (former !== undefined) await ledger.replace(former.region, ALL_ROWS, former.mac, undefined)
+  await ledger.replace(mark.region, ALL_ROWS, undefined, mark.mac)
+  await putMac(db, ALL_ROWS.table, ALL_ROWS.primaryKey, mark)
 }
 
 function isAllRows({ table, primaryKey }: RowPlace): boolean {

@@ -1,6 +1,6 @@
 /**
  * The look at everything that a store holds: the file, every record against its MAC and the ledger, what is there and not
- * signed, what the ledger lists and is not there, deleted keys that are there again, and the form of every EKT record.
+ * signed, what the ledger lists and is not there, deleted keys that are there again, counts of keys, and the form of every EKT record.
  */
 import { MalformedBytes } from '../base/bytes.ts'
 import { decodeEkt } from '../formats/ekt.ts'
@@ -11,6 +11,7 @@ import type { RowGuard } from './row-guard.ts'
 import { ALL_ROWS } from './row-guard.ts'
 import { AGGREGATE_TABLES, listUnsigned, primaryKeyOf, rowNameOf } from './sql/aggregates.ts'
 import { countAllEkts, listAllEkts, ownerOf } from './sql/ekts.ts'
+import { listMiscounts } from './sql/key-counts.ts'
 import { countLeaves, listLedgerRegions } from './sql/ledgers.ts'
 import { countMacs, findRowsAt, listMacs } from './sql/row-macs.ts'
 import type { Handle } from './sql/tables.ts'
@@ -43,7 +44,11 @@ export async function* checkStore(database: Database, guard: RowGuard): AsyncGen
     after = ekts.at(-1)
     if (after === undefined) break
   }
-  yield { done, total: done, found: [...(await findMissing(database)), ...(await findUndead(reader))] }
+  yield {
+    done,
+    total: done,
+    found: [...(await findMissing(database)), ...(await findUndead(reader)), ...(await findMiscounted(reader))],
+  }
 }
 
 async function checkMacs(
@@ -97,6 +102,14 @@ async function findUndead(db: Handle): Promise<CheckFinding[]> {
     ...(await listUndead(db, FINDINGS_MAX)).map(of('it was deleted, and is there again')),
     ...(await listUnsignedTombstones(db, FINDINGS_MAX)).map(of('it was deleted, and no MAC says so')),
   ]
+}
+
+/** One statement, so that no key comes or goes in between. */
+async function findMiscounted(db: Handle): Promise<CheckFinding[]> {
+  return (await listMiscounts(db, FINDINGS_MAX)).map(({ region, account, counted, there }) => ({
+    ...{ table: 'key_counts', primaryKey: `${region}/${account}` },
+    reason: `it counts ${counted} keys for the account's quota, and ${there} are there`,
+  }))
 }
 
 /** What is wrong with the form of an EKT record. Whether a token opens it, and its MAC, only use tells. */

@@ -83,7 +83,10 @@ export interface Reader {
   /** Of the access keys of one identity, those that were ever used. */
   listAccessKeyUses(principalId: string): Promise<AccessKeyUse[]>
 
+  /** By its region, or MULTI_REGION_DOMAIN. */
   findDomain(region: string): Promise<Domain | undefined>
+  /** The same as it stands, whether or not its MAC is good: only who has been told of a domain reaches the tokens that can tell. */
+  findStoredDomain(region: string): Promise<Domain | undefined>
   /** The EKT record of the daemon's own HBK of a purpose, such as `identity`. */
   findDaemonKey(purpose: string): Promise<DaemonKey | undefined>
   /**
@@ -174,6 +177,10 @@ export interface Transaction extends Reader {
 
   /** Writes a domain with its versions and tokens; `generation` must be one above the stored one, or it throws. */
   putDomain(domain: Domain): Promise<void>
+  /** The same without a MAC, where no token can make one yet; it is refused until {@link adoptDomain}. */
+  putUnsignedDomain(domain: Domain): Promise<void>
+  /** Signs the row of a domain as it stands, whatever its MAC. */
+  adoptDomain(region: string): Promise<void>
   /** A resident HBK becomes `ready` with it. */
   insertDaemonKey(key: DaemonKey): Promise<void>
   /** Puts a re-wrapped record in the place of the one that was read. False when that one is no longer there. */

@@ -1,14 +1,14 @@
 /** The audit log, as far as the key store holds it. */
 
 /** Lines of the audit log (formats/audit-chain.ts) that follow each other in one chain. */
-export interface AuditBlock {
+export interface AuditBlock<Bytes extends Uint8Array = Buffer> {
   readonly chain: string
   /** The numbers of its first and last event. */
   readonly firstSeq: number
   readonly lastSeq: number
   readonly firstAtMs: number
   readonly lastAtMs: number
-  readonly lines: Buffer
+  readonly lines: Bytes
 }
 
 export interface AuditBlockPlace {
@@ -39,7 +39,7 @@ export interface PendingEventSource {
 }
 
 export interface StoredAudit {
-  /** Adds a block and lets go of the events that it, or one before it, holds. */
+  /** Adds a block and lets go of the pending events that it, or one before it, holds; on a thread of its own. */
   addBlock(block: AuditBlock, chained: readonly string[]): Promise<void>
   lastBlock(chain: string): Promise<AuditBlock | undefined>
   /** Blocks that may hold events of a time, both ends included, the newest first. */
@@ -50,6 +50,8 @@ export interface StoredAudit {
   expire(beforeMs: number, maxBytes: number): Promise<number>
   /** Events that no block holds, the oldest first. */
   pendingEvents(limit: number): Promise<StoredEvent[]>
+  /** Lets go of events that a chain holds. */
+  forgetPending(ids: readonly string[]): Promise<void>
   position(name: string): Promise<AuditPosition | undefined>
   setPosition(name: string, position: AuditPosition): Promise<void>
 }

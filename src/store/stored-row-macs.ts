@@ -20,11 +20,12 @@ export interface RowPlace {
 
 /** The MACs of the records that decide who may do what, or which key is meant (security.md 2.6). */
 export interface StoredRowMacs {
-  /** Whether every such record carries one. One that does not is refused from then on. */
+  /** Whether every such record carries one, of the tables that carry MACs today. One that does not is refused from then on. */
   areComplete(): Promise<boolean>
   /**
-   * Gives every record of a store that has none a MAC, as it is: for once. Returns how many there are. Throws StoreRolledBack
-   * when a token remembers that the store had MACs.
+   * Gives every record of a store that has none a MAC, as it is: for once. In a store that an older version has signed it does
+   * so with the tables that carried none then. Returns how many there are. Throws StoreRolledBack when a token remembers that
+   * the store had MACs.
    */
   complete(): Promise<number>
   /**
@@ -40,6 +41,11 @@ export interface StoredRowMacs {
    * verified, under the newest version. Returns how many, 0 when none is left. Throws RowRefused.
    */
   renew(region: string, version: number, limit: number): Promise<number>
+  /**
+   * Makes sure that the rows that hosts of a region were told of its domains from are genuine; the first use of a record that
+   * the domain has signed waits for the same. Throws RowRefused and StoreRolledBack.
+   */
+  requireDomain(region: string): Promise<void>
   /**
    * How far a region's ledger has come; undefined before its first record. Throws RowRefused and StoreRolledBack when it is
    * not what was written last.

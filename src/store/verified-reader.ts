@@ -1,5 +1,5 @@
 /** Reads whose answers have been held against their MACs: record, MAC and ledger are of one moment. */
-
+import type { DomainGate } from './domain-gate.ts'
 import type { Page } from './records.ts'
 import type { RowGuard } from './row-guard.ts'
 import { type RowName, textOf } from './sql/aggregates.ts'
@@ -11,12 +11,14 @@ import type { Handle } from './sql/tables.ts'
 export class VerifiedReader extends DecidingReader {
   readonly #snapshots: Handle
   readonly #guard: RowGuard
+  readonly #domains: DomainGate
 
   /** `snapshots` runs transactions that only read. */
-  constructor(db: Handle, snapshots: Handle, guard: RowGuard) {
+  constructor(db: Handle, snapshots: Handle, guard: RowGuard, domains: DomainGate) {
     super(db)
     this.#snapshots = snapshots
     this.#guard = guard
+    this.#domains = domains
   }
 
   /** Throws RowRefused and StoreRolledBack. Without anybody who verifies, and in a store whose records carry no MACs, it only reads. */
@@ -30,6 +32,7 @@ export class VerifiedReader extends DecidingReader {
       const found = await find(new SqlReader(db))
       return { record: found, rows: found === undefined ? [] : await findRows(db, await madeOf(found, db)) }
     })
+    await this.#domains.require(rows)
     const [refusal] = await this.#guard.refusals(rows, horizon)
     if (refusal !== undefined) throw this.#guard.refuse(refusal)
     return record
@@ -47,6 +50,7 @@ export class VerifiedReader extends DecidingReader {
       const names = new Map(found.flatMap(madeOf).map(name => [textOf(name), name]))
       return { items: found, rows: await findRows(db, [...names.values()]) }
     })
+    await this.#domains.require(rows)
     const refusals = await this.#guard.refusals(rows, horizon)
     const refused = new Set(refusals.map(({ record }) => record))
     for (const refusal of refusals) this.#guard.refuse(refusal)

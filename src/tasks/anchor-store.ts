@@ -1,6 +1,7 @@
 /**
  * Has the tokens remember how far the key store has come, now and then and at the end, so that an older copy of it is refused
- * at the next start (security.md 2.6). At first it makes sure that this one is not such a copy.
+ * at the next start (security.md 2.6). At first it makes sure that this one is not such a copy, and
+ * that hosts were told of their domains from genuine rows.
  */
 import type { PoolAnchors } from '../keyring/anchors.ts'
 import { StoreRolledBack } from '../store/faults.ts'
@@ -60,6 +61,7 @@ export class StoreAnchors {
   async #anchor(region: string): Promise<void> {
     const { store, anchors, metrics, logger, intervalMs } = this.#parts
     try {
+      await store.rowMacs.requireDomain(region)
       const anchor = await store.rowMacs.anchorOf(region)
       const epoch = anchor?.epoch ?? 0
       if (anchor !== undefined && epoch !== this.#told.get(region)) {

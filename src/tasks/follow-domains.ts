@@ -4,6 +4,7 @@
  */
 import { MULTI_REGION_DOMAIN } from '../base/region.ts'
 import type { Domain } from '../store/domain.ts'
+import { RowRefused } from '../store/faults.ts'
 import type { DaemonKey } from '../store/records.ts'
 import type { Reader } from '../store/store.ts'
 import type { Logger } from '../telemetry/logger.ts'
@@ -24,17 +25,32 @@ export class DomainFollower {
   readonly #parts: FollowParts
   /** Generations of both rows, by region. */
   readonly #seen = new Map<string, string>()
+  /** The rows that were genuine last, by region. */
+  readonly #genuine = new Map<string, readonly [domain: Domain, shared: Domain | undefined]>()
 
   constructor(parts: FollowParts) {
     this.#parts = parts
   }
 
-  /** Looks once. Hosts that are being replaced are not waited for. */
+  /**
+   * Looks once. Hosts that are being replaced are not waited for. Throws RowRefused when a row was changed by hand: hosts keep
+   * to the former one, or are brought back to it.
+   */
   async run(): Promise<void> {
+    try {
+      await this.#look()
+    } catch (error) {
+      if (!(error instanceof RowRefused)) throw error
+      for (const [region, [domain, shared]] of this.#genuine) this.#tell(region, domain, shared)
+      throw error
+    }
+  }
+
+  async #look(): Promise<void> {
     const { reader, regions, logger } = this.#parts
     const shared = await reader.findDomain(MULTI_REGION_DOMAIN)
     let changed = false
-    for (const [region, follow] of regions) {
+    for (const region of regions.keys()) {
       const domain = await reader.findDomain(region)
       if (domain?.state !== 'ready') continue
       const generations = `${domain.generation} ${shared?.generation ?? 0}`
@@ -42,16 +58,22 @@ export class DomainFollower {
       changed = true
       const first = !this.#seen.has(region)
       this.#seen.set(region, generations)
+      this.#genuine.set(region, [domain, shared])
       if (!first) {
         const step = stepOf(domain)
         const sharedStep = shared && stepOf(shared)
         logger.info('domain has changed', { region, generation: domain.generation, step, multiRegion: sharedStep })
       }
-      follow(domain, shared).catch((error: Error) =>
-        logger.warn('some hosts keep the former domain', { region, reason: error.message }),
-      )
+      this.#tell(region, domain, shared)
     }
     if (changed) await this.#readDaemonKeys()
+  }
+
+  #tell(region: string, domain: Domain, shared: Domain | undefined): void {
+    const { regions, logger } = this.#parts
+    regions
+      .get(region)?.(domain, shared)
+      .catch((error: Error) => logger.warn('some hosts keep the former domain', { region, reason: error.message }))
   }
 
   async #readDaemonKeys(): Promise<void> {

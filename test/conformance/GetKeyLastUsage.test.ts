@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { USING_OPERATIONS } from '../../src/model/key-use.ts'
 import { registry } from '../../src/operations/registry.ts'
-import { answer, bytes, encrypt, type Key, type Kind, kms, makeKey, refusal, text } from './kms.ts'
+import { answer, bytes, encrypt, type Key, type Kind, kms, makeKey, refusal, text, UUID } from './kms.ts'
 import { ANY_STATE, obeysKeyState, takesKeyId } from './rules.ts'
 
 const P256 = { KeySpec: 'ECC_NIST_P256', KeyUsage: 'SIGN_VERIFY' } as const
@@ -86,7 +86,11 @@ describe('GetKeyLastUsage', () => {
     const key = await makeKey(kms, kind)
     const { $metadata } = await call(key)
     const { Timestamp, ...use } = (await lastUse(key))!
-    expect(use).toStrictEqual({ Operation, KmsRequestId: $metadata.requestId })
+    expect(use).toStrictEqual({
+      ...{ Operation, KmsRequestId: $metadata.requestId },
+      // LookupEvents.test.ts follows it to the event.
+      CloudTrailEventId: expect.stringMatching(UUID),
+    })
     expect(Timestamp!.getTime() % 1_000).toBe(0)
     const { CreationDate } = (await kms.describeKey({ KeyId: key.id })).KeyMetadata!
     expect(Timestamp!.getTime()).toBeGreaterThan(CreationDate!.getTime() - 1_000)

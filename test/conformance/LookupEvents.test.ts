@@ -67,6 +67,15 @@ describe('aws cloudtrail lookup-events', () => {
     expect((await lookUp('--end-time', '2020-01-01T00:00:00Z')).Events).toEqual([])
   })
 
+  it('finds the event of the last use of a key, which GetKeyLastUsage names', async () => {
+    const { KeyLastUsage } = await sandbox.client().getKeyLastUsage({ KeyId })
+    const { Events } = await lookUp(...by('EventId', KeyLastUsage!.CloudTrailEventId!))
+    expect(Events).toHaveLength(1)
+    const { requestID, eventName, resources } = JSON.parse(Events[0]!.CloudTrailEvent)
+    expect({ requestID, eventName }).toEqual({ requestID: KeyLastUsage!.KmsRequestId, eventName: 'Encrypt' })
+    expect(resources).toMatchObject([{ ARN: expect.stringContaining(KeyId) }])
+  })
+
   it('goes through pages, each event once', async () => {
     const { Events } = await lookUp(...by('EventName', 'Encrypt'), '--page-size', '2')
     expect(new Set(Events.map(({ EventId }) => EventId)).size).toBe(5)

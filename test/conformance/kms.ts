@@ -109,7 +109,7 @@ export async function encrypt({ id }: Key, EncryptionContext?: Record<string, st
   return CiphertextBlob!
 }
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 /** A KeyMaterialId. */
 export const MATERIAL_ID = expect.stringMatching(/^[0-9a-f]{64}$/)
 export const BLOB = expect.any(Uint8Array)

@@ -171,6 +171,31 @@ describe.each(BACKENDS)('key store on $name', backend => {
         for (const key of keys) await tx.insertKey(key)
       })
       expect(await store.reader.countKeys(SCOPE)).toBe(2)
+      await store.transaction(async tx => {
+        for (const key of keys) await tx.deleteKey(key, 10)
+      })
+      expect(await store.reader.countKeys(SCOPE)).toBe(0)
+    })
+
+    it('is left as it was by a transaction that fails', async () => {
+      const failing = store.transaction(async tx => {
+        await tx.insertKey(makeKey())
+        expect(await tx.countKeys(SCOPE)).toBe(1)
+        throw new Error('after all not')
+      })
+      await expect(failing).rejects.toThrow('after all not')
+      expect(await store.reader.countKeys(SCOPE)).toBe(0)
+    })
+
+    it('lets two processes that count before they insert go no further than one would', async () => {
+      const other = await open()
+      const insertBelow = (each: Store, room: number) =>
+        each.transaction(async tx => {
+          if ((await tx.countKeys(SCOPE)) < room) await tx.insertKey(makeKey())
+        })
+      await Promise.all(Array.from({ length: 12 }, (_, at) => insertBelow(at % 2 === 0 ? store : other, 5)))
+      expect(await other.reader.listKeyIds(SCOPE, FIRST_PAGE)).toHaveLength(5)
+      expect(await store.reader.countKeys(SCOPE)).toBe(5)
     })
   })
 
@@ -205,7 +230,7 @@ describe.each(BACKENDS)('key store on $name', backend => {
   describe('uses of keys', () => {
     const useOf = (key: KmsKey, atMs: number): KeyUse => ({
       ...{ region: key.region, account: key.account, keyId: key.id },
-      ...{ operation: 'Decrypt', atMs, requestId: `request-${atMs}` },
+      ...{ operation: 'Decrypt', atMs, requestId: `request-${atMs}`, eventId: `event-${atMs}` },
     })
 
     it('are the newest of each key, whichever process writes last', async () => {

@@ -2,11 +2,14 @@
  * The two worlds of design.md 1, looked at from outside while they work: what each process has mapped, holds in memory, was
  * started with and listens on, and what the daemon writes down.
  */
+import { spawn } from 'node:child_process'
 import { randomBytes, randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CreateKeyRequest, KMS } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { environmentFor } from '../../src/hsm/pool/allocator.ts'
 import { HOST_ENTRY, spawnHost } from '../../src/hsm/pool/host-process.ts'
 import { importMaterial } from '../support/import.ts'
 import { bytesOf, makeKnownKeys, textsOf } from '../support/key-bytes.ts'
@@ -92,6 +95,19 @@ describe('the service process', () => {
 })
 
 describe('imported material and private keys', () => {
+  it('are found in the memory of a process that does hold them', async () => {
+    const secrets = makeKnownKeys().flatMap(each => each.secrets)
+    const holder = spawn(process.execPath, ['-e', HOLD_WHAT_IS_READ], { stdio: ['pipe', 'pipe', 'inherit'] })
+    try {
+      holder.stdin.end(Buffer.concat(secrets))
+      await once(holder.stdout, 'data')
+      const counts = await countInMemory(holder.pid!, secrets.flatMap(bytesOf))
+      expect(counts.filter(count => count === 0)).toEqual([])
+    } finally {
+      holder.kill('SIGKILL')
+    }
+  })
+
   it('are never in the memory of the service process, nor in any file or line that it writes', async () => {
     const keys = makeKnownKeys()
     for (const { kind, algorithm, material } of keys) {
@@ -116,6 +132,14 @@ describe('imported material and private keys', () => {
   }, 300_000)
 })
 
+/** Bytes as they come, and backwards. */
+const HOLD_WHAT_IS_READ = `
+  const held = require('node:fs').readFileSync(0)
+  globalThis.kept = [held, Buffer.from(held).reverse()]
+  console.log('held')
+  setInterval(() => globalThis.kept, 1_000)
+`
+
 async function useMuch(KeyId: string, { KeyUsage }: CreateKeyRequest): Promise<void> {
   const Message = Buffer.from('attack at dawn')
   const { KeyMetadata } = await kms.describeKey({ KeyId })
@@ -139,8 +163,10 @@ describe('what processes are started with', () => {
   })
 
   it('is next to nothing for an HSM host', () => {
+    const allocator = Object.keys(environmentFor('jemalloc'))
+    const inherited = ['LANG', 'PATH', 'TZ'].filter(name => name in process.env)
     for (const host of sandbox.description.hsmHostPids)
-      expect(namesIn(environmentOf(host))).toEqual(['LANG', 'PATH', 'TZ'].filter(name => name in process.env))
+      expect(namesIn(environmentOf(host))).toEqual([...inherited, ...allocator].sort())
     expect(namesIn(environmentOf(sandbox.description.pid))).toContain('HOME')
   })
 

@@ -71,7 +71,8 @@ export async function startLog({
   parts = {},
 }: Options): Promise<TestLog> {
   const recovered = await recoverPrevious(folder, storage, clock())
-  if (recovered?.unstored !== undefined) await storage.addBlock(recovered.unstored, recovered.eventIds)
+  for (const id of recovered?.eventIds ?? []) storage.pending.delete(id)
+  for (const block of recovered?.unstored ?? []) await storage.addBlock(block, [])
   const chain = randomBytes(16).toString('hex')
   const files = new LogFiles({ folder, chain, maxBytes, startedAtMs: clock() })
   const log = new AuditLog({ files, chain, clock, ...parts })

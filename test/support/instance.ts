@@ -5,11 +5,13 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { stringify } from 'yaml'
 import { makeSoftTokens } from '../../softhsm/tokens.ts'
+import { openKeyStore } from '../../src/cli/open-key-store.ts'
+import { loadConfiguration } from '../../src/config/load.ts'
 import type { TokenLocation } from '../../src/hsm/contract/host-configuration.ts'
 import { openStore } from '../../src/store/open-store.ts'
 import type { Store } from '../../src/store/store.ts'
 import type { Finished } from './sandbox.ts'
-import { makeFolder, REGION } from './tokens.ts'
+import { makeFolder, REGION, silentLogger } from './tokens.ts'
 
 const CLI = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 
@@ -34,6 +36,8 @@ export interface Instance {
   serve(): Promise<Serving>
   /** What the store says now. No daemon may be running. */
   withStore<T>(use: (store: Store) => Promise<T>): Promise<T>
+  /** The same with the tokens of a configuration, which verify and sign. */
+  withSignedStore<T>(use: (store: Store) => Promise<T>): Promise<T>
   remove(): void
 }
 
@@ -118,6 +122,12 @@ export async function makeInstance(labels: readonly string[]): Promise<Instance>
       } finally {
         await store.close()
       }
+    },
+    async withSignedStore(use) {
+      await using resources = new AsyncDisposableStack()
+      const opening = { path: join(stateDir, 'strongroom.db'), logger: silentLogger }
+      const { store } = await openKeyStore(loadConfiguration(configuration), opening, resources)
+      return await use(store)
     },
     remove() {
       for (const child of children) child.kill('SIGKILL')

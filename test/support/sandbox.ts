@@ -146,7 +146,7 @@ export function awsEnvironment({ region, accessKeyId, secretAccessKey, dir }: Sa
 /** Runs a program to its end, which never rejects. */
 export function run(file: string, args: readonly string[], env = plainEnvironment()): Promise<Finished> {
   return new Promise(resolve => {
-    execFile(file, args, { env, timeout: 30_000, maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
+    execFile(file, args, { env, timeout: 100_000, maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : typeof error.code === 'number' ? error.code : -1, stdout, stderr })
     })
   })

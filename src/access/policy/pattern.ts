@@ -1,11 +1,13 @@
 /**
- * Text with wildcards, as policies write it: `*` stands for any characters, `?` for one. Matching takes at most the
+ * Text with wildcards, as policies write it: `*` stands for any characters, `?` for one, beyond the BMP too. Matching takes at most the
  * product of both lengths: no pattern makes a daemon slow.
  */
 
 const LITERAL = 0
 const ANY = 1
 const ONE = 2
+/** Characters after it are two units of a string. */
+const LAST_OF_ONE_UNIT = 0xffff
 
 /** A pattern: its characters, and which of them are wildcards; `wild` is absent when none is. */
 export interface Pattern {
@@ -74,7 +76,10 @@ export function matches({ text, wild }: Pattern, value: string): boolean {
       star = at
       at += 1
       reach = seen
-    } else if (kind === ONE || (kind === LITERAL && text.charCodeAt(at) === value.charCodeAt(seen))) {
+    } else if (kind === ONE) {
+      at += 1
+      seen += value.codePointAt(seen)! > LAST_OF_ONE_UNIT ? 2 : 1
+    } else if (kind === LITERAL && text.charCodeAt(at) === value.charCodeAt(seen)) {
       at += 1
       seen += 1
     } else if (star >= 0) {

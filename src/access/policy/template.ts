@@ -2,7 +2,7 @@
  * A value with policy variables: `${key}`, `${key, 'default'}`, and `${*}`, `${?}`, `${$}` for characters that would
  * otherwise mean something. What a variable stands for is literal: a wildcard in a tag is no wildcard of the policy.
  */
-import { type ConditionKey, type Context, conditionKey } from './context.ts'
+import { type ConditionKey, type Context, type ContextValue, conditionKey } from './context.ts'
 import { type Pattern, PatternBuilder } from './pattern.ts'
 
 type Piece =
@@ -16,7 +16,8 @@ export interface Template {
 }
 
 const VARIABLE = /\$\{([^}]*)\}/g
-const REFERENCE = /^\s*([^\s,']+)\s*(?:,\s*'([^']*)'\s*)?$/
+/** The names of tags may hold spaces. */
+const REFERENCE = /^\s*([^\s,'](?:[^,']*[^\s,'])?)\s*(?:,\s*'([^']*)'\s*)?$/
 const CHARACTERS: ReadonlySet<string> = new Set(['*', '?', '$'])
 
 /** `variables` is false for documents of version 2008-10-17, where `${` is text like any other. */
@@ -40,13 +41,19 @@ function pieceOf(inner: string): Piece {
   return { kind: 'variable', key: conditionKey(name), fallback }
 }
 
+/** An empty list is an absent key. */
+function readValue(key: ConditionKey, context: Context | undefined): ContextValue {
+  const value = context?.value(key)
+  return Array.isArray(value) && value.length === 0 ? undefined : value
+}
+
 /** The value as a pattern; undefined when a variable has no single value and no default. */
 export function resolve({ pieces }: Template, context: Context | undefined): Pattern | undefined {
   const builder = new PatternBuilder()
   for (const piece of pieces) {
     if (piece.kind === 'text') builder.like(piece.text)
     else {
-      const value = piece.kind === 'variable' ? (context?.value(piece.key) ?? piece.fallback) : piece.text
+      const value = piece.kind === 'variable' ? (readValue(piece.key, context) ?? piece.fallback) : piece.text
       if (typeof value !== 'string') return undefined
       builder.literal(value)
     }

@@ -2,7 +2,6 @@
  * What a request to CloudTrail goes through between the two ends of its road (api/road.ts). It speaks AWS JSON as KMS does,
  * and has one operation: LookupEvents.
  */
-import type { IncomingHttpHeaders } from 'node:http'
 import { CloudTrailError } from '../../cloudtrail/errors.ts'
 import { type Lookup, lookupEvents, lookupEventsInput } from '../../cloudtrail/lookup-events.ts'
 import { KmsError } from '../../model/errors.ts'
@@ -11,15 +10,15 @@ import type { Authenticated } from '../authenticate.ts'
 import type { Journey } from '../journey.ts'
 import { encodeError, encodeOutput, kmsErrorOf, readInput, responseHeaders } from '../protocol.ts'
 import type { Pipeline } from '../road.ts'
+import type { HeaderFields } from '../sigv4/headers.ts'
 import type { Throttle } from '../throttle.ts'
 
 const TARGET_PREFIX = 'com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.'
 const OPERATION = 'LookupEvents'
 
 /** Whether a request is one of CloudTrail, served or not. */
-export function isCloudTrail(headers: IncomingHttpHeaders): boolean {
-  const target = headers['x-amz-target']
-  return typeof target === 'string' && target.startsWith(TARGET_PREFIX)
+export function isCloudTrail(headers: HeaderFields): boolean {
+  return headers.get('x-amz-target')?.startsWith(TARGET_PREFIX) === true
 }
 
 type Output = Readonly<Record<string, unknown>>
@@ -40,8 +39,8 @@ export class CloudTrailPipeline implements Pipeline<Output, Refusal> {
 
   async perform(journey: Journey, authenticated: Authenticated, body: Buffer): Promise<Output> {
     const { throttle, access, lookup } = this.#parts
-    const { request, origin, trail } = journey
-    if (request.headers['x-amz-target'] !== TARGET_PREFIX + OPERATION) {
+    const { headers, origin, trail } = journey
+    if (headers.get('x-amz-target') !== TARGET_PREFIX + OPERATION) {
       throw new CloudTrailError('UnsupportedOperationException')
     }
     journey.operation = OPERATION

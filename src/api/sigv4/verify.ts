@@ -47,10 +47,12 @@ export interface SignedRequest extends Authorization {
 
 /**
  * Reads who claims to have signed a request. Throws KmsError: MissingAuthenticationTokenException when nobody does,
- * IncompleteSignatureException when it cannot be read.
+ * IncompleteSignatureException when it cannot be read. `headers` are those of the request, where they are folded already.
  */
-export function readSignedRequest(request: IncomingRequest): SignedRequest {
-  const headers = foldHeaders(request.rawHeaders)
+export function readSignedRequest(
+  request: IncomingRequest,
+  headers: HeaderFields = foldHeaders(request.rawHeaders),
+): SignedRequest {
   const header = headers.get('authorization')
   if (request.url.includes('?')) refuseQueryForm(request.url, header)
   if (!header) throw new KmsError('MissingAuthenticationTokenException', 'Missing Authentication Token')

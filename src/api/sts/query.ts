@@ -2,8 +2,8 @@
  * The Query protocol's requests: a form in the body, whose names are paths (`Tags.member.1.Key=team`), read into the JSON
  * that a shape describes.
  */
-import type { IncomingHttpHeaders } from 'node:http'
 import { StsError } from '../../sts/errors.ts'
+import type { HeaderFields } from '../sigv4/headers.ts'
 
 const CONTENT_TYPE = 'application/x-www-form-urlencoded'
 /** Far more than any legal request has. */
@@ -12,8 +12,8 @@ const STEPS_MAX = 8
 const VERSION = '2011-06-15'
 
 /** Whether a request speaks the Query protocol. One that names a target is for KMS, whatever its body is. */
-export function isQuery(headers: IncomingHttpHeaders): boolean {
-  return headers['x-amz-target'] === undefined && headers['content-type']?.startsWith(CONTENT_TYPE) === true
+export function isQuery(headers: HeaderFields): boolean {
+  return !headers.has('x-amz-target') && headers.get('content-type')?.startsWith(CONTENT_TYPE) === true
 }
 
 export interface QueryRequest {

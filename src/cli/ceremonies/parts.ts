@@ -40,8 +40,15 @@ export interface CeremonyParts {
   readonly confirmFingerprint?: (shown: ShownFingerprints) => Promise<boolean>
   /** A line for the operator. */
   readonly say: (line: string) => void
+  /** Told after every change of a domain: whoever works with its keys is to know them as they are. */
+  readonly follow?: () => Promise<void>
   /** As it is recorded; `init` when it is left out. */
   readonly command?: string
+  /**
+   * Whether the key store is from before a rotation, so that no token can sign what is written of the domain before there is
+   * another version. What the copy says of it is taken as it is, as far as its tokens do not contradict it.
+   */
+  readonly unsigned?: boolean
   /** The officers who approved the command. */
   readonly officers?: readonly string[]
 }
@@ -52,8 +59,9 @@ export function optionFor(region: string): string {
 }
 
 /** The domain of a region, or the one that they share. Throws {@link CommandFailed} when there is none yet. */
-export async function requireDomain({ store }: CeremonyParts, region: string): Promise<Domain> {
-  const domain = await store.reader.findDomain(region)
+export async function requireDomain({ store, unsigned }: CeremonyParts, region: string): Promise<Domain> {
+  const { reader } = store
+  const domain = await (unsigned === true ? reader.findStoredDomain(region) : reader.findDomain(region))
   if (domain?.state !== 'ready')
     throw new CommandFailed(`${region} has no domain: run "strongroom domain create ${optionFor(region)}" first`)
   return domain
@@ -73,8 +81,9 @@ export async function changeDomain(
   const changed = { ...domain, ...changes, generation: domain.generation + 1 }
   await commit(parts, domain.region, what, async tx => {
     await check(tx)
-    await tx.putDomain(changed)
+    await (parts.unsigned === true ? tx.putUnsignedDomain(changed) : tx.putDomain(changed))
   })
+  await parts.follow?.()
   return changed
 }
 

@@ -8,7 +8,14 @@ import type { Domain, DomainKeyVersion, EnrolledToken } from '../../store/domain
 import { RowRefused } from '../../store/faults.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { newVersion, withCheckValues } from './create-domain.ts'
-import { type CeremonyParts, changeDomain, optionFor, type RegionConfiguration, requireDomain } from './parts.ts'
+import {
+  type CeremonyParts,
+  changeDomain,
+  commit,
+  optionFor,
+  type RegionConfiguration,
+  requireDomain,
+} from './parts.ts'
 import { type SweepProgress, sweepEkts } from './sweep.ts'
 import {
   forksOf,
@@ -63,7 +70,7 @@ export async function rotateDomain(parts: RotationParts, region: RegionConfigura
   // Whoever has no SO PIN learns it before anything has changed.
   if (trustNeedsOfficer(source))
     await source.ceremony.call('proveOfficer', { officerPin: await parts.officerPin(region.name) })
-  const rotating: Rotating = { parts, tokens, source }
+  let rotating: Rotating = { parts, tokens, source }
   if (domain.rotation !== undefined)
     parts.say(`${region.name}: going on with a rotation at step ${domain.rotation.step}`)
   if (domain.rotation === undefined || domain.rotation.step === 'making') {
@@ -71,6 +78,11 @@ export async function rotateDomain(parts: RotationParts, region: RegionConfigura
     domain = await makeVersion(rotating, domain)
   } else {
     for (const token of tokens) await requireHeld(domain, token)
+  }
+  if (parts.unsigned === true) {
+    const what = 'signed what a key store from before a rotation says of the domain'
+    await commit(parts, region.name, what, tx => tx.adoptDomain(region.name))
+    rotating = { ...rotating, parts: { ...parts, unsigned: false } }
   }
   if (domain.rotation?.step === 'barrier') domain = await raiseBarrier(rotating, domain)
   return await finish(rotating, domain)

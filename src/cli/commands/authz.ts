@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline'
 import { type Command, InvalidArgumentError } from 'commander'
 import { z } from 'zod'
 import type { Explanation } from '../../access/explain.ts'
+import { duplicateMember } from '../../access/policy/duplicates.ts'
 import { PolicyFault } from '../../access/policy/fault.ts'
 import { simulate } from '../../access/simulation.ts'
 import { loadConfiguration } from '../../config/load.ts'
@@ -92,6 +93,8 @@ function judge(line: string): object {
   try {
     const one: unknown = JSON.parse(line)
     id = (one as { id?: unknown } | null)?.id ?? null
+    const twice = duplicateMember(line)
+    if (twice !== undefined) throw new PolicyFault(`${twice} stands twice in one object`)
     const { allowed, reason } = simulate(one)
     return { id, decision: allowed ? 'Allow' : 'Deny', reason }
   } catch (error) {

@@ -139,7 +139,7 @@ function rotate(options: Options): Promise<void> {
     const { parts, region } = run
     try {
       const onProgress = (progressed: { done: number; total: number }) => progress.update(progressed)
-      const { id, versions } = await rotateDomain({ ...parts, onProgress }, region)
+      const { id, versions } = await rotateDomain({ ...parts, onProgress, unsigned: accepting }, region)
       progress.end()
       // No other region's tokens can be asked while its records are from before a rotation.
       if (accepting) await acceptOlderStore(run, [region])

@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import type { Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { type Allocator, environmentFor } from './allocator.ts'
 
 export const HOST_ENTRY = fileURLToPath(new URL('../host/main.ts', import.meta.url))
 export const CEREMONY_ENTRY = fileURLToPath(new URL('../host/ceremony/main.ts', import.meta.url))
@@ -24,11 +25,15 @@ export interface HostProcess {
  * Spawns a process of the crypto world. It gets none of this process' environment but what finds programs and names the
  * locale, and a process group of its own, so that Ctrl-C in a terminal reaches the daemon alone, which then drains.
  */
-export function spawnHost(entry: string, onOutput: (line: string) => void, lanes = 1): HostProcess {
+export function spawnHost(
+  entry: string,
+  onOutput: (line: string) => void,
+  { lanes = 1, allocator = 'system' }: { readonly lanes?: number; readonly allocator?: Allocator } = {},
+): HostProcess {
   const { PATH, LANG, TZ } = process.env
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', entry], {
     detached: true,
-    env: { PATH, LANG, TZ },
+    env: { PATH, LANG, TZ, ...environmentFor(allocator) },
     stdio: ['ignore', 'pipe', 'pipe', ...Array.from({ length: lanes }, () => 'pipe' as const)],
   })
   for (const stream of [child.stdout, child.stderr]) {

@@ -5,6 +5,7 @@
 import type { Answer } from '../contract/frames.ts'
 import { type HostConfiguration, type HostEvent, hostEvent } from '../contract/host-configuration.ts'
 import type { TokenProfile } from '../contract/token-profile.ts'
+import type { Allocator } from './allocator.ts'
 import type { Errand } from './errand.ts'
 import { HOST_ENTRY, type HostProcess, spawnHost } from './host-process.ts'
 import { Lane } from './lane.ts'
@@ -31,6 +32,7 @@ export interface HostEvents {
 
 export interface HostPlan {
   readonly configuration: HostConfiguration
+  readonly allocator: Allocator
   /** Which description of the domain the configuration holds. */
   readonly generation: number
   /** How long a command took in the hosts of this token of late. */
@@ -60,11 +62,11 @@ export class Host {
   readonly #events: HostEvents
   readonly #closed: Promise<void>
 
-  constructor({ configuration, generation, tokenMs }: HostPlan, events: HostEvents) {
+  constructor({ configuration, allocator, generation, tokenMs }: HostPlan, events: HostEvents) {
     this.#events = events
     this.generation = generation
     const threads = configuration.threads ?? 1
-    this.#process = spawnHost(HOST_ENTRY, line => events.output(line), threads)
+    this.#process = spawnHost(HOST_ENTRY, line => events.output(line), { lanes: threads, allocator })
     const ekts = Math.max(1, Math.floor(configuration.cachedHbks / threads))
     this.#lanes = this.#process.channels.map(
       channel =>

@@ -7,6 +7,7 @@ import { HsmFault, STALE_DOMAIN } from '../contract/fault.ts'
 import { type Answer, readFault, readResult } from '../contract/frames.ts'
 import type { DescribedDomains, HostConfiguration, HostEvent } from '../contract/host-configuration.ts'
 import type { TokenProfile } from '../contract/token-profile.ts'
+import type { Allocator } from './allocator.ts'
 import { Circuit, type TokenState } from './circuit.ts'
 import { Errand } from './errand.ts'
 import { Host, type HostPhase, type Lost } from './host.ts'
@@ -23,6 +24,8 @@ export interface TokenSettings {
   readonly configuration: HostConfiguration
   /** Host processes that serve it at once; 1 when absent. */
   readonly hosts?: number
+  /** What they allocate memory with; the system's allocator when absent. */
+  readonly allocator?: Allocator
 }
 
 export interface MemberLimits extends WearLimits {
@@ -101,6 +104,7 @@ export class Member {
   readonly #limits: MemberLimits
   readonly #events: MemberEvents
   readonly #wanted: number
+  readonly #allocator: Allocator
   #configuration: HostConfiguration
   #generation: number
   #describedAtMs = Number.NEGATIVE_INFINITY
@@ -125,6 +129,7 @@ export class Member {
     this.#configuration = settings.configuration
     this.#generation = generation
     this.#wanted = settings.hosts ?? 1
+    this.#allocator = settings.allocator ?? 'system'
     this.#limits = limits
     this.#events = events
     const nowMs = performance.now()
@@ -330,7 +335,10 @@ export class Member {
     const ready = this.#ready.length
     const wanted = this.circuit.serving ? this.#wanted + (this.#renewal === undefined ? 0 : 1) : 1
     if (ready >= wanted || (!this.circuit.serving && nowMs < this.circuit.retryAtMs)) return
-    const plan = { configuration: this.#configuration, generation: this.#generation, tokenMs: this.#tokenMs }
+    const plan = {
+      ...{ configuration: this.#configuration, allocator: this.#allocator },
+      ...{ generation: this.#generation, tokenMs: this.#tokenMs },
+    }
     const failed = this.#hosts.find(host => host.phase === 'failed')
     if (failed?.mayRetry === true) {
       failed.retry(plan)

@@ -83,6 +83,8 @@ export const CreateKey = defineOperation({
       grants: [],
     })
     const request = { account, kid, keySpec: spec, keyUsage: usage }
+    // Where there is no room, no token works, nor keeps an object that no key will have.
+    requireRoomForKey(facts, await store.reader.countKeys(facts), quotas)
     for (let attempt = 1; ; attempt += 1) {
       const material = origin === 'EXTERNAL' ? undefined : await keyring.createMaterial(region, request, now)
       const key = makeKey(material)

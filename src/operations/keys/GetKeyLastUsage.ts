@@ -6,8 +6,8 @@ import { epochSeconds } from './key-metadata.ts'
 const MS_PER_SECOND = 1_000
 
 /**
- * GetKeyLastUsage tells when a key was last used for a cryptographic operation that succeeded, and by which request. The
- * key's id is answered in the form that it was asked in.
+ * GetKeyLastUsage tells when a key was last used for a cryptographic operation that succeeded, and by which request,
+ * as its caller and the audit log know it. The key's id is answered in the form that it was asked in.
  */
 export const GetKeyLastUsage = defineOperation({
   name: 'GetKeyLastUsage',
@@ -28,6 +28,7 @@ export const GetKeyLastUsage = defineOperation({
           : {
               Operation: use.operation,
               Timestamp: Math.floor(use.atMs / MS_PER_SECOND),
+              CloudTrailEventId: use.eventId,
               KmsRequestId: use.requestId,
             },
       TrackingStartDate: epochSeconds(trackedSinceMs),

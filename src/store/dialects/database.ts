@@ -2,9 +2,18 @@
 import type { Kysely } from 'kysely'
 import type { Tables } from '../sql/tables.ts'
 import type { StoreSizes } from '../store.ts'
+import type { AuditBlock } from '../stored-audit.ts'
 
 /** What the database calls a column of bytes: all that differs in the tables. */
 export type BytesColumn = 'blob' | 'bytea'
+
+/** Adds and removes blocks of the audit log, while requests go on. */
+export interface BlockWriter {
+  /** Compresses the block, and lets go of the pending events that it, or one before it, holds. Throws StoreLocked. */
+  add(block: AuditBlock, chained: readonly string[]): Promise<void>
+  /** Removes some of the blocks that are too old or too many. Returns how many; 0 when none is left of them. */
+  expire(beforeMs: number, maxBytes: number): Promise<number>
+}
 
 export interface Database {
   /** Sees committed changes only, and waits for no transaction. */
@@ -13,6 +22,7 @@ export interface Database {
   readonly snapshots: Kysely<Tables>
   /** For transactions. */
   readonly writer: Kysely<Tables>
+  readonly blocks: BlockWriter
   readonly bytesColumn: BytesColumn
   /** A number that changes when another process has committed, and does not when this one has. */
   foreignCommits(): number

@@ -10,6 +10,7 @@ import { CompiledQuery, Kysely } from 'kysely'
 import { StoreLocked, StoreUnusable } from '../faults.ts'
 import type { Tables } from '../sql/tables.ts'
 import type { Database } from './database.ts'
+import { ForeignCommits, ThreadedBlockWriter } from './sqlite-blocks.ts'
 import { copyDatabase } from './sqlite-copy.ts'
 import { isLocked, NodeSqliteDialect, retryWhileLocked } from './sqlite-driver.ts'
 
@@ -71,12 +72,16 @@ function databaseOf({ path, writing, reading, looking }: Connections, lockWaitMs
   const reader = handle(reading, false, false)
   const snapshots = handle(looking, true, false)
   const dataVersion = writing.prepare('PRAGMA data_version')
+  const foreign = new ForeignCommits(() => dataVersion.get()?.data_version as number)
+  const alone = <T>(work: () => Promise<T>) => writer.connection().execute(work)
+  const blocks = new ThreadedBlockWriter({ thread: { path, lockWaitMs }, foreign, alone })
   return {
+    blocks,
     reader,
     snapshots,
     writer,
     bytesColumn: 'blob',
-    foreignCommits: () => dataVersion.get()?.data_version as number,
+    foreignCommits: () => foreign.count(),
     isMissingReference: error => errorNumber(error) === FOREIGN_KEY_VIOLATION,
     sizes: async () => ({ database: await sizeOf(path), wal: await sizeOf(`${path}-wal`) }),
     scrub: () => truncateLog(writer, lockWaitMs),
@@ -84,6 +89,7 @@ function databaseOf({ path, writing, reading, looking }: Connections, lockWaitMs
     copyTo: (to, onProgress) => copyDatabase(path, to, onProgress),
     async close() {
       await writer.connection().execute(async () => {
+        await blocks.close()
         await snapshots.connection().execute(async () => {
           if (looking.isOpen) looking.close()
         })

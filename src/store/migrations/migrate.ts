@@ -22,6 +22,8 @@ import { createKeyUses } from './0014-key-uses.ts'
 import { indexKeysOfServices } from './0014-keys-of-services.ts'
 import { createAuditLog } from './0015-audit-log.ts'
 import { createRowLedger } from './0016-row-ledger.ts'
+import { addUsesAndCounts } from './0018-uses-and-counts.ts'
+import { addBlockEncoding } from './0019-packed-audit-blocks.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
@@ -42,6 +44,8 @@ const MIGRATIONS = {
   '0014-keys-of-services': indexKeysOfServices,
   '0015-audit-log': createAuditLog,
   '0016-row-ledger': createRowLedger,
+  '0018-uses-and-counts': addUsesAndCounts,
+  '0019-packed-audit-blocks': addBlockEncoding,
 } as const
 
 const MIGRATION_TABLE = 'migrations'

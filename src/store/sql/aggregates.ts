@@ -15,6 +15,12 @@ interface Part {
 
 /** The row itself first. */
 const PARTS = {
+  domains: [
+    { table: 'domains', columns: ['region'] },
+    { table: 'domain_key_versions', columns: ['region'] },
+    { table: 'domain_tokens', columns: ['region'] },
+    { table: 'domain_token_versions', columns: ['region'] },
+  ],
   accounts: [{ table: 'accounts', columns: ['id'] }],
   identities: [
     { table: 'identities', columns: ['principal_id'] },
@@ -79,7 +85,10 @@ export function rowNameOf(table: string, primaryKey: string): RowName | undefine
   return { table: known, key: [...parts.slice(0, columns - 1), parts.slice(columns - 1).join('/')] }
 }
 
-/** Whose domain signs it; undefined for what belongs to no region. */
+/**
+ * Whose domain signs it; undefined for what belongs to no region. The row of a domain is signed with those: while the domain is
+ * being made, it cannot sign.
+ */
 export function regionOf({ table, key }: RowName): string | undefined {
   return table === 'keys' || table === 'aliases' ? key[0] : undefined
 }

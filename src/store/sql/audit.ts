@@ -1,5 +1,6 @@
 /** The audit log in the key store: blocks of lines are added and expire, and never change. */
 import type { Selectable } from 'kysely'
+import { packLines, unpackLines } from '../block-lines.ts'
 import type { AuditBlock, AuditBlockPlace, AuditPosition, StoredEvent } from '../stored-audit.ts'
 import type { Handle, Tables } from './tables.ts'
 
@@ -8,8 +9,10 @@ const EVER = Number.MAX_SAFE_INTEGER
 /** An event is written this long after its own moment at most: a block's moments are those of writing. */
 const WRITTEN_WITHIN_MS = 60_000
 
-export async function addBlock(db: Handle, block: AuditBlock): Promise<void> {
+/** Compresses its lines: for a thread of its own. */
+export async function addBlock(db: Handle, block: AuditBlock<Uint8Array>): Promise<void> {
   const { chain, firstSeq, lastSeq, firstAtMs, lastAtMs, lines } = block
+  const { encoding, bytes } = packLines(lines)
   const { last } = await db
     .selectFrom('audit_blocks')
     .select(({ fn }) => fn.max('number').as('last'))
@@ -19,7 +22,7 @@ export async function addBlock(db: Handle, block: AuditBlock): Promise<void> {
     .insertInto('audit_blocks')
     .values({
       ...{ chain, number: (last ?? 0) + 1, first_seq: firstSeq, last_seq: lastSeq },
-      ...{ first_at_ms: firstAtMs, last_at_ms: lastAtMs, lines_bytes: lines.length, lines },
+      ...{ first_at_ms: firstAtMs, last_at_ms: lastAtMs, lines_bytes: bytes.length, lines: bytes, encoding },
     })
     .execute()
 }
@@ -32,7 +35,7 @@ export async function findLastBlock(db: Handle, chain: string): Promise<AuditBlo
     .orderBy('number', 'desc')
     .limit(1)
     .executeTakeFirst()
-  return row && blockOf(row)
+  return row && (await blockOf(row))
 }
 
 /** Blocks that may hold events of a time, the newest first; `before` is the last that was read. */
@@ -61,7 +64,7 @@ export async function listBlocksBackwards(
     .orderBy('number', 'desc')
     .limit(limit)
     .execute()
-  return rows.map(blockOf)
+  return Promise.all(rows.map(blockOf))
 }
 
 /** Places of all blocks: chains in the order in which they began, and the blocks of each in theirs. */
@@ -84,24 +87,32 @@ export async function findBlock(db: Handle, { chain, number }: AuditBlockPlace):
     .where('chain', '=', chain)
     .where('number', '=', number)
     .executeTakeFirst()
-  return row && blockOf(row)
+  return row && (await blockOf(row))
 }
 
-/** Removes blocks that ended before a moment, and the oldest of those that are too many together. Returns how many. */
-export async function expireBlocks(db: Handle, beforeMs: number, maxBytes: number): Promise<number> {
-  const rows = await db
+/**
+ * Removes blocks that ended before a moment, and the oldest while all together have more bytes: `limit` at most. Returns how many
+ * it has removed.
+ */
+export async function expireBlocks(db: Handle, beforeMs: number, maxBytes: number, limit: number): Promise<number> {
+  const { total } = await db
+    .selectFrom('audit_blocks')
+    .select(({ fn }) => fn.sum<number | null>('lines_bytes').as('total'))
+    .executeTakeFirstOrThrow()
+  const oldest = await db
     .selectFrom('audit_blocks')
     .select(['chain', 'number', 'last_at_ms', 'lines_bytes'])
-    .orderBy('last_at_ms', 'desc')
-    .orderBy('chain', 'desc')
-    .orderBy('number', 'desc')
+    .orderBy('last_at_ms')
+    .orderBy('chain')
+    .orderBy('number')
+    .limit(limit)
     .execute()
-  let bytes = 0
+  let bytes = total ?? 0
   let removed = 0
-  for (const { chain, number, last_at_ms: at, lines_bytes: length } of rows) {
-    bytes += length
-    if (at >= beforeMs && bytes <= maxBytes) continue
+  for (const { chain, number, last_at_ms: at, lines_bytes: length } of oldest) {
+    if (at >= beforeMs && bytes <= maxBytes) break
     await db.deleteFrom('audit_blocks').where('chain', '=', chain).where('number', '=', number).execute()
+    bytes -= length
     removed += 1
   }
   return removed
@@ -145,10 +156,17 @@ export async function putPosition(db: Handle, name: string, { file, offset }: Au
     .execute()
 }
 
-function blockOf(row: Selectable<Tables['audit_blocks']>): AuditBlock & AuditBlockPlace {
+async function blockOf(row: Selectable<Tables['audit_blocks']>): Promise<AuditBlock & AuditBlockPlace> {
   const { chain, number, first_seq: firstSeq, last_seq: lastSeq, first_at_ms: firstAtMs, last_at_ms: lastAtMs } = row
-  const { buffer, byteOffset, byteLength } = row.lines
-  return { chain, number, firstSeq, lastSeq, firstAtMs, lastAtMs, lines: Buffer.from(buffer, byteOffset, byteLength) }
+  const lines = await unpackLines(row.encoding, bytesOf(row.lines))
+  return { chain, number, firstSeq, lastSeq, firstAtMs, lastAtMs, lines }
+}
+
+/** A column of SQLite holds whatever somebody has put there. */
+function bytesOf(value: Uint8Array): Buffer {
+  return ArrayBuffer.isView(value)
+    ? Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+    : Buffer.from(String(value))
 }
 
 function compare(a: string, b: string): number {

@@ -2,6 +2,7 @@
 import type { ApprovalRequest, DualControl } from '../../model/dual-control.ts'
 import type { AccessKey, Account, Identity, IdentityKind, ManagedPolicy, Principal } from '../../model/identity.ts'
 import type { Alias, KmsKey } from '../../model/key.ts'
+import type { Domain } from '../domain.ts'
 import type { KeyGrant, Page, Scope } from '../records.ts'
 import { type RowName, rowName } from './aggregates.ts'
 import { DUAL_CONTROL_ID } from './officers.ts'
@@ -84,6 +85,13 @@ export abstract class DecidingReader extends SqlReader {
     return this.checked(
       reader => reader.findAccessKey(accessKeyId),
       () => [rowName('access_keys', accessKeyId)],
+    )
+  }
+
+  override findDomain(region: string): Promise<Domain | undefined> {
+    return this.checked(
+      reader => reader.findDomain(region),
+      () => [rowName('domains', region)],
     )
   }
 

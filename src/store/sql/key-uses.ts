@@ -12,8 +12,9 @@ export async function findKeyUse(db: Handle, scope: Scope, keyId: string): Promi
     .where('key_id', '=', keyId)
     .executeTakeFirst()
   if (row === undefined) return undefined
-  const { region, account, operation } = row
-  return { region, account, keyId, operation, atMs: row.at_ms, requestId: row.request_id }
+  const { region, account, operation, event_id: eventId } = row
+  const use = { region, account, keyId, operation, atMs: row.at_ms, requestId: row.request_id }
+  return eventId === null ? use : { ...use, eventId }
 }
 
 export async function findTrackingStart(db: Handle): Promise<number> {
@@ -26,8 +27,8 @@ export async function putKeyUses(db: Handle, uses: readonly KeyUse[]): Promise<v
   const there = await keysAmong(db, uses)
   const rows = uses
     .filter(use => there.has(nameOf(use)))
-    .map(({ region, account, keyId, operation, atMs, requestId }) => {
-      return { region, account, key_id: keyId, operation, at_ms: atMs, request_id: requestId }
+    .map(({ region, account, keyId, operation, atMs, requestId, eventId = null }) => {
+      return { region, account, key_id: keyId, operation, at_ms: atMs, request_id: requestId, event_id: eventId }
     })
   if (rows.length === 0) return
   await db
@@ -40,6 +41,7 @@ export async function putKeyUses(db: Handle, uses: readonly KeyUse[]): Promise<v
           operation: ref('excluded.operation'),
           at_ms: ref('excluded.at_ms'),
           request_id: ref('excluded.request_id'),
+          event_id: ref('excluded.event_id'),
         }))
         .whereRef('key_uses.at_ms', '<', 'excluded.at_ms'),
     )

@@ -14,6 +14,7 @@ import type { Page, Scope } from '../records.ts'
 import { buildOnce } from './build-once.ts'
 import { requireWritableVersion } from './ekts.ts'
 import { grantsOfKey } from './grants.ts'
+import { changeKeyCount } from './key-counts.ts'
 import { bufferOf, ektOf, requireDeleted, requireInserted, requireUpdated } from './outcomes.ts'
 import type { Handle } from './tables.ts'
 
@@ -111,18 +112,6 @@ export async function listKeysDueForRotation(db: Handle, nowMs: number, limit: n
   ) as KmsKey[]
 }
 
-/** Two counts, for each of which an index is enough. */
-export async function countKeys(db: Handle, { region, account }: Scope): Promise<number> {
-  const ofScope = db
-    .selectFrom('keys')
-    .select(({ fn }) => fn.countAll().as('count'))
-    .where('region', '=', region)
-    .where('account', '=', account)
-  const { count: all } = await ofScope.executeTakeFirstOrThrow()
-  const { count: ofServices } = await ofScope.where('managed_by', 'is not', null).executeTakeFirstOrThrow()
-  return Number(all) - Number(ofServices)
-}
-
 export async function insertKey(db: Handle, key: KmsKey): Promise<void> {
   const materials = [...key.materials.values()]
   assert(currentOf(materials, key) === key.current, `key ${key.id} names another material than its CURRENT one`)
@@ -141,6 +130,7 @@ export async function insertKey(db: Handle, key: KmsKey): Promise<void> {
     .onConflict(conflict => conflict.doNothing())
     .executeTakeFirstOrThrow()
   requireInserted(inserted, `key ${id}`)
+  await changeKeyCount(db, key, 1)
   for (const material of materials) await putMaterial(db, key, material)
 }
 
@@ -238,6 +228,7 @@ export async function deleteKey(db: Handle, key: KmsKey, nowMs: number): Promise
     .where('generation', '=', key.generation)
     .executeTakeFirstOrThrow()
   requireDeleted(deleted, `key ${key.id}`)
+  await changeKeyCount(db, key, -1)
   // The replica of a multi-Region key may be made again under the same id, and deleted again.
   await db
     .insertInto('tombstones')

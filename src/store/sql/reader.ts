@@ -33,6 +33,7 @@ import * as ekts from './ekts.ts'
 import * as grants from './grants.ts'
 import * as identities from './identities.ts'
 import * as importKeys from './import-keys.ts'
+import * as keyCounts from './key-counts.ts'
 import * as keyUses from './key-uses.ts'
 import * as keys from './keys.ts'
 import * as policies from './managed-policies.ts'
@@ -87,7 +88,7 @@ export class SqlReader implements Reader {
   }
 
   countKeys(scope: Scope): Promise<number> {
-    return keys.countKeys(this.db, scope)
+    return keyCounts.countKeys(this.db, scope)
   }
 
   findKeyOwner(region: string, keyId: string): Promise<string | undefined> {
@@ -183,6 +184,10 @@ export class SqlReader implements Reader {
   }
 
   findDomain(region: string): Promise<Domain | undefined> {
+    return domains.findDomain(this.db, region)
+  }
+
+  findStoredDomain(region: string): Promise<Domain | undefined> {
     return domains.findDomain(this.db, region)
   }
 

@@ -55,6 +55,7 @@ export interface Tables {
     operation: UsingOperation
     at_ms: number
     request_id: string
+    event_id: string | null
   }
   key_use_tracking: { started_at_ms: number }
   access_key_uses: { access_key_id: string; at_ms: number; region: string; service: string }
@@ -126,6 +127,7 @@ export interface Tables {
     managed_by: string | null
     generation: number
   }
+  key_counts: { region: string; account: string; key_count: number }
   materials: {
     region: string
     account: string
@@ -234,6 +236,7 @@ export interface Tables {
     last_at_ms: number
     lines_bytes: number
     lines: Bytes
+    encoding: ColumnType<string, string | undefined>
   }
   audit_pending_events: { id: string; at_ms: number; event: string }
   audit_positions: { name: string; file: string; byte_offset: number }

@@ -197,8 +197,17 @@ export class SqlTransaction extends DecidingReader implements Transaction {
     return accessKeys.putAccessKeyUse(this.db, use)
   }
 
-  putDomain(domain: Domain): Promise<void> {
+  async putDomain(domain: Domain): Promise<void> {
+    await this.#changes.willWrite(rowName('domains', domain.region))
     return domains.putDomain(this.db, domain)
+  }
+
+  putUnsignedDomain(domain: Domain): Promise<void> {
+    return domains.putDomain(this.db, domain)
+  }
+
+  adoptDomain(region: string): Promise<void> {
+    return this.#changes.adopt(rowName('domains', region))
   }
 
   async insertDaemonKey(key: DaemonKey): Promise<void> {

@@ -37,7 +37,7 @@ const principals = accounts.chain(account =>
 
 const actions = pick(
   ...['kms:Encrypt', 'kms:Encrypt', 'kms:Decrypt', 'kms:DescribeKey', 'kms:CreateGrant', 'kms:RetireGrant'],
-  ...['kms:PutKeyPolicy', 'kms:ReEncryptFrom'],
+  ...['kms:PutKeyPolicy', 'kms:ReEncryptFrom', 'kms:GetPublicKey'],
 )
 const actionGlobs = pick(
   'kms:*',
@@ -236,9 +236,12 @@ const grants = fc
   .record({
     grantee: pick(user(A), role(A), session(A), root(A), user(B), role(B), root(B), SERVICE, A),
     retiring: pick(undefined, user(A), root(B), role(A), SERVICE),
-    Operations: fc.uniqueArray(pick('Encrypt', 'Decrypt', 'DescribeKey', 'CreateGrant', 'RetireGrant'), {
-      minLength: 1,
-    }),
+    Operations: fc.uniqueArray(
+      pick('Encrypt', 'Decrypt', 'DescribeKey', 'GetPublicKey', 'CreateGrant', 'RetireGrant'),
+      {
+        minLength: 1,
+      },
+    ),
     Constraints: constraints,
     IssuingAccount: pick(root(A), root(B)),
   })
@@ -278,10 +281,9 @@ export const cases: fc.Arbitrary<Case> = fc
     principal: principals,
     identityPolicies: fc.array(fc.oneof(policies(false), fc.constant(everything)), { maxLength: 2 }),
     boundary: fc.option(fc.oneof(policies(false), fc.constant(everything)), { freq: 2 }),
-    sessionPolicies: fc.option(
-      fc.array(fc.oneof(policies(false), fc.constant(everything)), { minLength: 1, maxLength: 2 }),
-      { freq: 2 },
-    ),
+    sessionPolicies: fc.option(fc.array(fc.oneof(policies(false), fc.constant(everything)), { maxLength: 2 }), {
+      freq: 2,
+    }),
     keyPolicy: fc.option(fc.oneof(policies(true), policies(true), fc.constant(delegating)), { freq: 9 }),
     grants: fc.array(grants, { maxLength: 2 }),
     action: actions,

@@ -32,7 +32,10 @@ const CROSS_ACCOUNT =
 export function judge(one: Case): boolean {
   const { principal, keyArn, keyPolicy, action } = one
   const keyAccount = keyArn?.split(':')[4]
-  const ceilings = [...(one.boundary ? [[one.boundary]] : []), ...(one.sessionPolicies ? [one.sessionPolicies] : [])]
+  const ceilings = [
+    ...(one.boundary ? [[one.boundary]] : []),
+    ...(one.sessionPolicies?.length ? [one.sessionPolicies] : []),
+  ]
   const mine = [...one.identityPolicies, ...ceilings.flat()]
   // 3.1: an explicit denial in any policy.
   if (mine.some(policy => says(one, policy, 'Deny', false).length > 0)) return false
@@ -296,7 +299,7 @@ function covers(one: Case, grant: Json): string[] {
     if (equals && !(type === 'EncryptionContextEquals' && same(equals))) return []
     if (subset && !(type !== undefined && holdsAll(subset))) return []
     if (SourceArn !== undefined && context['kms:GrantConstraintSourceArn'] !== SourceArn) return []
-  } else if (!['DescribeKey', 'GetPublicKey'].includes(operation)) {
+  } else if (operation !== 'DescribeKey') {
     if ((equals && !same(equals)) || (subset && !holdsAll(subset))) return []
   }
   return how([grantee])

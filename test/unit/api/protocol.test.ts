@@ -14,6 +14,8 @@ function codeOf(act: () => unknown): string {
   return 'accepted'
 }
 
+const fields = (headers: Readonly<Record<string, string>>) => new Map(Object.entries(headers))
+
 describe('operationOf', () => {
   it.each([
     JSON_1_1,
@@ -21,7 +23,7 @@ describe('operationOf', () => {
     'Application/JSON',
     'application/json;charset=UTF-8',
   ])('reads the operation of a body that is %s', type => {
-    expect(operationOf({ 'x-amz-target': 'TrentService.GenerateDataKey', 'content-type': type })).toBe(
+    expect(operationOf(fields({ 'x-amz-target': 'TrentService.GenerateDataKey', 'content-type': type }))).toBe(
       'GenerateDataKey',
     )
   })
@@ -36,14 +38,14 @@ describe('operationOf', () => {
     'Encrypt',
   ])('refuses the target %s', target => {
     const headers = { 'content-type': JSON_1_1, ...(target !== undefined && { 'x-amz-target': target }) }
-    expect(codeOf(() => operationOf(headers))).toBe('UnknownOperationException')
+    expect(codeOf(() => operationOf(fields(headers)))).toBe('UnknownOperationException')
   })
 
   it.each([undefined, '', 'text/plain', 'application/x-amz-json-1.0', 'application/x-www-form-urlencoded'])(
     'refuses the content type %s',
     type => {
       const headers = { 'x-amz-target': 'TrentService.Encrypt', ...(type !== undefined && { 'content-type': type }) }
-      expect(codeOf(() => operationOf(headers))).toBe('UnknownOperationException')
+      expect(codeOf(() => operationOf(fields(headers)))).toBe('UnknownOperationException')
     },
   )
 })

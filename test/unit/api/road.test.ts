@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import type { Failure, Journey } from '../../../src/api/journey.ts'
 import { kmsErrorOf } from '../../../src/api/protocol.ts'
 import { type Pipeline, Road } from '../../../src/api/road.ts'
+import { foldHeaders } from '../../../src/api/sigv4/headers.ts'
 import type { IncomingRequest } from '../../../src/api/sigv4/verify.ts'
 import { AuditUnavailable } from '../../../src/audit/unavailable.ts'
 import { KmsError } from '../../../src/model/errors.ts'
@@ -62,7 +63,7 @@ describe('a road', () => {
         step('observed', told('observed', journey, failure)),
     }
     const road = new Road(pipeline, { authenticator, record, tracing: undefined })
-    server = createServer((request, response) => road.travel(request, response))
+    server = createServer((request, response) => road.travel(request, response, foldHeaders(request.rawHeaders)))
     await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   })
 

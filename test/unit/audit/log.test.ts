@@ -1,4 +1,6 @@
 /** The audit log's files: batches, rotation, what a crash leaves, and disks that take no more. */
+
+import { randomUUID } from 'node:crypto'
 import { appendFileSync, readFileSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals'
@@ -55,6 +57,48 @@ describe('events', () => {
   })
 })
 
+describe('lines for the key store', () => {
+  it('are cut into blocks of a megabyte at most, until none is left', async () => {
+    const storage = new MemoryStorage()
+    const { log, notary, stop } = await startLog({ folder: logs, storage, maxBytes: 1e9 })
+    const events = Array.from({ length: 30 }, (_, at) => `{"at":${at},"text":"${'x'.repeat(100_000)}"}`)
+    // One batch alone is more than a block, and many are together.
+    await Promise.all(events.map(event => log.append(event)))
+    for (const event of events) await log.append(event)
+    await notary.run()
+    expect(log.unstoredBytes).toBe(0)
+    expect(storage.stored.length).toBeGreaterThanOrEqual(6)
+    expect(Math.max(...storage.stored.map(({ lines }) => lines.length))).toBeLessThanOrEqual(1_048_576)
+    expect(await verifyBlocks(storage.blocks(), KEYS)).toMatchObject({ findings: [], events: 61 })
+    await stop()
+  })
+
+  it('are cut so after a crash too', async () => {
+    const storage = new MemoryStorage()
+    const crashed = await startLog({ folder: logs, storage, maxBytes: 1e9 })
+    for (let at = 0; at < 30; at += 1) await crashed.log.append(`{"at":${at},"text":"${'x'.repeat(100_000)}"}`)
+    const { stop } = await startLog({ folder: logs, storage })
+    expect(storage.stored.length).toBeGreaterThanOrEqual(3)
+    await stop()
+    expect(await verifyBlocks(storage.blocks(), KEYS)).toMatchObject({ findings: [], events: 32 })
+    await crashed.log.close()
+  })
+
+  it('stay for the next time when the store refuses one', async () => {
+    const storage = new MemoryStorage()
+    const { log, notary, record, stop } = await startLog({ folder: logs, storage })
+    await record(3)
+    jest.spyOn(storage, 'addBlock').mockRejectedValueOnce(new Error('the key store is locked'))
+    await notary.run()
+    expect(storage.stored).toEqual([])
+    expect(log.unstoredBytes).toBeGreaterThan(0)
+    await notary.run()
+    expect(log.unstoredBytes).toBe(0)
+    await stop()
+    expect(await verifyBlocks(storage.blocks(), KEYS)).toMatchObject({ findings: [], events: 4 })
+  })
+})
+
 describe('after a crash', () => {
   it('the next chain names the end of the one before, and stores what was not stored', async () => {
     const storage = new MemoryStorage()
@@ -83,6 +127,21 @@ describe('after a crash', () => {
     await crashed.log.close()
   })
 
+  it('events that the files hold are not chained again, stored or not', async () => {
+    const storage = new MemoryStorage()
+    const crashed = await startLog({ folder: logs, storage })
+    const [stored, unstored, left] = [randomUUID(), randomUUID(), randomUUID()]
+    for (const id of [stored, unstored, left]) storage.pending.set(id, leftEvent(id))
+    await crashed.log.append(leftEvent(stored))
+    await crashed.notary.run()
+    await crashed.log.append(leftEvent(unstored))
+    const { recorder, stop } = await startLog({ folder: logs, storage })
+    expect([...storage.pending.keys()]).toEqual([left])
+    expect(await recorder.chainLeftovers(storage)).toBe(1)
+    await stop()
+    await crashed.log.close()
+  })
+
   it('events that were committed and not chained are chained', async () => {
     const storage = new MemoryStorage()
     storage.pending.set('left', '{"eventName":"CreateKey"}')
@@ -95,6 +154,9 @@ describe('after a crash', () => {
     await stop()
   })
 })
+
+/** An event as a change leaves it behind. */
+const leftEvent = (id: string) => `{"eventName":"CreateKey","eventID":"${id}"}`
 
 function replace(path: string): void {
   renameSync(path, `${path}.old`)

@@ -49,6 +49,7 @@ describe('checkConfiguration', () => {
         sessionsPerToken: 0,
         recycleAfterCommands: 10_000_000,
         recycleAfterMb: 768,
+        allocator: 'jemalloc',
       },
       audit: {
         maxFileMb: 64,

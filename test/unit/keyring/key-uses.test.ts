@@ -34,6 +34,9 @@ async function insertKeys(store: Store, count: number): Promise<KmsKey[]> {
   return keys
 }
 
+/** A request, by its id. */
+const by = (requestId: string) => ({ requestId, eventId: `event of ${requestId}` })
+
 const stored = (store: Store, key: KmsKey) => store.reader.findKeyUse(key, key.id)
 
 describe('uses of keys', () => {
@@ -42,9 +45,9 @@ describe('uses of keys', () => {
     const [key] = (await insertKeys(store, 1)) as [KmsKey]
     const uses = new KeyUses(store)
     expect(await uses.last(key)).toBeUndefined()
-    uses.note(key, 'Encrypt', 10, 'a')
-    uses.note(key, 'Decrypt', 20, 'b')
-    const expected = { operation: 'Decrypt', atMs: 20, requestId: 'b' }
+    uses.note(key, 'Encrypt', 10, by('a'))
+    uses.note(key, 'Decrypt', 20, by('b'))
+    const expected = { operation: 'Decrypt', atMs: 20, ...by('b') }
     expect(await uses.last(key)).toMatchObject(expected)
     expect(await stored(store, key)).toBeUndefined()
     const writing = uses.write()
@@ -59,20 +62,20 @@ describe('uses of keys', () => {
     const [key] = (await insertKeys(store, 1)) as [KmsKey]
     const here = new KeyUses(store)
     const there = new KeyUses(await open())
-    there.note(key, 'Decrypt', 30, 'there')
-    here.note(key, 'Encrypt', 20, 'here')
+    there.note(key, 'Decrypt', 30, by('there'))
+    here.note(key, 'Encrypt', 20, by('here'))
     expect(await here.last(key)).toMatchObject({ requestId: 'here' })
     await there.write()
     expect(await here.last(key)).toMatchObject({ requestId: 'there' })
     await here.write()
-    expect(await stored(store, key)).toMatchObject({ atMs: 30, operation: 'Decrypt', requestId: 'there' })
+    expect(await stored(store, key)).toMatchObject({ atMs: 30, operation: 'Decrypt', ...by('there') })
   })
 
   it('are written in batches, all of them', async () => {
     const store = await open()
     const keys = await insertKeys(store, 600)
     const uses = new KeyUses(store)
-    for (const [at, key] of keys.entries()) uses.note(key, 'Sign', at, `request-${at}`)
+    for (const [at, key] of keys.entries()) uses.note(key, 'Sign', at, by(`request-${at}`))
     await uses.write()
     for (const [at, key] of keys.entries()) expect(await stored(store, key)).toMatchObject({ atMs: at })
   })
@@ -81,9 +84,9 @@ describe('uses of keys', () => {
     const store = await open()
     const keys = await insertKeys(store, 7)
     const uses = new KeyUses(store, 3)
-    for (const key of keys.slice(0, 4)) uses.note(key, 'Sign', 1, 'x')
+    for (const key of keys.slice(0, 4)) uses.note(key, 'Sign', 1, by('x'))
     // While the first three are being written, two more fit; then there is no room before the store has taken some.
-    for (const key of keys.slice(4)) uses.note(key, 'Sign', 2, 'y')
+    for (const key of keys.slice(4)) uses.note(key, 'Sign', 2, by('y'))
     await uses.write()
     const found = await Promise.all(keys.map(key => uses.last(key)))
     expect(found.map(use => use?.atMs)).toEqual([1, 1, 1, 1, 2, 2, undefined])
@@ -96,10 +99,10 @@ describe('uses of keys', () => {
     const transaction: Store['transaction'] = work =>
       failing ? Promise.reject(new Error('the disk is full')) : store.transaction(work)
     const uses = new KeyUses({ ...store, reader: store.reader, transaction })
-    uses.note(first, 'Sign', 10, 'old')
-    uses.note(second, 'Sign', 10, 'old')
+    uses.note(first, 'Sign', 10, by('old'))
+    uses.note(second, 'Sign', 10, by('old'))
     const writing = uses.write()
-    uses.note(second, 'Verify', 20, 'new')
+    uses.note(second, 'Verify', 20, by('new'))
     await expect(writing).rejects.toThrow('the disk is full')
     expect(await uses.last(first)).toMatchObject({ requestId: 'old' })
     failing = false

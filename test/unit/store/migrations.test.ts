@@ -85,3 +85,37 @@ it('wrapping keys of imports are found by the domain key version that their reco
     await close()
   }
 })
+
+it('keys are counted as they are', async () => {
+  const path = join(folder.path, 'store.db')
+  const keys = [makeKey(), makeKey(), makeKey({ managedBy: 'storage.amazonaws.com' }), makeKey({ region: 'on-prem-2' })]
+  const store = await openStore({ path })
+  await store.transaction(async tx => {
+    for (const key of keys) await tx.insertKey(key)
+  })
+  await store.close()
+  const database = new DatabaseSync(path)
+  database.exec(`
+    drop table key_counts;
+    alter table key_uses drop column event_id;
+    create index keys_of_services on keys (region, account) where managed_by is not null;
+    delete from migrations where name = '0018-uses-and-counts'`)
+  database.close()
+  const { reader, check, close } = await openStore({ path })
+  try {
+    expect(await Promise.all(keys.map(key => reader.countKeys(key)))).toEqual([2, 2, 2, 1])
+    const changing = new DatabaseSync(path)
+    changing.exec(`update key_counts set key_count = 7 where region = 'on-prem-2'`)
+    changing.close()
+    const found = (await Array.fromAsync(check())).flatMap(step => step.found)
+    const { region, account } = keys[3]!
+    expect(found.filter(({ table }) => table === 'key_counts')).toEqual([
+      {
+        ...{ table: 'key_counts', primaryKey: `${region}/${account}` },
+        reason: "it counts 7 keys for the account's quota, and 1 are there",
+      },
+    ])
+  } finally {
+    await close()
+  }
+})

@@ -1,0 +1,54 @@
+/** The thread that adds blocks of the audit log to the key store, and removes the oldest (sqlite-blocks.ts). */
+import { DatabaseSync } from 'node:sqlite'
+import { parentPort, workerData } from 'node:worker_threads'
+import { Kysely } from 'kysely'
+import { StoreLocked } from '../faults.ts'
+import { addBlock, deletePendingEvents, expireBlocks } from '../sql/audit.ts'
+import type { Tables } from '../sql/tables.ts'
+import type { BlockAnswer, BlockRequest, BlockThreadData } from './sqlite-blocks.ts'
+import { NodeSqliteDialect } from './sqlite-driver.ts'
+
+/** So many blocks go in one transaction: others that write wait for it. */
+const EXPIRED_AT_ONCE = 16
+
+const { path, lockWaitMs } = workerData as BlockThreadData
+const port = parentPort!
+// Nobody waits here but this thread, so SQLite may wait for a lock itself.
+const connection = new DatabaseSync(path, { timeout: lockWaitMs })
+// Blocks hold nothing that must be overwritten when they go.
+connection.exec('PRAGMA synchronous = FULL; PRAGMA secure_delete = OFF; PRAGMA trusted_schema = OFF')
+const writer = new Kysely<Tables>({
+  dialect: new NodeSqliteDialect(connection, { exclusive: true, writes: true, lockWaitMs: 0 }),
+})
+const dataVersion = connection.prepare('PRAGMA data_version')
+
+async function answer(request: Exclude<BlockRequest, { kind: 'close' }>): Promise<number> {
+  switch (request.kind) {
+    case 'add':
+      await writer.transaction().execute(async db => {
+        await addBlock(db, request.block)
+        await deletePendingEvents(db, request.chained)
+      })
+      return 0
+    case 'expire':
+      return writer.transaction().execute(db => expireBlocks(db, request.beforeMs, request.maxBytes, EXPIRED_AT_ONCE))
+    case 'version':
+      return dataVersion.get()?.data_version as number
+  }
+}
+
+let last: Promise<void> = Promise.resolve()
+port.on('message', (request: BlockRequest) => {
+  last = last.then(async () => {
+    if (request.kind === 'close') {
+      connection.close()
+      port.close()
+      return
+    }
+    const reply: BlockAnswer = await answer(request).then(
+      value => ({ value }),
+      (error: Error) => ({ error: { message: error.message, locked: error instanceof StoreLocked } }),
+    )
+    port.postMessage(reply)
+  })
+})
