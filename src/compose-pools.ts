@@ -28,7 +28,7 @@ export function describeDomain({ id, region, schemes, versions }: Domain): Domai
  * is believed that the domain has signed (store/domain-gate.ts), and whenever it changes (tasks/follow-domains.ts). Of the one that regions share they learn once every token of the
  * region holds it: what one of them writes, all of them read. Undefined while the region has no domain of its own.
  */
-export async function describeDomains(
+async function describeDomains(
   reader: Pick<Reader, 'findStoredDomain'>,
   region: string,
 ): Promise<DescribedDomains | undefined> {

@@ -20,9 +20,9 @@ import { kmsErrorOf } from './faults.ts'
 import { deletePendingInStep, type RemovedMaterial } from './related-keys.ts'
 
 /** Bad imports after which a wrapping key ends: Manger's attack takes about a thousand (CRYPTO 2001). */
-export const IMPORT_FAILURES_MAX = 10
+const IMPORT_FAILURES_MAX = 10
 /** Wrapping keys that one KMS key may have at a time; each costs the token a search for primes. */
-export const IMPORT_KEYS_MAX = 25
+const IMPORT_KEYS_MAX = 25
 const CREATIONS_MAX = 2
 
 /** What a caller wraps its material under. */

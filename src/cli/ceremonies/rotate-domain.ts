@@ -89,7 +89,7 @@ export async function rotateDomain(parts: RotationParts, region: RegionConfigura
 }
 
 /** The version that a rotation leaves behind. */
-export function leftVersionOf({ rotation }: Domain): number {
+function leftVersionOf({ rotation }: Domain): number {
   if (rotation === undefined) throw new RangeError('no rotation is under way')
   return rotation.to - 1
 }
