@@ -25,8 +25,9 @@ export function describeDomain({ id, region, schemes, versions }: Domain): Domai
 /**
  * The domains of a region as its hosts are told of them: from rows that nobody has verified, since it is these hosts who can.
  * The keys that a row names are looked for in the token, by their check values; what else it says is verified before anything
- * is believed that the domain has signed (store/domain-gate.ts), and whenever it changes (tasks/follow-domains.ts). Of the one that regions share they learn once every token of the
- * region holds it: what one of them writes, all of them read. Undefined while the region has no domain of its own.
+ * is believed that the domain has signed (store/domain-gate.ts), and whenever it changes (tasks/follow-domains.ts). Of the one
+ * that regions share they learn once every token of the region holds it: what one of them writes, all of them read. Undefined
+ * while the region has no domain of its own.
  */
 async function describeDomains(
   reader: Pick<Reader, 'findStoredDomain'>,
