@@ -68,7 +68,7 @@ export interface Daemon extends AsyncDisposable {
 }
 
 const ROWS_WITHOUT_MACS =
-  'records of the key store carry no MACs: run "strongroom init", which signs them as they are, before the daemon starts'
+  'some records of the key store carry no MACs: run "strongroom init", which signs them as they are, before the daemon starts'
 const DRAIN_MS = 10_000
 /** How old the last use of an access key or a KMS key may be in the store. */
 const USES_INTERVAL_MS = 60_000

@@ -22,11 +22,15 @@ export interface ComposedDaemon extends Daemon {
   client(credentials?: { accessKeyId: string; secretAccessKey: string }): KMS
 }
 
-/** Resolves when it can serve. Whoever asked for it disposes of it. */
+/** Resolves when it can serve, or without waiting for that when `serving` is false. Whoever asked for it disposes of it. */
 export async function composeDaemon(
   instance: Instance,
   configuration: string,
-  { clock = { offsetMs: 0 }, logger = silentLogger }: { clock?: MovedClock; logger?: Logger } = {},
+  {
+    clock = { offsetMs: 0 },
+    logger = silentLogger,
+    serving = true,
+  }: { clock?: MovedClock; logger?: Logger; serving?: boolean } = {},
 ): Promise<ComposedDaemon> {
   const options = { clock: () => Date.now() + clock.offsetMs, logger }
   const daemon = await compose(loadConfiguration(configuration), options)
@@ -45,7 +49,7 @@ export async function composeDaemon(
     },
   }
   try {
-    await daemon.whenReady(READY_MS)
+    if (serving) await daemon.whenReady(READY_MS)
   } catch (error) {
     await composed[Symbol.asyncDispose]()
     throw error

@@ -7,7 +7,7 @@ import type { KeyUse } from '../../model/key-use.ts'
 import type { CeremonyRecord, Domain } from '../domain.ts'
 import type { DaemonKey, ImportKey, KeyGrant, Page, ResidentObject, Scope, StoredEkt } from '../records.ts'
 import type { RowChanges } from '../row-changes.ts'
-import type { Transaction } from '../store.ts'
+import type { AliasTarget, Transaction } from '../store.ts'
 import type { StoredEvent } from '../stored-audit.ts'
 import { scopedName, type Touched } from '../touched.ts'
 import * as accessKeys from './access-keys.ts'
@@ -100,9 +100,9 @@ export class SqlTransaction extends DecidingReader implements Transaction {
     return aliases.insertAlias(this.db, alias)
   }
 
-  async updateAlias(alias: Alias): Promise<void> {
-    await this.#willChangeAlias(alias)
-    return aliases.updateAlias(this.db, alias)
+  async updateAlias(alias: Alias, target: AliasTarget): Promise<void> {
+    await this.#willChangeAlias({ ...alias, ...target })
+    return aliases.updateAlias(this.db, alias, target)
   }
 
   async deleteAlias(alias: Alias): Promise<void> {

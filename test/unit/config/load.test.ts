@@ -54,6 +54,7 @@ describe('checkConfiguration', () => {
       audit: {
         maxFileMb: 64,
         syncToDisk: true,
+        unprovenRefusals: { perSourcePerSecond: 5, perSecond: 20 },
         checkpointIntervalMs: 1_000,
         storeDays: 90,
         storeMaxMb: 4_096,
