@@ -5,7 +5,8 @@ import { type Configuration, serviceProcessesOf } from './config/schema.ts'
 import type { DescribedDomains, DomainDescription, KeyVersion } from './hsm/contract/host-configuration.ts'
 import type { TokenSettings } from './hsm/pool/member.ts'
 import { HsmPool, type PoolSiblings, type PoolTelemetry } from './hsm/pool/pool.ts'
-import type { Domain, Reader, Store } from './store/store.ts'
+import type { Domain } from './store/domain.ts'
+import type { Reader, Store } from './store/store.ts'
 
 /** Something that an operator has to do first; the message says what. */
 export class NotReady extends Error {
@@ -24,10 +25,11 @@ export function describeDomain({ id, region, schemes, versions }: Domain): Domai
 /**
  * The domains of a region as its hosts are told of them: from rows that nobody has verified, since it is these hosts who can.
  * The keys that a row names are looked for in the token, by their check values; what else it says is verified before anything
- * is believed that the domain has signed (store/domain-gate.ts), and whenever it changes (tasks/follow-domains.ts). Of the one that regions share they learn once every token of the
- * region holds it: what one of them writes, all of them read. Undefined while the region has no domain of its own.
+ * is believed that the domain has signed (store/domain-gate.ts), and whenever it changes (tasks/follow-domains.ts). Of the one
+ * that regions share they learn once every token of the region holds it: what one of them writes, all of them read. Undefined
+ * while the region has no domain of its own.
  */
-export async function describeDomains(
+async function describeDomains(
   reader: Pick<Reader, 'findStoredDomain'>,
   region: string,
 ): Promise<DescribedDomains | undefined> {

@@ -10,28 +10,20 @@
  * | ReEncrypt       | 28 bytes         | those of Decrypt, then those of Encrypt                           |
  */
 import { randomBytes } from 'node:crypto'
-import pkcs11 from 'pkcs11js'
+import type pkcs11 from 'pkcs11js'
 import { AAD_BYTES, IV_BYTES, NONCE_BYTES, TAG_BYTES } from '../../src/formats/ciphertext.ts'
 import { CBC_NONCE_OFFSET, cbcDerivationData, DEK_BYTES, ZERO_IV } from '../../src/formats/derivation.ts'
-import { attributes, NO_RIGHTS } from '../../src/hsm/host/cryptoki.ts'
-import { AES_KEY_GENERATION, aesCbcEncryptData, aesGcm } from '../../src/hsm/host/mechanisms.ts'
+import { dekTemplate } from '../../src/hsm/host/ciphers/in-token.ts'
+import { generateHbk } from '../../src/hsm/host/hbk-kinds.ts'
+import { aesCbcEncryptData, aesGcm } from '../../src/hsm/host/mechanisms.ts'
 import { PLAINTEXT_BYTES, VARIANTS } from './operations.ts'
 import type { BenchToken } from './tokens.ts'
 
 const HEAD_BYTES = NONCE_BYTES + IV_BYTES
 
-const aesKey = {
-  CLASS: pkcs11.CKO_SECRET_KEY,
-  KEY_TYPE: pkcs11.CKK_AES,
-  VALUE_LEN: DEK_BYTES,
-  TOKEN: false,
-  PRIVATE: true,
-  SENSITIVE: true,
-  EXTRACTABLE: false,
-  ...NO_RIGHTS,
-}
-const sealTemplate = attributes({ ...aesKey, ENCRYPT: true })
-const openTemplate = attributes({ ...aesKey, DECRYPT: true })
+const HBK = { tokenKeyType: 'AES', right: 'DERIVE', lengthBytes: DEK_BYTES } as const
+const SEAL_TEMPLATE = dekTemplate('ENCRYPT')
+const OPEN_TEMPLATE = dekTemplate('DECRYPT')
 
 /** Seals under one AES key, its buffers made once. */
 export class RawSealing {
@@ -54,7 +46,7 @@ export class RawSealing {
   constructor(token: BenchToken) {
     this.#token = token
     const { cryptoki, session } = token
-    this.#hbk = cryptoki.C_GenerateKey(session, AES_KEY_GENERATION, attributes({ ...aesKey, DERIVE: true }))
+    this.#hbk = generateHbk(cryptoki, session, HBK, { inToken: false, extractable: false })
     for (let count = 0; count < VARIANTS; count++) {
       this.encrypt()
       const iv = Buffer.from(this.#drawn.subarray(NONCE_BYTES, HEAD_BYTES))
@@ -76,7 +68,7 @@ export class RawSealing {
     const { cryptoki, session } = this.#token
     const ciphertext = this.#ciphertexts[this.#turn++ % VARIANTS]!
     this.#derivationData.set(ciphertext.nonce, CBC_NONCE_OFFSET)
-    const dek = cryptoki.C_DeriveKey(session, this.#derivation, this.#hbk, openTemplate)
+    const dek = cryptoki.C_DeriveKey(session, this.#derivation, this.#hbk, OPEN_TEMPLATE)
     cryptoki.C_DecryptInit(session, ciphertext.gcm, dek)
     cryptoki.C_Decrypt(session, ciphertext.sealed, this.#opened)
     cryptoki.C_DestroyObject(session, dek)
@@ -96,7 +88,7 @@ export class RawSealing {
   #seal(message: Buffer, output: Buffer): void {
     const { cryptoki, session } = this.#token
     this.#derivationData.set(this.#nonce, CBC_NONCE_OFFSET)
-    const dek = cryptoki.C_DeriveKey(session, this.#derivation, this.#hbk, sealTemplate)
+    const dek = cryptoki.C_DeriveKey(session, this.#derivation, this.#hbk, SEAL_TEMPLATE)
     cryptoki.C_EncryptInit(session, this.#gcm, dek)
     cryptoki.C_Encrypt(session, message, output)
     cryptoki.C_DestroyObject(session, dek)

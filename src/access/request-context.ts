@@ -36,7 +36,7 @@ export interface Asker {
 }
 
 /** Keys that an operation fills from its input, as AWS spells them. */
-export const REQUEST_KEYS = [
+const REQUEST_KEYS = [
   'aws:TagKeys',
   'kms:BypassPolicyLockoutSafetyCheck',
   'kms:CustomerMasterKeySpec',

@@ -7,7 +7,8 @@ import { aliasArn, keyArn, parseKmsArn } from '../model/arn.ts'
 import { KmsError } from '../model/errors.ts'
 import type { KmsKey } from '../model/key.ts'
 import { isKeyId, keyIdOf } from '../model/key-id.ts'
-import type { HotReader, Scope } from '../store/store.ts'
+import type { Scope } from '../store/records.ts'
+import type { HotReader } from '../store/store.ts'
 import type { Asker } from './request-context.ts'
 
 /** Whether an operation takes aliases: only cryptographic ones, DescribeKey and GetPublicKey do. */

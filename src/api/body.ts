@@ -4,7 +4,7 @@ import { KmsError } from '../model/errors.ts'
 import type { HeaderFields } from './sigv4/headers.ts'
 
 /** The largest legal request is dominated by an attestation document: about 350 KB in base64. */
-export const BODY_MAX_BYTES = 1_048_576
+const BODY_MAX_BYTES = 1_048_576
 /**
  * As much is read and thrown away before a refusal: a client that is still sending when the connection is closed sees a
  * broken pipe and never the answer.

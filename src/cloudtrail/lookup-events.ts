@@ -5,7 +5,7 @@
 import { hash } from 'node:crypto'
 import { type EventPlace, type EventQuery, type FoundEvent, findEvents, userNameOf } from '../audit/query.ts'
 import { type Infer, integer, list, oneOf, optional, structure, text, timestamp } from '../base/schema.ts'
-import type { StoredAudit } from '../store/store.ts'
+import type { StoredAudit } from '../store/stored-audit.ts'
 import { CloudTrailError } from './errors.ts'
 
 const PAGE = 50

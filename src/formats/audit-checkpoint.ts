@@ -25,7 +25,7 @@ import { DOMAIN_ID_BYTES } from './ekt.ts'
 
 export const ANCHOR_BYTES = 32
 export const LANE_ID_BYTES = 16
-export const AUDIT_KEY_ID_BYTES = 32
+const AUDIT_KEY_ID_BYTES = 32
 export const OTHER_HEADS_MAX = 16
 export const CHECKPOINT_MAX_BYTES = 2_048
 /** Two integers of 32 bytes, in DER. */

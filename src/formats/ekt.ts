@@ -37,7 +37,7 @@ export const WRAP_SCHEMES = ['RFC5649', 'RFC3394', 'resident'] as const
 export type WrapScheme = (typeof WRAP_SCHEMES)[number]
 
 /** How the HBK's wrapped bytes are to be understood in a token; the record says so, the bytes do not. */
-export const TOKEN_KEY_TYPES = ['AES', 'GENERIC_SECRET', 'RSA', 'EC', 'EC_EDWARDS', 'ML_KEM'] as const
+const TOKEN_KEY_TYPES = ['AES', 'GENERIC_SECRET', 'RSA', 'EC', 'EC_EDWARDS', 'ML_KEM'] as const
 export type TokenKeyType = (typeof TOKEN_KEY_TYPES)[number]
 
 export interface EktFields {

@@ -14,14 +14,15 @@ import { type WrappingAlgorithm, type WrappingKeySpec, wrappingFacts } from '../
 import { type Ekt, type KeyMaterial, type KmsKey, permanentMaterials } from '../model/key.ts'
 import { isReplica } from '../model/multi-region.ts'
 import { VersionSwept } from '../store/faults.ts'
-import type { ImportKey, Store } from '../store/store.ts'
+import type { ImportKey } from '../store/records.ts'
+import type { Store } from '../store/store.ts'
 import { kmsErrorOf } from './faults.ts'
 import { deletePendingInStep, type RemovedMaterial } from './related-keys.ts'
 
 /** Bad imports after which a wrapping key ends: Manger's attack takes about a thousand (CRYPTO 2001). */
-export const IMPORT_FAILURES_MAX = 10
+const IMPORT_FAILURES_MAX = 10
 /** Wrapping keys that one KMS key may have at a time; each costs the token a search for primes. */
-export const IMPORT_KEYS_MAX = 25
+const IMPORT_KEYS_MAX = 25
 const CREATIONS_MAX = 2
 
 /** What a caller wraps its material under. */

@@ -12,7 +12,8 @@ import { HsmFault } from '../hsm/contract/fault.ts'
 import { type HsmPool, PoolUnavailable } from '../hsm/pool/pool.ts'
 import { KmsError } from '../model/errors.ts'
 import type { Ekt } from '../model/key.ts'
-import type { DoomedObject, ResidentObject, Store } from '../store/store.ts'
+import type { DoomedObject, ResidentObject } from '../store/records.ts'
+import type { Store } from '../store/store.ts'
 
 const RANDOM_BYTES = 15
 

@@ -7,7 +7,8 @@ import type { Clock } from '../base/clock.ts'
 import { CKA_ID_BYTES } from '../formats/resident-key.ts'
 import { RESIDENT_KEYS_PAGE } from '../hsm/contract/commands.ts'
 import type { HsmPool } from '../hsm/pool/pool.ts'
-import type { ResidentObject, Store } from '../store/store.ts'
+import type { ResidentObject } from '../store/records.ts'
+import type { Store } from '../store/store.ts'
 
 /** Longer than any creation takes: a younger row `creating` may be one in progress. */
 const CREATION_MS = 300_000

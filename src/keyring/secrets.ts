@@ -5,7 +5,7 @@
 import { LRUCache } from 'lru-cache'
 import type { SecretOwner } from '../formats/sealed-secret.ts'
 import type { HsmPool } from '../hsm/pool/pool.ts'
-import type { DaemonKey } from '../store/store.ts'
+import type { DaemonKey } from '../store/records.ts'
 import { kmsErrorOf } from './faults.ts'
 
 const SIGNING_KEYS_MAX = 10_000

@@ -11,7 +11,7 @@ import { encodeSessionToken, sealedSessionOf } from '../formats/session-token.ts
 import type { Args } from '../hsm/contract/commands.ts'
 import { HsmFault } from '../hsm/contract/fault.ts'
 import type { HsmPool } from '../hsm/pool/pool.ts'
-import type { DaemonKey } from '../store/store.ts'
+import type { DaemonKey } from '../store/records.ts'
 import { SESSION_GATE_CONTEXT } from './daemon-keys.ts'
 import { kmsErrorOf } from './faults.ts'
 import type { SigningScope } from './secrets.ts'

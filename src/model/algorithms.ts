@@ -3,7 +3,7 @@
  * Service and crypto world read it alike; which mechanism of a token does the work is the crypto world's business.
  */
 
-export const HASHES = ['sha1', 'sha224', 'sha256', 'sha384', 'sha512'] as const
+const HASHES = ['sha1', 'sha224', 'sha256', 'sha384', 'sha512'] as const
 export type Hash = (typeof HASHES)[number]
 
 export const HASH_BYTES: Readonly<Record<Hash, number>> = { sha1: 20, sha224: 28, sha256: 32, sha384: 48, sha512: 64 }

@@ -9,7 +9,7 @@ type Fits = KeyUsage | 'any' | 'symmetric' | 'public'
  * THE table of what can be granted, as AWS names it, and the keys that can do it. The action of an operation is its name
  * with `kms:` before it.
  */
-export const GRANT_OPERATIONS = {
+const GRANT_OPERATIONS = {
   Decrypt: 'ENCRYPT_DECRYPT',
   Encrypt: 'ENCRYPT_DECRYPT',
   GenerateDataKey: 'symmetric',

@@ -10,7 +10,7 @@ export interface Account {
 }
 
 /** `group` is no principal: it lends its policies to its users. `root` is the account itself, one for each. */
-export const IDENTITY_KINDS = ['root', 'user', 'role', 'group', 'service'] as const
+const IDENTITY_KINDS = ['root', 'user', 'role', 'group', 'service'] as const
 export type IdentityKind = (typeof IDENTITY_KINDS)[number]
 
 export interface Identity {

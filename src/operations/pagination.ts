@@ -3,7 +3,7 @@
  * is named with all that sets it apart from others: kind, region, account, and the key whose items it shows.
  */
 import { KmsError } from '../model/errors.ts'
-import type { Page } from '../store/store.ts'
+import type { Page } from '../store/records.ts'
 
 export interface PageSize {
   readonly default: number

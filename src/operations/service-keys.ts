@@ -9,7 +9,8 @@ import { rootArn, servicePrincipal, viaServiceName } from '../model/arn.ts'
 import { arnOf, type KeyMaterial, type KmsKey } from '../model/key.ts'
 import { kidOf, newKeyId } from '../model/key-id.ts'
 import { AlreadyStored, ChangedMeanwhile } from '../store/faults.ts'
-import type { Scope, Store } from '../store/store.ts'
+import type { Scope } from '../store/records.ts'
+import type { Store } from '../store/store.ts'
 
 /** Of the names of aliases, those that customers cannot make. */
 export const RESERVED_PREFIX = 'alias/aws/'

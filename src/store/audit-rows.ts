@@ -1,7 +1,7 @@
 /** What the audit log does with the key store, beside the changes that leave their events in it. */
 import type { Database } from './dialects/database.ts'
 import * as audit from './sql/audit.ts'
-import type { AuditBlock, AuditBlockPlace, AuditPosition, StoredAudit, StoredEvent } from './store.ts'
+import type { AuditBlock, AuditBlockPlace, AuditPosition, StoredAudit, StoredEvent } from './stored-audit.ts'
 
 export class AuditRows implements StoredAudit {
   readonly #database: Database

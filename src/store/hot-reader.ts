@@ -3,7 +3,8 @@ import type { AccessKey, ManagedPolicy, Principal } from '../model/identity.ts'
 import type { Alias, KmsKey } from '../model/key.ts'
 import { RowRefused } from './faults.ts'
 import { RecordCache } from './record-cache.ts'
-import type { HotReader, Reader, Scope } from './store.ts'
+import type { Scope } from './records.ts'
+import type { HotReader, Reader } from './store.ts'
 import { scopedName, type Touched } from './touched.ts'
 
 /** Held besides the keys: an access key and a principal for each of that many callers. */

@@ -4,7 +4,7 @@ import type { RowGuard } from './row-guard.ts'
 import { primaryKeyOf } from './sql/aggregates.ts'
 import { deleteMac, type FoundRow, putMac, type StoredMac } from './sql/row-macs.ts'
 import type { Handle } from './sql/tables.ts'
-import type { RegionAnchor } from './store.ts'
+import type { RegionAnchor } from './stored-row-macs.ts'
 
 /** A record with the MAC that it carries from now on; undefined for one of which none is kept. */
 export interface MacChange {

@@ -10,7 +10,7 @@ import type { RowGuard } from './row-guard.ts'
 import { isForgotten, type RowName, readContent, textOf } from './sql/aggregates.ts'
 import { type FoundRow, findRow, NO_CONTENT } from './sql/row-macs.ts'
 import type { Handle } from './sql/tables.ts'
-import type { RegionAnchor } from './store.ts'
+import type { RegionAnchor } from './stored-row-macs.ts'
 
 export class RowChanges {
   readonly #guard: RowGuard

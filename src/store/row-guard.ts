@@ -18,7 +18,7 @@ import {
 import { findHead, type LedgerHead } from './sql/ledgers.ts'
 import { type FoundRow, findMac, NO_CONTENT, type StoredMac } from './sql/row-macs.ts'
 import type { Handle } from './sql/tables.ts'
-import type { RegionAnchor } from './store.ts'
+import type { RegionAnchor } from './stored-row-macs.ts'
 
 /** Records that are remembered as they were verified. */
 const VERIFIED_MAX = 200_000

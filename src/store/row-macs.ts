@@ -19,7 +19,7 @@ import {
   type StoredMac,
 } from './sql/row-macs.ts'
 import type { Handle } from './sql/tables.ts'
-import type { RegionAnchor, RowPlace, StoredRowMacs } from './store.ts'
+import type { RegionAnchor, RowPlace, StoredRowMacs } from './stored-row-macs.ts'
 
 /** Records of one command. */
 const BATCH = 64

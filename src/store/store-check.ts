@@ -6,6 +6,7 @@ import { MalformedBytes } from '../base/bytes.ts'
 import { decodeEkt } from '../formats/ekt.ts'
 import { kidOf } from '../model/key-id.ts'
 import type { Database } from './dialects/database.ts'
+import type { StoredEkt } from './records.ts'
 import type { RowGuard } from './row-guard.ts'
 import { ALL_ROWS } from './row-guard.ts'
 import { AGGREGATE_TABLES, listUnsigned, primaryKeyOf, rowNameOf } from './sql/aggregates.ts'
@@ -15,7 +16,8 @@ import { countLeaves, listLedgerRegions } from './sql/ledgers.ts'
 import { countMacs, findRowsAt, listMacs } from './sql/row-macs.ts'
 import type { Handle } from './sql/tables.ts'
 import { listTombstones, listUnsignedTombstones, undeadAmong } from './sql/tombstones.ts'
-import type { CheckFinding, CheckStep, RowPlace, StoredEkt } from './store.ts'
+import type { CheckFinding, CheckStep } from './store.ts'
+import type { RowPlace } from './stored-row-macs.ts'
 
 /** Records of one command, and of one moment. */
 const BATCH = 64

@@ -2,8 +2,6 @@
  * The key store as everybody else sees it: a Reader, a Transaction that also writes, and the hot reads that memory
  * answers. An acknowledged transaction is on disk. No SQL and no row type leaves this folder.
  */
-import type { Anchor } from '../formats/row-ledger.ts'
-import type { Schemes } from '../hsm/contract/token-profile.ts'
 import type { Approval, ApprovalRequest, DualControl } from '../model/dual-control.ts'
 import type { Grant } from '../model/grant.ts'
 import type {
@@ -15,114 +13,13 @@ import type {
   ManagedPolicy,
   Principal,
 } from '../model/identity.ts'
-import type { WrappingAlgorithm, WrappingKeySpec } from '../model/imports.ts'
-import type { Alias, Ekt, KeyMaterial, KmsKey, Tag } from '../model/key.ts'
+import type { Alias, KeyMaterial, KmsKey, Tag } from '../model/key.ts'
 import type { KeySpec } from '../model/key-specs.ts'
 import type { KeyUse } from '../model/key-use.ts'
-
-/** Names a key or alias space: every record belongs to one account in one region. */
-export interface Scope {
-  readonly region: string
-  readonly account: string
-}
-
-export interface Page {
-  /** The last item of the page before: exclusive. Undefined for the first page. */
-  readonly after: string | undefined
-  readonly limit: number
-}
-
-/** A token of a domain, as the ceremonies enrolled it. One that has left stays listed: `retired`. */
-export interface EnrolledToken {
-  readonly serial: string
-  readonly label: string
-  readonly state: 'enrolling' | 'enrolled' | 'retired'
-  /** SubjectPublicKeyInfo, DER, of the token's audit key; empty while enrolling. */
-  readonly auditPublicKey: Buffer
-  readonly enrolledAtMs: number
-  /** The versions whose keys it is known to hold, in ascending order. An unreachable token keeps what it held. */
-  readonly versions: readonly number[]
-  /** Whether this token enforces the attributes of security.md 3. */
-  readonly sealed: boolean
-}
-
-/** One version of a domain key or domain MAC key: 16 random bytes tell two keys of one number apart; 64-bit check value. */
-export interface DomainKeyVersion {
-  readonly kind: 'dk' | 'mac'
-  readonly version: number
-  readonly forkId: string
-  readonly checkValue: string
-  /**
-   * - `making`: a rotation is bringing it to the tokens; no host is told of it.
-   * - `active`: hosts read what is under it; the newest active version is the one that they write under.
-   * - `withdrawn`: no host is told of it any more; tokens destroy it as they are reached.
-   */
-  readonly state: 'making' | 'active' | 'withdrawn'
-  /** When the last EKT record had left it: from then on it only opens backups. Undefined before. */
-  readonly sweptAtMs: number | undefined
-}
-
-/** A rotation under way, by the step that comes next (security.md 4.1). */
-export interface Rotation {
-  /** The version of domain key and MAC key that is being made, or swept to. */
-  readonly to: number
-  /**
-   * - `making`: generate `to` and bring it to every enrolled token (steps 1 and 2).
-   * - `barrier`: hosts write under `to`; destroy what makes anything under the version before, in every token (step 3).
-   * - `sweeping`: re-wrap every EKT record (steps 4 and 5).
-   */
-  readonly step: 'making' | 'barrier' | 'sweeping'
-  readonly startedAtMs: number
-}
-
-export interface Domain {
-  /** 32 hex digits. */
-  readonly id: string
-  /** Whose it is; MULTI_REGION_DOMAIN of the one that regions share. */
-  readonly region: string
-  /** `creating` until the first token holds all of its keys. */
-  readonly state: 'creating' | 'ready'
-  /** Whether all of its tokens enforce the attributes of security.md 3. */
-  readonly sealed: boolean
-  /** What new EKTs are made by; every token of the domain has them. */
-  readonly schemes: Schemes
-  readonly createdAtMs: number
-  /** Grows by one with every change: of two ceremonies that change a domain at once, one is refused. */
-  readonly generation: number
-  readonly rotation: Rotation | undefined
-  readonly versions: readonly DomainKeyVersion[]
-  readonly tokens: readonly EnrolledToken[]
-}
-
-/** One step of a ceremony that changed something, or that failed: what `domain history` prints. */
-export interface CeremonyRecord {
-  readonly id: string
-  readonly region: string
-  /** As it was typed, without its options: `domain rotate`. */
-  readonly command: string
-  /** The user of the operating system that ran it. */
-  readonly operator: { readonly name: string; readonly uid: number }
-  /** The officers who approved it, by name. */
-  readonly officers: readonly string[]
-  readonly atMs: number
-  /** For people; holds no secret. */
-  readonly what: string
-  readonly outcome: 'done' | 'failed'
-}
-
-/** An EKT record where it is stored: `name` is for people. */
-export interface StoredEkt {
-  readonly table: string
-  readonly primaryKey: readonly (string | Buffer)[]
-  readonly name: string
-  readonly record: Buffer
-}
-
-/** A grant with the key that it lends. */
-export interface KeyGrant extends Scope {
-  readonly keyId: string
-  readonly grant: Grant
-}
+import type { CeremonyRecord, Domain } from './domain.ts'
+import type { DaemonKey, DoomedObject, ImportKey, KeyGrant, Page, ResidentObject, Scope, StoredEkt } from './records.ts'
+import type { StoredAudit, StoredEvent } from './stored-audit.ts'
+import type { StoredRowMacs } from './stored-row-macs.ts'
 
 export interface Reader {
   findKey(scope: Scope, keyId: string): Promise<KmsKey | undefined>
@@ -197,8 +94,8 @@ export interface Reader {
   /** The EKT record of the daemon's own HBK of a purpose, such as `identity`. */
   findDaemonKey(purpose: string): Promise<DaemonKey | undefined>
   /**
-   * EKT records of a domain, by its region or MULTI_REGION_DOMAIN, under a version, of every table that holds any, in a fixed order; `after` is the last of the
-   * batch before.
+   * EKT records of a domain, by its region or MULTI_REGION_DOMAIN, under a version, of every table that holds any, in a fixed
+   * order; `after` is the last of the batch before.
    */
   listEkts(domain: string, dkVersion: number, after: StoredEkt | undefined, limit: number): Promise<StoredEkt[]>
   countEkts(domain: string, dkVersion: number): Promise<number>
@@ -227,48 +124,6 @@ export interface Reader {
   listDoomedObjects(): Promise<DoomedObject[]>
 }
 
-/** An HBK as an object of a token (formats/resident-key.ts). */
-export interface ResidentObject {
-  readonly region: string
-  /** Of the token. */
-  readonly serial: string
-  readonly ckaId: Buffer
-  /**
-   * - `creating`: about to be made, or made and not recorded because a crash came between; never in use.
-   * - `ready`: a stored EKT record names it.
-   * - `destroying`: its record is gone, and the token has not confirmed that it destroyed the object.
-   */
-  readonly state: 'creating' | 'ready' | 'destroying'
-  readonly createdAtMs: number
-}
-
-/** An object that is to be destroyed, with the record that proves which one is meant. */
-export interface DoomedObject extends ResidentObject {
-  readonly ekt: Ekt
-}
-
-/** The wrapping key of an import, which GetParametersForImport made for one KMS key. */
-export interface ImportKey extends Scope {
-  readonly keyId: string
-  readonly importId: Buffer
-  readonly algorithm: WrappingAlgorithm
-  readonly spec: WrappingKeySpec
-  readonly ekt: Ekt
-  readonly notAfterMs: number
-  /** Imports that failed, and those that are under way: each is counted before the token is asked. */
-  readonly attempts: number
-}
-
-/** An HBK of the daemon's own. */
-export interface DaemonKey {
-  readonly purpose: string
-  readonly region: string
-  readonly kid: Buffer
-  readonly ekt: Ekt
-  /** A data key for the service's own memory, encrypted under this HBK, where the purpose wants one. */
-  readonly dataKey?: Buffer
-}
-
 /** What an alias is pointed to, and when. */
 export type AliasTarget = Pick<Alias, 'keyId' | 'updatedAtMs'>
 
@@ -292,7 +147,10 @@ export interface Transaction extends Reader {
   countImportAttempt(key: ImportKey, change: 1 | -1): Promise<void>
   deleteImportKey(key: ImportKey): Promise<void>
 
-  /** Writes state, description, policy, deletion, rotation and the primary's region; `generation` must be one above the stored one, or it throws. */
+  /**
+   * Writes state, description, policy, deletion, rotation and the primary's region; `generation` must be one above the stored
+   * one, or it throws.
+   */
   updateKey(key: KmsKey): Promise<void>
   /**
    * Removes the key, its EKT records, aliases, tags and grants, and leaves a tombstone; resident HBKs are then to be destroyed.
@@ -378,17 +236,6 @@ export interface HotReader {
   readonly size: number
 }
 
-/** How far a region's ledger has come (formats/row-ledger.ts). */
-export interface RegionAnchor extends Anchor {
-  readonly region: string
-}
-
-/** The head of a ledger as a copy of the store holds it: signed as a record of the table `ledger_heads`. */
-export interface CopiedHead extends RegionAnchor {
-  readonly macVersion: number
-  readonly mac: Buffer
-}
-
 /** What a look at the whole store found wrong with one of its records, or with a part of it. */
 export interface CheckFinding {
   readonly table: string
@@ -401,111 +248,6 @@ export interface CheckStep {
   readonly done: number
   readonly total: number
   readonly found: readonly CheckFinding[]
-}
-
-/** The place of a record among all that carry MACs. */
-export interface RowPlace {
-  readonly table: string
-  readonly primaryKey: string
-}
-
-/** The MACs of the records that decide who may do what, or which key is meant (security.md 2.6). */
-export interface StoredRowMacs {
-  /** Whether every such record carries one, of the tables that carry MACs today. One that does not is refused from then on. */
-  areComplete(): Promise<boolean>
-  /**
-   * Gives every record of a store that has none a MAC, as it is: for once. In a store that an older version has signed it does
-   * so with the tables that carried none then. Returns how many there are. Throws StoreRolledBack when a token remembers that
-   * the store had MACs.
-   */
-  complete(): Promise<number>
-  /**
-   * Verifies the next records; `after` is the last of the batch before, and `last` undefined when it was the end. Each that is
-   * refused is reported as at any read.
-   */
-  verify(
-    after: RowPlace | undefined,
-    limit: number,
-  ): Promise<{ verified: number; last: RowPlace | undefined; refused: RowPlace[] }>
-  /**
-   * Of the MACs that a region's domain made under versions below this one, makes the next anew, once they are
-   * verified, under the newest version. Returns how many, 0 when none is left. Throws RowRefused.
-   */
-  renew(region: string, version: number, limit: number): Promise<number>
-  /**
-   * Makes sure that the rows that hosts of a region were told of its domains from are genuine; the first use of a record that
-   * the domain has signed waits for the same. Throws RowRefused and StoreRolledBack.
-   */
-  requireDomain(region: string): Promise<void>
-  /**
-   * How far a region's ledger has come; undefined before its first record. Throws RowRefused and StoreRolledBack when it is
-   * not what was written last.
-   */
-  anchorOf(region: string): Promise<RegionAnchor | undefined>
-  /** The newest one that this process has verified or made, without a read. */
-  newestAnchorOf(region: string): Anchor | undefined
-  /**
-   * Signs the ledger of a region anew, at an epoch beyond all that this store, or `beyond`, can ever have come to: an operator
-   * takes an older store for the present one. Throws RowRefused when its head is not genuine.
-   */
-  beginAnew(region: string, beyond: Anchor): Promise<RegionAnchor>
-}
-
-/** Lines of the audit log (formats/audit-chain.ts) that follow each other in one chain. */
-export interface AuditBlock<Bytes extends Uint8Array = Buffer> {
-  readonly chain: string
-  /** The numbers of its first and last event. */
-  readonly firstSeq: number
-  readonly lastSeq: number
-  readonly firstAtMs: number
-  readonly lastAtMs: number
-  readonly lines: Bytes
-}
-
-export interface AuditBlockPlace {
-  readonly chain: string
-  readonly number: number
-  readonly lastAtMs: number
-}
-
-/** An event that a change has left behind and that no chain holds yet. */
-export interface StoredEvent {
-  readonly id: string
-  readonly atMs: number
-  /** JSON. */
-  readonly event: string
-}
-
-/** How much of the audit log's files a forwarder has passed on. */
-export interface AuditPosition {
-  /** The name of a file. */
-  readonly file: string
-  /** Bytes of it. */
-  readonly offset: number
-}
-
-/** What transactions leave an event behind with their change: asked when one is about to commit. */
-export interface PendingEventSource {
-  current(): { readonly id: string; text(keys: readonly string[]): string } | undefined
-}
-
-/** The audit log, as far as the key store holds it. */
-export interface StoredAudit {
-  /** Adds a block and lets go of the pending events that it, or one before it, holds; on a thread of its own. */
-  addBlock(block: AuditBlock, chained: readonly string[]): Promise<void>
-  lastBlock(chain: string): Promise<AuditBlock | undefined>
-  /** Blocks that may hold events of a time, both ends included, the newest first. */
-  blocksBackwards(range: { fromMs?: number | undefined; toMs?: number | undefined }): AsyncGenerator<AuditBlock>
-  /** All blocks, in the order of their chains. */
-  blocks(): AsyncGenerator<AuditBlock>
-  /** Removes blocks that ended before a moment, and the oldest while all together have more bytes. Returns how many. */
-  expire(beforeMs: number, maxBytes: number): Promise<number>
-  /** Events that no block holds, the oldest first. */
-  pendingEvents(limit: number): Promise<StoredEvent[]>
-  /** Lets go of events that a chain holds. */
-  forgetPending(ids: readonly string[]): Promise<void>
-  position(name: string): Promise<AuditPosition | undefined>
-  setPosition(name: string, position: AuditPosition): Promise<void>
 }
 
 /** What a transaction has written, as the other processes of the daemon are told of it. */

@@ -1,5 +1,6 @@
 /** What a transaction has written, by name: what memory must forget once it has been committed. */
-import type { Scope, StoreChange } from './store.ts'
+import type { Scope } from './records.ts'
+import type { StoreChange } from './store.ts'
 
 export class Touched {
   readonly keys = new Set<string>()

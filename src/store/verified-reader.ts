@@ -1,12 +1,12 @@
 /** Reads whose answers have been held against their MACs: record, MAC and ledger are of one moment. */
 import type { DomainGate } from './domain-gate.ts'
+import type { Page } from './records.ts'
 import type { RowGuard } from './row-guard.ts'
 import { type RowName, textOf } from './sql/aggregates.ts'
 import { DecidingReader, type Listed } from './sql/deciding-reader.ts'
 import { SqlReader } from './sql/reader.ts'
 import { findRows } from './sql/row-macs.ts'
 import type { Handle } from './sql/tables.ts'
-import type { Page } from './store.ts'
 
 export class VerifiedReader extends DecidingReader {
   readonly #snapshots: Handle

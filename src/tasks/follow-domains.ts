@@ -3,8 +3,10 @@
  * has changed. A pool that meets a change before the next look asks by itself.
  */
 import { MULTI_REGION_DOMAIN } from '../base/region.ts'
+import type { Domain } from '../store/domain.ts'
 import { RowRefused } from '../store/faults.ts'
-import type { DaemonKey, Domain, Reader } from '../store/store.ts'
+import type { DaemonKey } from '../store/records.ts'
+import type { Reader } from '../store/store.ts'
 import type { Logger } from '../telemetry/logger.ts'
 
 /** As often as the store looks for what other processes have committed. */

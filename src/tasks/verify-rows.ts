@@ -2,7 +2,8 @@
  * Looks at the MAC of every stored record, slowly and again and again: a record that was changed by hand is reported even if
  * nobody asks for it (security.md 2.6).
  */
-import type { RowPlace, Store } from '../store/store.ts'
+import type { Store } from '../store/store.ts'
+import type { RowPlace } from '../store/stored-row-macs.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
 export const ROW_LOOK_MS = 1_000

@@ -48,7 +48,7 @@ export function createLogger(
 }
 
 /** A copy of a value that is safe to write: bytes and whatever is named like a secret are left out. */
-export function redact(value: unknown, depth = 0): unknown {
+function redact(value: unknown, depth = 0): unknown {
   if (typeof value === 'string') return value.length > TEXT_MAX ? `${value.slice(0, TEXT_MAX)}…` : value
   if (value instanceof Uint8Array) return REDACTED
   if (value instanceof Error) return describeError(value)

@@ -13,6 +13,7 @@ import {
   NodeCachingMaterialsManager,
 } from '@aws-crypto/client-node'
 import { afterAll, describe, expect, test } from '@jest/globals'
+import { readMetrics, sumOf } from '../support/metrics.ts'
 import { aliasArn, kms, makeAlias, makeKey, sandbox } from './kms.ts'
 
 const { encrypt, decrypt, encryptStream, decryptStream } = buildClient(CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT)
@@ -31,12 +32,10 @@ const digestOf = (path: string) => createHash('sha256').update(readFileSync(path
 
 /** Successful calls of an operation so far. */
 async function callsOf(operation: string): Promise<number> {
-  const metrics = await (await fetch(`${sandbox.adminEndpoint}/metrics`)).text()
-  const line = new RegExp(
-    `^strongroom_requests_total\\{operation="${operation}",outcome="ok",account="\\d+"\\} (\\d+)$`,
-    'm',
+  return sumOf(
+    await readMetrics(sandbox.adminEndpoint),
+    `strongroom_requests_total{operation="${operation}",outcome="ok"`,
   )
-  return Number(line.exec(metrics)?.[1] ?? 0)
 }
 
 describe('the AWS Encryption SDK', () => {

@@ -6,7 +6,6 @@ import { kms } from './kms.ts'
 
 export type Signer = Required<Kind>
 
-export const RSA_SIGNER = { KeySpec: 'RSA_2048', KeyUsage: 'SIGN_VERIFY' } as const
 export const ED25519_SIGNER = { KeySpec: 'ECC_NIST_EDWARDS25519', KeyUsage: 'SIGN_VERIFY' } as const
 export const P256_SIGNER = { KeySpec: 'ECC_NIST_P256', KeyUsage: 'SIGN_VERIFY' } as const
 

@@ -5,6 +5,7 @@
 import { KMS } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { askDaemon } from '../../src/cli/admin-client.ts'
+import { readMetrics, sumOf } from '../support/metrics.ts'
 import { awsEnvironment, type Finished, run, runAwsCli } from '../support/sandbox.ts'
 import { accountId, callerArn, region, sandbox } from './kms.ts'
 import { type Draft, send } from './raw.ts'
@@ -325,10 +326,8 @@ describe('a session', () => {
 
 test('a token with any byte changed costs no token operation (19)', async () => {
   const commands = async () => {
-    const text = await (await fetch(`${sandbox.adminEndpoint}/metrics`)).text()
-    const counts = [...text.matchAll(/^strongroom_hsm_command_duration_seconds_count\{.*command="(\w+)".*\} (\d+)$/gm)]
-    const wanted = counts.filter(([, command]) => ['openSession', 'openSigningKey', 'decrypt'].includes(command!))
-    return wanted.map(([, , count]) => Number(count)).reduce((sum, count) => sum + count, 0)
+    const counted = /^strongroom_hsm_command_duration_seconds_count\{.*command="(?:openSession|openSigningKey|decrypt)"/
+    return sumOf(await readMetrics(sandbox.adminEndpoint), counted)
   }
   const one = (await printed(assume('open'))).Credentials as Credentials
   const used = (token: string) =>

@@ -4,11 +4,11 @@
  */
 import { createHash, createPrivateKey, createPublicKey, hash, randomBytes, sign, verify } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { decodeEkt, type EktFields, ektMacInput, encodeEkt } from '../../src/formats/ekt.ts'
-import { residentCkaId } from '../../src/formats/resident-key.ts'
+import { decodeEkt, type EktFields, encodeEkt } from '../../src/formats/ekt.ts'
 import type { EktReference } from '../../src/hsm/contract/fields.ts'
 import { kidOf, newKeyId } from '../../src/model/key-id.ts'
 import { Host } from '../support/host.ts'
+import { forge, listResident, newCkaId, referTo, refused, resultOf } from '../support/resident.ts'
 import { asPinHolder, makeTokenDomain, type TokenDomain } from '../support/tokens.ts'
 
 const ACCOUNT = '000000000001'
@@ -16,7 +16,6 @@ const ED25519 = { keySpec: 'ECC_NIST_EDWARDS25519', keyUsage: 'SIGN_VERIFY' }
 const ALGORITHM = 'ED25519_SHA_512'
 /** RFC 8410: PKCS #8 of an Ed25519 key, up to its seed. */
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex')
-const refused = (reason: string) => ({ outcome: 'fault', fault: { kind: 'key', reason } })
 const REFUSED = { refused: expect.stringMatching(/^CKR_/) }
 
 interface Made {
@@ -49,25 +48,12 @@ afterAll(async () => {
   tokens?.remove()
 })
 
-const newCkaId = (kid: Buffer) => residentCkaId(kid, randomBytes(15))
-const referTo = (record: Buffer): EktReference => ({ record, digest: hash('sha256', record, 'buffer') })
-
-function resultOf<T>(outcome: { outcome: string; result?: T }): T {
-  if (outcome.result === undefined) throw new Error(JSON.stringify(outcome))
-  return outcome.result
-}
-
 async function make(): Promise<Made> {
   const kid = kidOf(newKeyId())
   const ckaId = newCkaId(kid)
   const made = resultOf(await host.send('createResidentKey', { account: ACCOUNT, kid, ...ED25519, ckaId }))
   const record = Buffer.from(made.record)
   return { ekt: referTo(record), fields: decodeEkt(record).fields, ckaId, spki: Buffer.from(made.publicKey) }
-}
-
-async function forge(fields: EktFields): Promise<EktReference> {
-  const args = { domain: tokens.description, input: ektMacInput(fields) }
-  return referTo(encodeEkt(fields, Buffer.from(await asPinHolder(tokens.locations[0]!, 'forgeMac', args))))
 }
 
 /** A private key of known bytes in the token, with a record for it; `commitTo` is what the record says it is. */
@@ -84,7 +70,7 @@ async function plant(seed: Buffer, commitTo = seed): Promise<Made> {
     .digest()
   const body = { kind: 'resident' as const, ckaId, serials: [serial], commitment }
   const planted = { ...fields, mid, spkiDigest: hash('sha256', spki, 'buffer'), body }
-  return { ekt: await forge(planted), fields: planted, ckaId, spki }
+  return { ekt: await forge(tokens, planted), fields: planted, ckaId, spki }
 }
 
 const signBy = ({ ekt }: Pick<Made, 'ekt'>, bytes: Buffer) => host.send('sign', { ekt, algorithm: ALGORITHM, bytes })
@@ -92,10 +78,7 @@ const signBy = ({ ekt }: Pick<Made, 'ekt'>, bytes: Buffer) => host.send('sign', 
 const verifyBy = ({ ekt, spki }: Made, bytes: Buffer, signature: Buffer) =>
   host.send('verify', { ekt, publicKey: spki, algorithm: ALGORITHM, bytes, signature })
 
-const listed = async (): Promise<string[]> => {
-  const ckaIds = Buffer.from(resultOf(await host.send('listResidentKeys', { after: Buffer.alloc(0) })).ckaIds)
-  return Array.from({ length: ckaIds.length / 32 }, (_, at) => ckaIds.toString('hex', at * 32, at * 32 + 32))
-}
+const listed = () => listResident(host)
 
 describe('a resident key pair', () => {
   it('has a record that names its object, its token and its public half', async () => {

@@ -2,17 +2,17 @@
  * HBKs that reside in a token which neither derives nor wraps nor runs AES-GCM: what the host makes of them, and what it
  * refuses. A PIN holder plants objects and forges MACs here, which shows what the records alone still keep.
  */
-import { createCipheriv, createDecipheriv, createHash, createHmac, hash, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHash, createHmac, randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { contextHash } from '../../src/formats/aad.ts'
 import { HEADER_BYTES, parseCiphertext } from '../../src/formats/ciphertext.ts'
 import { counterFixedInput } from '../../src/formats/derivation.ts'
-import { decodeEkt, type EktFields, ektMacInput, encodeEkt } from '../../src/formats/ekt.ts'
-import { residentCkaId } from '../../src/formats/resident-key.ts'
+import { decodeEkt, type EktFields, encodeEkt } from '../../src/formats/ekt.ts'
 import type { EktReference } from '../../src/hsm/contract/fields.ts'
 import { kidOf, newKeyId } from '../../src/model/key-id.ts'
 import { Host } from '../support/host.ts'
+import { forge, listResident, newCkaId, referTo, refused, resultOf } from '../support/resident.ts'
 import { asPinHolder, makeTokenDomain, REGION, type TokenDomain } from '../support/tokens.ts'
 import { likeYubiHsm } from '../support/yubihsm-like.ts'
 
@@ -20,7 +20,6 @@ const ACCOUNT = '000000000001'
 const SYMMETRIC = { keySpec: 'SYMMETRIC_DEFAULT', keyUsage: 'ENCRYPT_DECRYPT' }
 const NO_CONTEXT = contextHash(new Map())
 const INVALID = { outcome: 'fault', fault: { kind: 'input', reason: 'InvalidCiphertext' } }
-const refused = (reason: string) => ({ outcome: 'fault', fault: { kind: 'key', reason } })
 
 interface Made {
   readonly ekt: EktReference
@@ -48,9 +47,6 @@ afterAll(async () => {
   tokens?.remove()
 })
 
-const newCkaId = (kid: Buffer) => residentCkaId(kid, randomBytes(15))
-const referTo = (record: Buffer): EktReference => ({ record, digest: hash('sha256', record, 'buffer') })
-
 async function make(kind = SYMMETRIC): Promise<Made> {
   const kid = kidOf(newKeyId())
   const ckaId = newCkaId(kid)
@@ -58,12 +54,6 @@ async function make(kind = SYMMETRIC): Promise<Made> {
   if (made.outcome !== 'result') throw new Error(JSON.stringify(made))
   const record = Buffer.from(made.result.record)
   return { ekt: referTo(record), fields: decodeEkt(record).fields, ckaId }
-}
-
-/** A record with other fields whose MAC is good: a PIN holder can do that. */
-async function forge(fields: EktFields): Promise<EktReference> {
-  const args = { domain: tokens.description, input: ektMacInput(fields) }
-  return referTo(encodeEkt(fields, Buffer.from(await asPinHolder(tokens.locations[0]!, 'forgeMac', args))))
 }
 
 /** Puts an HBK of known bytes into the token, with a record for it. */
@@ -74,7 +64,7 @@ async function plant(hbk: Buffer, changes: Partial<EktFields> = {}, commitTo = h
   await asPinHolder(tokens.locations[0]!, 'plantResident', { ckaId, value: hbk })
   const body = { kind: 'resident' as const, ckaId, serials: [serial], commitment: commitment(commitTo, kid, mid) }
   const planted = { ...fields, ...changes, body }
-  return { ekt: await forge(planted), fields: planted, ckaId }
+  return { ekt: await forge(tokens, planted), fields: planted, ckaId }
 }
 
 function commitment(hbk: Buffer, kid: Buffer, mid: Buffer): Buffer {
@@ -100,15 +90,7 @@ async function sealed(key: Made, plaintext: Buffer): Promise<Buffer> {
 const decrypt = ({ ekt }: Pick<Made, 'ekt'>, blob: Buffer, ecHash = NO_CONTEXT) =>
   host.send('decrypt', { ekt, blob, contextHash: ecHash })
 
-function resultOf<T>(outcome: { outcome: string; result?: T }): T {
-  if (outcome.result === undefined) throw new Error(JSON.stringify(outcome))
-  return outcome.result
-}
-
-const listed = async (): Promise<string[]> => {
-  const ckaIds = Buffer.from(resultOf(await host.send('listResidentKeys', { after: Buffer.alloc(0) })).ckaIds)
-  return Array.from({ length: ckaIds.length / 32 }, (_, at) => ckaIds.toString('hex', at * 32, at * 32 + 32))
-}
+const listed = () => listResident(host)
 
 describe('a resident HBK', () => {
   it('has a record that names its object, its token and what it commits to, and no domain key', async () => {
@@ -219,7 +201,7 @@ describe('the host refuses', () => {
       const answer = await encrypt({ ekt: referTo(record) }, Buffer.from('x'))
       expect(answer).toMatchObject(refused('the MAC of the EKT record does not verify'))
     }
-    const elsewhere = await forge({ ...fields, body: { ...fields.body, serials: ['another'] } })
+    const elsewhere = await forge(tokens, { ...fields, body: { ...fields.body, serials: ['another'] } })
     expect(await encrypt({ ekt: elsewhere }, Buffer.from('x'))).toMatchObject(
       refused('the HBK resides in another token'),
     )

@@ -6,12 +6,8 @@ import { execFileSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { KMS } from '@aws-sdk/client-kms'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
-import { readCredentials } from '../../scripts/instance.ts'
 import { DAY_MS } from '../../src/base/clock.ts'
-import { compose, type Daemon } from '../../src/compose.ts'
-import { loadConfiguration } from '../../src/config/load.ts'
 import { decodeEkt } from '../../src/formats/ekt.ts'
 import { Keyring } from '../../src/keyring/keyring.ts'
 import type { KmsKey } from '../../src/model/key.ts'
@@ -20,6 +16,7 @@ import { openStore } from '../../src/store/open-store.ts'
 import type { Reader, Store } from '../../src/store/store.ts'
 import { DeletionJob } from '../../src/tasks/delete-due-keys.ts'
 import { Metrics } from '../../src/telemetry/metrics.ts'
+import { type ComposedDaemon, composeDaemon } from '../support/composed-daemon.ts'
 import { type Instance, makeInstance } from '../support/instance.ts'
 import { waitUntil } from '../support/processes.ts'
 import { REGION, silentLogger } from '../support/tokens.ts'
@@ -35,33 +32,22 @@ const REFERS_TO_NONE = {
 const DELETION_INTERVAL_MS = 1_000
 
 let instance: Instance
-let daemon: Daemon
-let offsetMs = 0
-const clients: KMS[] = []
+let daemon: ComposedDaemon
+const clock = { offsetMs: 0 }
 
 beforeAll(async () => {
   instance = await makeInstance(['a', 'b'])
   const path = instance.configure(['a', 'b'], { jobs: { deletionIntervalMs: DELETION_INTERVAL_MS } })
   expect(await instance.init()).toMatchObject({ code: 0 })
-  const logger = silentLogger
-  daemon = await compose(loadConfiguration(path), { clock: () => Date.now() + offsetMs, logger })
-  await daemon.whenReady(30_000)
+  daemon = await composeDaemon(instance, path, { clock })
 })
 
 afterAll(async () => {
-  for (const client of clients) client.destroy()
   await daemon?.[Symbol.asyncDispose]()
   instance?.remove()
 })
 
-/** A client whose requests are signed at the daemon's time. The SDK would set its clock by the answers it gets. */
-function kms(): KMS {
-  const credentials = readCredentials(instance.stateDir)
-  const { endpoint } = daemon
-  const client = new KMS({ endpoint, region: REGION, credentials, maxAttempts: 1, systemClockOffset: offsetMs })
-  clients.push(client)
-  return client
-}
+const kms = () => daemon.client()
 
 async function makeKey(name: string) {
   const { KeyId, Arn } = (await kms().createKey({ Description: name })).KeyMetadata!
@@ -122,12 +108,12 @@ describe('a key whose waiting period has ended', () => {
     expect(traces.map(bytes => before.includes(bytes))).toEqual([true, true])
     expect(await daemon.deleteDueKeys()).toBe(0)
 
-    offsetMs += 7 * DAY_MS - 60_000
+    clock.offsetMs += 7 * DAY_MS - 60_000
     expect(await daemon.deleteDueKeys()).toBe(0)
     await expect(kms().describeKey({ KeyId: due!.KeyId })).resolves.toMatchObject({
       KeyMetadata: { KeyState: 'PendingDeletion' },
     })
-    offsetMs += 120_000
+    clock.offsetMs += 120_000
     await waitUntil(() => query(`SELECT 1 FROM keys WHERE id = '${due!.KeyId}'`).length === 0, 10_000)
     // The job empties the log once it has deleted what is due.
     await waitUntil(
@@ -170,7 +156,7 @@ describe('a key whose waiting period has ended', () => {
     await expect(kms().decrypt({ CiphertextBlob: key.CiphertextBlob })).rejects.toMatchObject({
       name: 'KMSInvalidStateException',
     })
-    offsetMs += 8 * DAY_MS
+    clock.offsetMs += 8 * DAY_MS
     await daemon.deleteDueKeys()
     const never = Uint8Array.from(key.CiphertextBlob)
     never.set(Buffer.from(randomUUID().replaceAll('-', ''), 'hex'), 6)
@@ -187,7 +173,7 @@ describe('a key whose waiting period has ended', () => {
     const before = await cachedHbks()
     expect(before).toBeGreaterThan(0)
     await kms().scheduleKeyDeletion({ KeyId: key.KeyId, PendingWindowInDays: 7 })
-    offsetMs += 8 * DAY_MS
+    clock.offsetMs += 8 * DAY_MS
     await waitUntil(() => query(`SELECT 1 FROM keys WHERE id = '${key.KeyId}'`).length === 0, 10_000)
     await waitUntil(
       async () => (await cachedHbks()) === before - 1,

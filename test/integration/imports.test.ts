@@ -3,26 +3,22 @@ import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { type AlgorithmSpec, KMS } from '@aws-sdk/client-kms'
+import type { AlgorithmSpec, KMS } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { readCredentials } from '../../scripts/instance.ts'
 import { DAY_MS, HOUR_MS } from '../../src/base/clock.ts'
-import { compose, type Daemon } from '../../src/compose.ts'
-import { loadConfiguration } from '../../src/config/load.ts'
 import { contextHash } from '../../src/formats/aad.ts'
 import { HEADER_BYTES } from '../../src/formats/ciphertext.ts'
+import { type ComposedDaemon, composeDaemon } from '../support/composed-daemon.ts'
 import { importMaterial } from '../support/import.ts'
 import { type Instance, makeInstance } from '../support/instance.ts'
 import { makeSalamander } from '../support/salamander.ts'
-import { REGION, silentLogger } from '../support/tokens.ts'
 
 const Plaintext = Buffer.from('attack at dawn')
 const RARELY_MS = 86_400_000
 
 let instance: Instance
-let daemon: Daemon
-let offsetMs = 0
-const clients: KMS[] = []
+let daemon: ComposedDaemon
+const clock = { offsetMs: 0 }
 
 beforeAll(async () => {
   instance = await makeInstance(['a'])
@@ -30,33 +26,23 @@ beforeAll(async () => {
 }, 60_000)
 
 afterAll(async () => {
-  for (const client of clients) client.destroy()
   await daemon?.[Symbol.asyncDispose]()
   instance?.remove()
 })
 
 let initialised = false
-async function start(hsm: object): Promise<Daemon> {
+async function start(hsm: object): Promise<ComposedDaemon> {
   const path = instance.configure(['a'], { jobs: { expiryIntervalMs: RARELY_MS }, hsm })
   if (!initialised) expect(await instance.init()).toMatchObject({ code: 0 })
   initialised = true
-  const started = await compose(loadConfiguration(path), { clock: () => Date.now() + offsetMs, logger: silentLogger })
-  await started.whenReady(30_000)
-  return started
+  return composeDaemon(instance, path, { clock })
 }
 
-/**
- * A client whose requests are signed at the daemon's time. The SDK sets its clock by the Date of each answer, which is the
- * machine's, so every call has a client of its own.
- */
+/** Every call has a client of its own: the SDK sets a client's clock by its first answer. */
 function kms(): KMS {
   return new Proxy({} as KMS, {
-    get: (_, operation: keyof KMS) => (input: object) => {
-      const options = { endpoint: daemon.endpoint, region: REGION, credentials: readCredentials(instance.stateDir) }
-      const client = new KMS({ ...options, maxAttempts: 1, systemClockOffset: offsetMs })
-      clients.push(client)
-      return (client[operation] as (input: object) => Promise<unknown>)(input)
-    },
+    get: (_, operation: keyof KMS) => (input: object) =>
+      (daemon.client()[operation] as (input: object) => Promise<unknown>)(input),
   })
 }
 
@@ -65,7 +51,7 @@ async function makeExternal(): Promise<string> {
 }
 
 const stateOf = async (KeyId: string) => (await kms().describeKey({ KeyId })).KeyMetadata!.KeyState
-const inAnHour = () => new Date(Date.now() + offsetMs + HOUR_MS)
+const inAnHour = () => new Date(Date.now() + clock.offsetMs + HOUR_MS)
 
 describe('imported material that expires', () => {
   it('is deleted when its time has come, and the key waits for it', async () => {
@@ -74,14 +60,14 @@ describe('imported material that expires', () => {
     await importMaterial(kms(), KeyId, material, { ValidTo: inAnHour() })
     const { CiphertextBlob } = await kms().encrypt({ KeyId, Plaintext })
     expect(await daemon.expireMaterial()).toBe(0)
-    offsetMs += HOUR_MS
+    clock.offsetMs += HOUR_MS
     expect(await daemon.expireMaterial()).toBe(1)
     expect(await daemon.expireMaterial()).toBe(0)
     expect(await stateOf(KeyId)).toBe('PendingImport')
     await expect(kms().decrypt({ CiphertextBlob })).rejects.toMatchObject({ name: 'KMSInvalidStateException' })
     await importMaterial(kms(), KeyId, material)
     expect(Buffer.from((await kms().decrypt({ CiphertextBlob })).Plaintext!)).toEqual(Plaintext)
-    offsetMs += 400 * DAY_MS
+    clock.offsetMs += 400 * DAY_MS
     expect(await daemon.expireMaterial()).toBe(0)
     expect(await stateOf(KeyId)).toBe('Enabled')
   })
@@ -91,7 +77,7 @@ describe('imported material that expires', () => {
     const NEW = { ImportType: 'NEW_KEY_MATERIAL' } as const
     await importMaterial(kms(), KeyId, randomBytes(32), { ValidTo: inAnHour() })
     await importMaterial(kms(), KeyId, randomBytes(32), { ...NEW, ValidTo: new Date(inAnHour().getTime() - 60_000) })
-    offsetMs += HOUR_MS - 30_000
+    clock.offsetMs += HOUR_MS - 30_000
     await daemon.expireMaterial()
     const list = async () =>
       (await kms().listKeyRotations({ KeyId, IncludeKeyMaterial: 'ALL_KEY_MATERIAL' })).Rotations!
@@ -99,7 +85,7 @@ describe('imported material that expires', () => {
     expect(await stateOf(KeyId)).toBe('Enabled')
     await importMaterial(kms(), KeyId, randomBytes(32), NEW)
     await kms().rotateKeyOnDemand({ KeyId })
-    offsetMs += HOUR_MS
+    clock.offsetMs += HOUR_MS
     await daemon.expireMaterial()
     expect((await list()).map(({ KeyMaterialState, ImportState }) => `${KeyMaterialState} ${ImportState}`)).toEqual([
       'NON_CURRENT PENDING_IMPORT',
@@ -116,7 +102,7 @@ describe('an import token', () => {
     const KeyId = await makeExternal()
     const parameters = await kms().getParametersForImport({ KeyId, ...under })
     const use = () => importMaterial(kms(), KeyId, randomBytes(32), {}, under.WrappingAlgorithm, parameters)
-    offsetMs += 24 * HOUR_MS
+    clock.offsetMs += 24 * HOUR_MS
     await expect(use()).rejects.toMatchObject({ name: 'ExpiredImportTokenException' })
     await daemon.expireMaterial()
     await expect(use()).rejects.toMatchObject({ name: 'InvalidImportTokenException' })
@@ -217,7 +203,7 @@ describe('what is left of imported material', () => {
     expect(parts).toHaveLength(2)
     const found = () => storeFiles().flatMap(file => parts.map(part => file.includes(part)))
     expect(found().filter(each => each).length).toBeGreaterThanOrEqual(2)
-    offsetMs += DAY_MS
+    clock.offsetMs += DAY_MS
     await daemon.expireMaterial()
     await kms().deleteImportedKeyMaterial({ KeyId })
     expect(found()).toEqual([false, false, false, false])

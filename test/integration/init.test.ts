@@ -14,7 +14,7 @@ import { describeDomain } from '../../src/compose-pools.ts'
 import { decodeEkt } from '../../src/formats/ekt.ts'
 import type { TokenLocation } from '../../src/hsm/contract/host-configuration.ts'
 import { Ceremony } from '../../src/hsm/pool/ceremony.ts'
-import type { Domain } from '../../src/store/store.ts'
+import type { Domain } from '../../src/store/domain.ts'
 import { type Instance, makeInstance } from '../support/instance.ts'
 import { childrenOf, waitUntil } from '../support/processes.ts'
 import { asPinHolder, REGION, silentLogger } from '../support/tokens.ts'
@@ -149,18 +149,16 @@ describe('strongroom init, interrupted', () => {
 
   afterAll(() => instance?.remove())
 
-  /** Kills `init` at a moment: so long after its start, or when it says something. */
-  async function initKilledAt(moment: number | RegExp): Promise<void> {
+  /** Kills `init` when it says something: how far it is after some time depends on the machine. */
+  async function initKilledAt(line: RegExp): Promise<void> {
     const args = ['init', '--config', instance.configure(['a', 'b']), '--so-pin-file', instance.officerPinFile]
     const child = instance.start(args)
     const closed = new Promise(resolve => child.once('close', resolve))
-    if (typeof moment === 'number') setTimeout(() => child.kill('SIGKILL'), moment)
-    else child.stdout!.setEncoding('utf8').on('data', text => moment.test(text) && child.kill('SIGKILL'))
+    child.stdout!.setEncoding('utf8').on('data', text => line.test(text) && child.kill('SIGKILL'))
     await closed
   }
 
   it('is taken up again, wherever it was', async () => {
-    for (const delayMs of [500, 750]) await initKilledAt(delayMs)
     for (const line of [/created domain/, /has fingerprint/, /made user/, /made access key/]) await initKilledAt(line)
     expect(await instance.init()).toMatchObject({ code: 0, stderr: '' })
     const state = await stateOf(instance, ['a', 'b'])
@@ -251,7 +249,7 @@ describe('a wrong PIN', () => {
       expect(unlocked).toMatchObject({ code: 0, stderr: '' })
       await waitUntil(
         async () => (await instance.run(['hsm', 'status'])).stdout.match(/healthy/g)?.length === 2,
-        20_000,
+        60_000,
       )
       expect(module.logins()).toBe(2)
       process.kill(daemon.pid, 'SIGTERM')

@@ -5,19 +5,17 @@
 import { createPublicKey, verify } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { KMS } from '@aws-sdk/client-kms'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
-import { readCredentials } from '../../scripts/instance.ts'
+import type { KMS } from '@aws-sdk/client-kms'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { DAY_MS } from '../../src/base/clock.ts'
-import { compose, type Daemon } from '../../src/compose.ts'
-import { loadConfiguration } from '../../src/config/load.ts'
 import { isResidentCkaIdOf } from '../../src/formats/resident-key.ts'
 import { kidOf } from '../../src/model/key-id.ts'
-import type { ResidentObject } from '../../src/store/store.ts'
+import type { ResidentObject } from '../../src/store/records.ts'
+import { type ComposedDaemon, composeDaemon } from '../support/composed-daemon.ts'
 import { type Instance, makeInstance } from '../support/instance.ts'
 import { makeNewerNssToken } from '../support/nss.ts'
 import { waitUntil } from '../support/processes.ts'
-import { asPinHolder, REGION, silentLogger } from '../support/tokens.ts'
+import { asPinHolder, REGION } from '../support/tokens.ts'
 
 const READY_MS = 60_000
 /** A ceremony starts several processes, on a machine that may be busy. */
@@ -28,12 +26,11 @@ const SIGNED = { Message, SigningAlgorithm: 'ED25519_SHA_512' } as const
 
 let instance: Instance
 let path: string
-let daemon: Daemon
-let offsetMs = 0
-const clients: KMS[] = []
+let daemon: ComposedDaemon
+const clock = { offsetMs: 0 }
 
 async function startDaemon(): Promise<void> {
-  daemon = await compose(loadConfiguration(path), { clock: () => Date.now() + offsetMs, logger: silentLogger })
+  daemon = await composeDaemon(instance, path, { clock })
   await waitUntil(allServe, READY_MS)
 }
 
@@ -49,13 +46,7 @@ async function restartDaemon(): Promise<void> {
   await startDaemon()
 }
 
-function kms(): KMS {
-  const { endpoint } = daemon
-  const credentials = readCredentials(instance.stateDir)
-  const client = new KMS({ endpoint, region: REGION, credentials, maxAttempts: 1, systemClockOffset: offsetMs })
-  clients.push(client)
-  return client
-}
+const kms = () => daemon.client()
 
 async function makeKey(kind: Parameters<KMS['createKey']>[0]): Promise<string> {
   return (await kms().createKey(kind)).KeyMetadata!.KeyId!
@@ -76,10 +67,6 @@ async function publicKeyOf(KeyId: string) {
   const { PublicKey } = await kms().getPublicKey({ KeyId })
   return createPublicKey({ key: Buffer.from(PublicKey!), format: 'der', type: 'spki' })
 }
-
-afterEach(() => {
-  for (const client of clients.splice(0)) client.destroy()
-})
 
 afterAll(async () => {
   await daemon?.[Symbol.asyncDispose]()
@@ -132,7 +119,7 @@ describe('an Ed25519 key', () => {
     const keys = [await makeKey(SIGNER), await makeKey(SIGNER)]
     const before = await privateObjects()
     for (const KeyId of keys) await kms().scheduleKeyDeletion({ KeyId, PendingWindowInDays: 7 })
-    offsetMs += 8 * DAY_MS
+    clock.offsetMs += 8 * DAY_MS
     await waitUntil(async () => (await Promise.all(keys.map(rows))).flat().length === 0, READY_MS)
     // One of the two resides in the other token.
     expect(await privateObjects()).toBe(before - 1)

@@ -4,17 +4,14 @@
 import { createPrivateKey, createPublicKey, decapsulate, encapsulate } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { KMS } from '@aws-sdk/client-kms'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
-import { readCredentials } from '../../scripts/instance.ts'
-import { compose, type Daemon } from '../../src/compose.ts'
-import { loadConfiguration } from '../../src/config/load.ts'
+import type { KMS } from '@aws-sdk/client-kms'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import type { TokenLocation } from '../../src/hsm/contract/host-configuration.ts'
+import { type ComposedDaemon, composeDaemon } from '../support/composed-daemon.ts'
 import { type Instance, makeInstance } from '../support/instance.ts'
 import { makeNewerNssToken } from '../support/nss.ts'
-import { REGION, silentLogger } from '../support/tokens.ts'
+import { REGION } from '../support/tokens.ts'
 
-const READY_MS = 60_000
 /** A ceremony starts several processes, on a machine that may be busy. */
 const BUSY_MS = 240_000
 const ML_KEM = { EncapsulationAlgorithm: 'ML_KEM' } as const
@@ -30,12 +27,10 @@ let officer: string[]
 /** The one token that the daemon knows; its domain is in a SoftHSM token too, which has no ML-KEM. */
 let newer: TokenLocation
 let path: string
-let daemon: Daemon
-const clients: KMS[] = []
+let daemon: ComposedDaemon
 
 async function startDaemon(): Promise<void> {
-  daemon = await compose(loadConfiguration(path), { clock: Date.now, logger: silentLogger })
-  await daemon.whenReady(READY_MS)
+  daemon = await composeDaemon(instance, path)
 }
 
 async function restartDaemon(): Promise<void> {
@@ -43,13 +38,7 @@ async function restartDaemon(): Promise<void> {
   await startDaemon()
 }
 
-function kms(): KMS {
-  const { endpoint } = daemon
-  const credentials = readCredentials(instance.stateDir)
-  const client = new KMS({ endpoint, region: REGION, credentials, maxAttempts: 1 })
-  clients.push(client)
-  return client
-}
+const kms = () => daemon.client()
 
 async function makeKey(kind: Parameters<KMS['createKey']>[0]): Promise<string> {
   return (await kms().createKey(kind)).KeyMetadata!.KeyId!
@@ -59,10 +48,6 @@ async function publicKeyOf(KeyId: string) {
   const { PublicKey } = await kms().getPublicKey({ KeyId })
   return createPublicKey({ key: Buffer.from(PublicKey!), format: 'der', type: 'spki' })
 }
-
-afterEach(() => {
-  for (const client of clients.splice(0)) client.destroy()
-})
 
 afterAll(async () => {
   await daemon?.[Symbol.asyncDispose]()

@@ -1,12 +1,10 @@
 /** What an operator sees of a daemon: health, metrics and logs. */
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import type { KMS } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { startLoad } from '../support/load.ts'
+import { readMetrics, sumOf } from '../support/metrics.ts'
 import { childrenOf, waitUntil } from '../support/processes.ts'
 import { type Sandbox, startSandbox } from '../support/sandbox.ts'
-import { makeFolder } from '../support/tokens.ts'
 
 const LEFT = 'region="on-prem-1",token="on-prem-1-1"'
 const RIGHT = 'region="on-prem-1",token="on-prem-1-2"'
@@ -14,15 +12,12 @@ const HOT_REQUESTS = 1_000
 const LANES = 10
 const REQUEST_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
-const folder = makeFolder()
 let sandbox: Sandbox
 let kms: KMS
 let KeyId: string
 
 beforeAll(async () => {
-  const config = join(folder.path, 'settings.yaml')
-  writeFileSync(config, 'log: { level: debug }\nhsm: { healthIntervalMs: 1000 }\n')
-  sandbox = await startSandbox({ config })
+  sandbox = await startSandbox({ settings: { log: { level: 'debug' }, hsm: { healthIntervalMs: 1_000 } } })
   kms = sandbox.client()
   KeyId = (await kms.createKey({})).KeyMetadata!.KeyId!
   await kms.createAlias({ AliasName: 'alias/hot', TargetKeyId: KeyId })
@@ -30,27 +25,11 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await sandbox?.stop()
-  folder.remove()
 })
 
 const get = (path: string) => fetch(sandbox.description.adminEndpoint + path)
 
-/** Samples by name and labels, as they stand in the text format: `name{a="b"}` to number. */
-async function readMetrics(): Promise<ReadonlyMap<string, number>> {
-  const response = await get('/metrics')
-  expect(response.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/)
-  const samples = new Map<string, number>()
-  for (const line of (await response.text()).split('\n')) {
-    if (line === '' || /^# (HELP|TYPE) [a-z0-9_]+ /.test(line)) continue
-    const [, name, value] = /^([a-z_][a-z0-9_]*(?:\{(?:[a-z_]+="[^"\\]*",?)*\})?) (\S+)$/.exec(line) ?? []
-    expect({ line, name, value: Number(value) }).toEqual({ line, name: expect.any(String), value: expect.any(Number) })
-    samples.set(name!, Number(value))
-  }
-  return samples
-}
-
-const sumOf = (samples: ReadonlyMap<string, number>, prefix: string): number =>
-  [...samples].filter(([name]) => name.startsWith(prefix)).reduce((sum, [, value]) => sum + value, 0)
+const metrics = () => readMetrics(sandbox.description.adminEndpoint)
 
 /** The lines of the log that are the daemon's. What `init` says before it starts is for people. */
 const logLines = (): Record<string, unknown>[] => {
@@ -61,7 +40,7 @@ const logLines = (): Record<string, unknown>[] => {
 describe('the hot path', () => {
   it('reads nothing from the database, and opens no secret', async () => {
     const reads = async () => {
-      const samples = await readMetrics()
+      const samples = await metrics()
       return [samples.get('strongroom_store_hot_reads_total'), samples.get('strongroom_signing_keys_opened_total')]
     }
     const { CiphertextBlob } = await kms.encrypt({ KeyId: 'alias/hot', Plaintext: Buffer.from('x') })
@@ -82,8 +61,8 @@ describe('the hot path', () => {
 describe('/metrics', () => {
   it('has what the daemon and its tokens do, and only labels from closed sets', async () => {
     await expect(kms.describeKey({ KeyId: 'alias/absent' })).rejects.toMatchObject({ name: 'NotFoundException' })
-    await waitUntil(async () => ((await readMetrics()).get(`strongroom_hsm_open_sessions{${LEFT}}`) ?? 0) > 0, 10_000)
-    const samples = await readMetrics()
+    await waitUntil(async () => ((await metrics()).get(`strongroom_hsm_open_sessions{${LEFT}}`) ?? 0) > 0, 10_000)
+    const samples = await metrics()
     const account = sandbox.description.accountId
     const requests = (operation: string, outcome: string) =>
       samples.get(`strongroom_requests_total{operation="${operation}",outcome="${outcome}",account="${account}"}`)
@@ -127,9 +106,9 @@ describe('/metrics', () => {
   it('counts an operation that nobody knows under one name', async () => {
     const send = (target: string) =>
       fetch(sandbox.description.endpoint, { method: 'POST', headers: { 'x-amz-target': target }, body: '{}' })
-    const before = sumOf(await readMetrics(), 'strongroom_requests_total{operation="unknown"')
+    const before = sumOf(await metrics(), 'strongroom_requests_total{operation="unknown"')
     for (const target of ['TrentService.Strange1', 'TrentService.Strange2']) await send(target)
-    const samples = await readMetrics()
+    const samples = await metrics()
     expect(sumOf(samples, 'strongroom_requests_total{operation="unknown"')).toBe(before + 2)
     expect([...samples.keys()].filter(name => name.includes('Strange'))).toEqual([])
   })
@@ -137,7 +116,7 @@ describe('/metrics', () => {
 
 describe('hosts', () => {
   it('tell how many EKTs they took into use', async () => {
-    const imports = async () => sumOf(await readMetrics(), 'strongroom_hsm_hbk_imports_total{')
+    const imports = async () => sumOf(await metrics(), 'strongroom_hsm_hbk_imports_total{')
     const before = await imports()
     const other = (await kms.createKey({})).KeyMetadata!.KeyId!
     await kms.generateDataKey({ KeyId: other, KeySpec: 'AES_256' })
@@ -197,7 +176,7 @@ describe('health', () => {
       return statuses.includes(503) && statuses.at(-1) === 200
     }, 20_000)
     await waitUntil(() => sandbox.log().includes('"state":"open"'), 5_000)
-    const samples = await readMetrics()
+    const samples = await metrics()
     expect(sumOf(samples, 'strongroom_hsm_host_restarts_total{')).toBeGreaterThanOrEqual(1)
   })
 })

@@ -2,12 +2,10 @@
  * A daemon of several service processes behaves as one: whatever is changed through one connection holds on all, a process that
  * dies or hangs costs no request that is repeated, and nothing outlives the daemon.
  */
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { KMS } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
-import { stringify } from 'yaml'
 import type { AdminRequestName } from '../../src/admin/admin-socket.ts'
 import type { HsmStatus } from '../../src/admin/health.ts'
 import { askDaemon } from '../../src/cli/admin-client.ts'
@@ -29,12 +27,10 @@ jest.setTimeout(2 * PATIENCE_MS)
 let sandbox: Sandbox
 /** Each has one connection, so that they are spread over the processes. */
 let clients: KMS[]
-const folder = mkdtempSync(join(tmpdir(), 'strongroom-processes-'))
 
 beforeAll(async () => {
-  const config = join(folder, 'settings.yaml')
-  writeFileSync(config, stringify({ quotas: { requests: { account: { ListRetirableGrants: RARELY } } } }))
-  sandbox = await startSandbox({ tokens: 2, processes: PROCESSES, config })
+  const settings = { quotas: { requests: { account: { ListRetirableGrants: RARELY } } } }
+  sandbox = await startSandbox({ tokens: 2, processes: PROCESSES, settings })
   clients = Array.from({ length: CONNECTIONS }, () =>
     sandbox.client({ requestHandler: { httpAgent: { keepAlive: true, maxSockets: 1 } } }),
   )
@@ -43,7 +39,6 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await sandbox?.stop()
-  rmSync(folder, { recursive: true, force: true })
 })
 
 async function createKey(kms = clients[0]!): Promise<string> {

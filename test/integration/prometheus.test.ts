@@ -1,6 +1,5 @@
 /** A daemon under a real Prometheus: it takes the rules, and every panel of the dashboard has something to show. */
-import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { KMS } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
@@ -34,9 +33,7 @@ let prometheus: Prometheus
 let kms: KMS
 
 beforeAll(async () => {
-  const config = join(folder.path, 'settings.yaml')
-  writeFileSync(config, 'hsm: { healthIntervalMs: 1000 }\n')
-  sandbox = await startSandbox({ config })
+  sandbox = await startSandbox({ settings: { hsm: { healthIntervalMs: 1_000 } } })
   kms = sandbox.client()
   prometheus = await startPrometheus(folder.path, new URL(sandbox.description.adminEndpoint).host, RULES)
 }, PATIENCE_MS)

@@ -1,43 +1,30 @@
 /** Automatic rotation: a daemon in this process, with a clock that can be moved. */
-import { KMS } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { readCredentials } from '../../scripts/instance.ts'
 import { DAY_MS } from '../../src/base/clock.ts'
 import { askDaemon } from '../../src/cli/admin-client.ts'
-import { compose, type Daemon } from '../../src/compose.ts'
 import { loadConfiguration } from '../../src/config/load.ts'
 import { openStateFolder } from '../../src/config/state-folder.ts'
+import { type ComposedDaemon, composeDaemon } from '../support/composed-daemon.ts'
 import { type Instance, makeInstance } from '../support/instance.ts'
-import { REGION, silentLogger } from '../support/tokens.ts'
 
 let instance: Instance
 let path: string
-let daemon: Daemon
-let offsetMs = 0
-const clients: KMS[] = []
+let daemon: ComposedDaemon
+const clock = { offsetMs: 0 }
 
 beforeAll(async () => {
   instance = await makeInstance(['a'])
   path = instance.configure(['a'], { jobs: { rotationIntervalMs: 86_400_000 } })
   expect(await instance.init()).toMatchObject({ code: 0 })
-  daemon = await compose(loadConfiguration(path), { clock: () => Date.now() + offsetMs, logger: silentLogger })
-  await daemon.whenReady(30_000)
+  daemon = await composeDaemon(instance, path, { clock })
 })
 
 afterAll(async () => {
-  for (const client of clients) client.destroy()
   await daemon?.[Symbol.asyncDispose]()
   instance?.remove()
 })
 
-/** A client whose requests are signed at the daemon's time. */
-function kms(): KMS {
-  const credentials = readCredentials(instance.stateDir)
-  const options = { endpoint: daemon.endpoint, region: REGION, credentials, maxAttempts: 1 }
-  const client = new KMS({ ...options, systemClockOffset: offsetMs })
-  clients.push(client)
-  return client
-}
+const kms = () => daemon.client()
 
 async function makeRotated(RotationPeriodInDays: number): Promise<string> {
   const KeyId = (await kms().createKey({})).KeyMetadata!.KeyId!
@@ -54,17 +41,17 @@ describe('automatic rotation', () => {
     const KeyId = await makeRotated(90)
     const { CiphertextBlob } = await kms().encrypt({ KeyId, Plaintext: Buffer.from('old') })
     expect(await daemon.rotateDueKeys()).toBe(0)
-    offsetMs += 90 * DAY_MS
+    clock.offsetMs += 90 * DAY_MS
     expect(await daemon.rotateDueKeys()).toBe(1)
     expect(await daemon.rotateDueKeys()).toBe(0)
     expect(await kms().listKeyRotations({ KeyId })).toMatchObject({ Rotations: [{ RotationType: 'AUTOMATIC' }] })
     const { Plaintext } = await kms().decrypt({ CiphertextBlob })
     expect(Buffer.from(Plaintext!).toString()).toBe('old')
     const { NextRotationDate } = await kms().getKeyRotationStatus({ KeyId })
-    const days = (NextRotationDate!.getTime() - (Date.now() + offsetMs)) / DAY_MS
+    const days = (NextRotationDate!.getTime() - (Date.now() + clock.offsetMs)) / DAY_MS
     expect(days).toBeGreaterThan(89)
     expect(days).toBeLessThanOrEqual(90)
-    offsetMs += 90 * DAY_MS
+    clock.offsetMs += 90 * DAY_MS
     expect(await daemon.rotateDueKeys()).toBe(1)
     expect(await rotationsOf(KeyId)).toBe(2)
   })
@@ -72,7 +59,7 @@ describe('automatic rotation', () => {
   it('waits for a disabled key to be enabled again, and happens once then', async () => {
     const KeyId = await makeRotated(200)
     await kms().disableKey({ KeyId })
-    offsetMs += 450 * DAY_MS
+    clock.offsetMs += 450 * DAY_MS
     await daemon.rotateDueKeys()
     await kms().enableKey({ KeyId })
     expect(await rotationsOf(KeyId)).toBe(0)
@@ -84,7 +71,7 @@ describe('automatic rotation', () => {
 
   it('makes one rotation of several runs at once', async () => {
     const KeyId = await makeRotated(90)
-    offsetMs += 91 * DAY_MS
+    clock.offsetMs += 91 * DAY_MS
     await Promise.all([daemon.rotateDueKeys(), daemon.rotateDueKeys(), daemon.rotateDueKeys()])
     expect(await rotationsOf(KeyId)).toBe(1)
   })
@@ -97,10 +84,10 @@ describe('automatic rotation', () => {
     const { KeyMetadata } = await kms().describeKey({ KeyId: 'alias/aws/storage' })
     const KeyId = KeyMetadata!.KeyId!
     for (const years of [1, 2]) {
-      offsetMs += 364 * DAY_MS
+      clock.offsetMs += 364 * DAY_MS
       await daemon.rotateDueKeys()
       expect(await rotationsOf(KeyId)).toBe(years - 1)
-      offsetMs += DAY_MS
+      clock.offsetMs += DAY_MS
       await daemon.rotateDueKeys()
       expect(await rotationsOf(KeyId)).toBe(years)
     }
@@ -108,7 +95,7 @@ describe('automatic rotation', () => {
 
   it('refuses one on demand within 20 minutes before', async () => {
     const KeyId = await makeRotated(90)
-    offsetMs += 90 * DAY_MS - 10 * 60_000
+    clock.offsetMs += 90 * DAY_MS - 10 * 60_000
     await expect(kms().rotateKeyOnDemand({ KeyId })).rejects.toMatchObject({ name: 'ConflictException' })
   })
 })

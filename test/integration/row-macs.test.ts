@@ -4,12 +4,9 @@
  */
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
-import { KMS } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { readCredentials } from '../../scripts/instance.ts'
-import { compose, type Daemon } from '../../src/compose.ts'
-import { loadConfiguration } from '../../src/config/load.ts'
 import type { LogFields, Logger } from '../../src/telemetry/logger.ts'
+import { type ComposedDaemon, composeDaemon } from '../support/composed-daemon.ts'
 import { type Instance, makeInstance } from '../support/instance.ts'
 import { waitUntil } from '../support/processes.ts'
 import { REGION } from '../support/tokens.ts'
@@ -36,10 +33,9 @@ type Statement = readonly [sql: string, ...values: unknown[]]
 
 let instance: Instance
 let path: string
-let daemon: Daemon
-let offsetMs = 0
+let daemon: ComposedDaemon
+const clock = { offsetMs: 0 }
 let refusals: LogFields[] = []
-const clients: KMS[] = []
 
 const note = (event: string, fields?: LogFields) => void (event === REFUSED && refusals.push(fields ?? {}))
 const logger: Logger = { error: note, warn() {}, info() {}, debug() {}, enabled: () => false }
@@ -52,14 +48,12 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  for (const client of clients) client.destroy()
   await daemon?.[Symbol.asyncDispose]()
   instance?.remove()
 })
 
 async function start(): Promise<void> {
-  daemon = await compose(loadConfiguration(path), { clock: () => Date.now() + offsetMs, logger })
-  await daemon.whenReady(30_000)
+  daemon = await composeDaemon(instance, path, { clock, logger })
 }
 
 async function restart(): Promise<void> {
@@ -68,12 +62,7 @@ async function restart(): Promise<void> {
   await start()
 }
 
-function kms(credentials: { accessKeyId: string; secretAccessKey: string } = readCredentials(instance.stateDir)): KMS {
-  const { endpoint } = daemon
-  const client = new KMS({ endpoint, region: REGION, credentials, maxAttempts: 1, systemClockOffset: offsetMs })
-  clients.push(client)
-  return client
-}
+const kms = (credentials?: Parameters<ComposedDaemon['client']>[0]) => daemon.client(credentials)
 
 /** Statements of another process, in one transaction; the rows that each answers with. */
 function byHand(...statements: readonly Statement[]): Row[][] {
@@ -201,7 +190,7 @@ describe('a record that was changed by hand', () => {
     const [edited, due] = [await makeKey('alias/edited'), await makeKey('alias/due')]
     byHand(["UPDATE keys SET state = 'PendingDeletion', deletion_at_ms = 1 WHERE id = ?", edited])
     await kms().scheduleKeyDeletion({ KeyId: due, PendingWindowInDays: 7 })
-    offsetMs += 8 * DAY_MS
+    clock.offsetMs += 8 * DAY_MS
     expect(await daemon.deleteDueKeys()).toBe(1)
     expect(select('SELECT id FROM keys WHERE id IN (?, ?)', edited, due)).toEqual([{ id: edited }])
     expect(refusals).toContainEqual(expect.objectContaining({ table: 'keys', primaryKey: keyOf(edited) }))
@@ -261,7 +250,7 @@ describe('a record that is put back', () => {
     })
     const mac = macOf('keys', keyOf(keyId))
     await kms().scheduleKeyDeletion({ KeyId: keyId, PendingWindowInDays: 7 })
-    offsetMs += 8 * DAY_MS
+    clock.offsetMs += 8 * DAY_MS
     expect(await daemon.deleteDueKeys()).toBe(1)
     const call = () => kms().describeKey({ KeyId: keyId })
     await expect(call()).rejects.toMatchObject({ name: 'NotFoundException' })
@@ -293,7 +282,7 @@ describe('the row of a domain that was changed by hand', () => {
   it('lets nothing be served after a start, until it is as it was', async () => {
     await daemon[Symbol.asyncDispose]()
     refusals = []
-    daemon = await compose(loadConfiguration(path), { clock: () => Date.now() + offsetMs, logger })
+    daemon = await composeDaemon(instance, path, { clock, logger, serving: false })
     await expect(daemon.whenReady(30_000)).rejects.toMatchObject({ name: 'RowRefused', table: 'domains' })
     expect(refusals).toContainEqual(named)
     await expect(kms().listKeys({})).rejects.toMatchObject(UNKNOWN)

@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect, type SecureVersion, type TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { stringify } from 'yaml'
 import { makeInstance } from '../support/instance.ts'
 import { awsEnvironment, run, type Sandbox, startSandbox } from '../support/sandbox.ts'
 
@@ -67,9 +66,7 @@ async function until(name: string): Promise<void> {
 
 beforeAll(async () => {
   await install('first')
-  const config = join(folder, 'settings.yaml')
-  writeFileSync(config, stringify({ listen: { tls: { certificateFile, keyFile } } }))
-  sandbox = await startSandbox({ tokens: 1, config })
+  sandbox = await startSandbox({ tokens: 1, settings: { listen: { tls: { certificateFile, keyFile } } } })
 })
 
 afterAll(async () => {

@@ -1,12 +1,9 @@
 /** Traces: one span for each world, below the caller's own, and nothing in them that is nobody's business. */
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { KMS } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { type CollectedSpan, type Collector, startCollector } from '../support/collector.ts'
 import { waitUntil } from '../support/processes.ts'
 import { connectionOf, type Sandbox, startSandbox } from '../support/sandbox.ts'
-import { makeFolder } from '../support/tokens.ts'
 
 /** A span comes a second after its end; a busy machine may take a while over it. */
 const PATIENCE_MS = 50_000
@@ -15,23 +12,20 @@ const CALLER_SPAN = '00f067aa0ba902b7'
 /** Of the caller's trace of one request, as W3C Trace Context has it. */
 const traceOf = (request: number) => `4bf92f3577b34da6a3ce929d0e0e${String(request).padStart(4, '0')}`
 
-const folder = makeFolder()
 let collector: Collector
 let sandbox: Sandbox
 let KeyId: string
 
 beforeAll(async () => {
   collector = await startCollector()
-  const config = join(folder.path, 'settings.yaml')
-  writeFileSync(config, `telemetry: { otlp: { endpoint: '${collector.endpoint}', sampledOneIn: 1 } }\n`)
-  sandbox = await startSandbox({ config })
+  const otlp = { endpoint: collector.endpoint, sampledOneIn: 1 }
+  sandbox = await startSandbox({ settings: { telemetry: { otlp } } })
   KeyId = (await sandbox.client().createKey({})).KeyMetadata!.KeyId!
 }, START_MS)
 
 afterAll(async () => {
   await sandbox?.stop()
   await collector?.close()
-  folder.remove()
 }, START_MS)
 
 /** Runs requests in the name of a caller who traces them. */

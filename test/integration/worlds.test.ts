@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CreateKeyRequest, KMS } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
@@ -31,9 +31,7 @@ let load: Load
 let pins: string[]
 
 beforeAll(async () => {
-  const config = join(folder.path, 'settings.yaml')
-  writeFileSync(config, 'log: { level: debug }\n')
-  sandbox = await startSandbox({ config })
+  sandbox = await startSandbox({ settings: { log: { level: 'debug' } } })
   kms = sandbox.client()
   KeyId = (await kms.createKey({})).KeyMetadata!.KeyId!
   load = startLoad(LANES, async () => {

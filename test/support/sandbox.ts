@@ -4,17 +4,21 @@
  * A sandbox never outlives its test: a shell between the two stops it when the pipe to the test closes, whatever closes it.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { KMS, type KMSClientConfig } from '@aws-sdk/client-kms'
+import { stringify } from 'yaml'
 
 export interface SandboxOptions {
   readonly tokens?: number
   readonly processes?: number
   readonly regions?: readonly string[]
   readonly account?: string
-  /** A YAML file with more settings. */
-  readonly config?: string
+  /** Of the configuration, beside those of a sandbox. */
+  readonly settings?: Readonly<Record<string, unknown>>
 }
 
 /** The line that a sandbox prints when it is ready. */
@@ -54,7 +58,8 @@ const STOP_MS = 60_000
 
 /** Throws, with the log, when the sandbox is not ready in time. */
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
-  const child = spawn('/bin/sh', ['-c', KEEPER, 'sandbox', NODE, SCRIPT, ...argumentsOf(options)], {
+  const folder = mkdtempSync(join(tmpdir(), 'strongroom-settings-'))
+  const child = spawn('/bin/sh', ['-c', KEEPER, 'sandbox', NODE, SCRIPT, ...argumentsOf(options, folder)], {
     env: plainEnvironment(),
     stdio: ['pipe', 'pipe', 'pipe'],
   })
@@ -68,6 +73,8 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     child.stdin.end()
     await ended
     throw new Error(`the sandbox did not start:\n${log.join('')}`)
+  } finally {
+    rmSync(folder, { recursive: true })
   }
   // From here on it keeps nobody alive: a process that ends without `stop` takes it along.
   child.unref()
@@ -159,14 +166,17 @@ function plainEnvironment(): NodeJS.ProcessEnv {
   return { PATH, HOME, LANG, TZ, TMPDIR, STRONGROOM_TEST_RUN }
 }
 
-function argumentsOf({ tokens, processes, regions = [], account, config }: SandboxOptions): string[] {
+/** The settings are written to a file of this folder. */
+function argumentsOf({ tokens, processes, regions = [], account, settings }: SandboxOptions, folder: string): string[] {
+  const file = join(folder, 'settings.yaml')
+  if (settings !== undefined) writeFileSync(file, stringify(settings))
   return [
     ...['--port', '0'],
     ...(tokens === undefined ? [] : ['--tokens', String(tokens)]),
     ...(processes === undefined ? [] : ['--processes', String(processes)]),
     ...regions.flatMap(region => ['--region', region]),
     ...(account === undefined ? [] : ['--account', account]),
-    ...(config === undefined ? [] : ['--config', config]),
+    ...(settings === undefined ? [] : ['--config', file]),
   ]
 }
 

@@ -24,9 +24,9 @@ export interface Context {
   readonly encryptionContext: ReadonlyMap<string, string>
 }
 
-export const FAMILIES = ['kms:encryptioncontext:', 'aws:principaltag/', 'aws:resourcetag/', 'aws:requesttag/'] as const
+const FAMILIES = ['kms:encryptioncontext:', 'aws:principaltag/', 'aws:resourcetag/', 'aws:requesttag/'] as const
 /** Condition keys that name a member of a map. */
-export type Family = (typeof FAMILIES)[number]
+type Family = (typeof FAMILIES)[number]
 
 export interface ConditionKey {
   /** Lower case, whole: `kms:encryptioncontext:app`. */

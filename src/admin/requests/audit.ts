@@ -1,7 +1,7 @@
 /** Requests about the audit log. */
 import { z } from 'zod'
 import { findEvents, type RecordedEvent } from '../../audit/query.ts'
-import type { StoredAudit } from '../../store/store.ts'
+import type { StoredAudit } from '../../store/stored-audit.ts'
 import { look } from './request.ts'
 
 const EVENTS_MAX = 1_000

@@ -3,7 +3,7 @@
  * every token. From then on a backup from before the rotation cannot be opened: what was deleted since is erased.
  */
 import { dkVersionOf } from '../../formats/ekt.ts'
-import type { Domain, EnrolledToken } from '../../store/store.ts'
+import type { Domain, EnrolledToken } from '../../store/domain.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { type CeremonyParts, changeDomain, type RegionConfiguration, requireDomain } from './parts.ts'
 import { forksOf, nameOf, OpenTokens, writeVersionOf } from './tokens.ts'

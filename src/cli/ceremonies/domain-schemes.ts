@@ -5,7 +5,7 @@
 import { MULTI_REGION_DOMAIN } from '../../base/region.ts'
 import type { CeremonyResult } from '../../hsm/contract/ceremony.ts'
 import { commonSchemes, describeSchemes, type Schemes, seals } from '../../hsm/contract/token-profile.ts'
-import type { Domain } from '../../store/store.ts'
+import type { Domain } from '../../store/domain.ts'
 import { CommandFailed } from '../admin-client.ts'
 
 type Profile = CeremonyResult<'open'>

@@ -2,7 +2,7 @@
  * The domain of a region and the tokens that hold it. Each step looks first at what is there: a second run changes nothing,
  * and an interrupted one is taken up again.
  */
-import type { Domain } from '../../store/store.ts'
+import type { Domain } from '../../store/domain.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { createDomain } from './create-domain.ts'
 import { schemesFor } from './domain-schemes.ts'

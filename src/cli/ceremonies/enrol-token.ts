@@ -1,6 +1,6 @@
 /** Carrying a domain to another token: every version in use, of the older ones only what opens with them. */
 import { MULTI_REGION_DOMAIN } from '../../base/region.ts'
-import type { Domain, EnrolledToken } from '../../store/store.ts'
+import type { Domain, EnrolledToken } from '../../store/domain.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { enrolledToken } from './create-domain.ts'
 import { requireSchemes, requireSealing, UnfitToken } from './domain-schemes.ts'

@@ -2,7 +2,7 @@
  * The tokens that a ceremony is about to bring a domain to. Officers approve tokens by their serials: what the configuration
  * names when the ceremony runs may be something else than what it named when they were asked.
  */
-import type { Domain } from '../../store/store.ts'
+import type { Domain } from '../../store/domain.ts'
 import type { CeremonyParts, RegionConfiguration } from './parts.ts'
 import { nameOf, type OpenedToken, OpenTokens, stateOf } from './tokens.ts'
 

@@ -4,7 +4,8 @@
  */
 import { actEvent } from '../../audit/events.ts'
 import { operator } from '../../audit/identity.ts'
-import type { CeremonyRecord, Transaction } from '../../store/store.ts'
+import type { CeremonyRecord } from '../../store/domain.ts'
+import type { Transaction } from '../../store/store.ts'
 
 export async function record(tx: Transaction, ceremony: CeremonyRecord): Promise<void> {
   await tx.recordCeremony(ceremony)

@@ -4,7 +4,8 @@
  */
 import { constants, copyFileSync, existsSync, renameSync, rmSync } from 'node:fs'
 import type { Anchor } from '../../formats/row-ledger.ts'
-import type { CheckFinding, RegionAnchor, Store } from '../../store/store.ts'
+import type { CheckFinding, Store } from '../../store/store.ts'
+import type { RegionAnchor } from '../../store/stored-row-macs.ts'
 import { CommandFailed } from '../admin-client.ts'
 import type { KeyStore } from '../open-key-store.ts'
 import { readManifest } from './backup-manifest.ts'

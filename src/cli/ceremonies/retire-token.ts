@@ -2,7 +2,7 @@
  * A token leaves a domain: its keys of the domain are destroyed when it can be reached, and it stays listed with what it still
  * holds when it cannot.
  */
-import type { Domain, EnrolledToken } from '../../store/store.ts'
+import type { Domain, EnrolledToken } from '../../store/domain.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { type CeremonyParts, changeDomain, type RegionConfiguration, requireDomain } from './parts.ts'
 import { nameOf, OpenTokens, stateOf } from './tokens.ts'

@@ -4,8 +4,8 @@
  * that was readable before it ceases to be during it. The daemon serves all the while.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Domain, DomainKeyVersion, EnrolledToken } from '../../store/domain.ts'
 import { RowRefused } from '../../store/faults.ts'
-import type { Domain, DomainKeyVersion, EnrolledToken } from '../../store/store.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { newVersion, withCheckValues } from './create-domain.ts'
 import {
@@ -89,7 +89,7 @@ export async function rotateDomain(parts: RotationParts, region: RegionConfigura
 }
 
 /** The version that a rotation leaves behind. */
-export function leftVersionOf({ rotation }: Domain): number {
+function leftVersionOf({ rotation }: Domain): number {
   if (rotation === undefined) throw new RangeError('no rotation is under way')
   return rotation.to - 1
 }

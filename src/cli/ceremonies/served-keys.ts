@@ -5,7 +5,8 @@
 import { decodeEkt } from '../../formats/ekt.ts'
 import { homeIn, needsOf } from '../../hsm/contract/key-mechanisms.ts'
 import { KEY_SPECS, type KeySpec } from '../../model/key-specs.ts'
-import type { Domain, StoredEkt } from '../../store/store.ts'
+import type { Domain } from '../../store/domain.ts'
+import type { StoredEkt } from '../../store/records.ts'
 import type { CeremonyParts } from './parts.ts'
 import type { OpenedToken } from './tokens.ts'
 

@@ -1,7 +1,7 @@
 /** What a domain is and who holds what of it: the row, and each token's own word. Changes nothing and needs no SO. */
 import { HsmFault } from '../../hsm/contract/fault.ts'
 import type { Ceremony } from '../../hsm/pool/ceremony.ts'
-import type { Domain, DomainKeyVersion } from '../../store/store.ts'
+import type { Domain, DomainKeyVersion } from '../../store/domain.ts'
 import { destroyableAtMs } from './destroy-version.ts'
 import { type CeremonyParts, type RegionConfiguration, requireDomain } from './parts.ts'
 import { forksOf, keysIn, type OpenedToken, OpenTokens, writeVersionOf } from './tokens.ts'

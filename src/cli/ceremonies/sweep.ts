@@ -4,7 +4,8 @@
  */
 import { REWRAP_BATCH_BYTES } from '../../hsm/contract/ceremony.ts'
 import type { Ceremony } from '../../hsm/pool/ceremony.ts'
-import type { Store, StoredEkt } from '../../store/store.ts'
+import type { StoredEkt } from '../../store/records.ts'
+import type { Store } from '../../store/store.ts'
 import { CommandFailed } from '../admin-client.ts'
 
 export interface SweepProgress {

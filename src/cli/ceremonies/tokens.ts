@@ -5,7 +5,7 @@ import type { CeremonyResult, DomainForks, DomainInToken, KeyInToken } from '../
 import { HsmFault } from '../../hsm/contract/fault.ts'
 import type { TokenLocation } from '../../hsm/contract/host-configuration.ts'
 import { Ceremony } from '../../hsm/pool/ceremony.ts'
-import type { Domain, DomainKeyVersion, EnrolledToken } from '../../store/store.ts'
+import type { Domain, DomainKeyVersion, EnrolledToken } from '../../store/domain.ts'
 import type { Logger } from '../../telemetry/logger.ts'
 import { CommandFailed } from '../admin-client.ts'
 
@@ -97,18 +97,13 @@ export function forksOf(domain: Domain, which: (version: DomainKeyVersion) => bo
   return { domainId: domain.id, schemes: domain.schemes, audited, domainKeys: of('dk'), macKeys: of('mac') }
 }
 
-export function isActive({ state }: DomainKeyVersion): boolean {
+function isActive({ state }: DomainKeyVersion): boolean {
   return state === 'active'
 }
 
 /** The version that hosts write under. */
 export function writeVersionOf({ versions }: Domain): number {
   return Math.max(...versions.filter(isActive).map(({ version }) => version))
-}
-
-/** The numbers of the versions that are in use. */
-export function activeVersionsOf({ versions }: Domain): number[] {
-  return [...new Set(versions.filter(isActive).map(({ version }) => version))]
 }
 
 export function keysIn({ domainKeys, macKeys }: DomainInToken): (KeyInToken & { kind: DomainKeyVersion['kind'] })[] {
@@ -153,7 +148,7 @@ export function requireSameKeys(domain: Domain, held: DomainInToken, token: Open
 }
 
 /** How the configuration names a token. */
-export function configuredName(location: TokenLocation | undefined): string {
+function configuredName(location: TokenLocation | undefined): string {
   const { token, serial, slotId } = parsePkcs11Uri(location?.uri ?? '')
   return token ?? serial ?? `slot ${slotId}`
 }

@@ -3,7 +3,7 @@
  * a running daemon learns of what they change from the domain row. docs/ceremonies.md says who has to be there.
  */
 import { type Command, InvalidArgumentError } from 'commander'
-import type { Domain } from '../../store/store.ts'
+import type { Domain } from '../../store/domain.ts'
 import { acceptOlderStore } from '../ceremonies/accept-older.ts'
 import { destroyVersion } from '../ceremonies/destroy-version.ts'
 import { enrolTokens, ensureCreated } from '../ceremonies/domain.ts'

@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { sharedDomainOf } from '../../config/multi-region.ts'
 import { PoolAnchors } from '../../keyring/anchors.ts'
-import type { Domain } from '../../store/store.ts'
+import type { Domain } from '../../store/domain.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { ensureDomain } from '../ceremonies/domain.ts'
 import { UnfitToken } from '../ceremonies/domain-schemes.ts'

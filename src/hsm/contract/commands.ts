@@ -46,7 +46,6 @@ export const RESIDENT_KEYS_PAGE = 1_000
  * - `padded`: a MAC key longer than its hash's block that this token pads when it wraps, and so changes.
  */
 export const IMPORT_OUTCOMES = ['imported', 'token', 'padded'] as const
-export type ImportOutcome = (typeof IMPORT_OUTCOMES)[number]
 /** Records in one macRows or verifyRows, so that the command keeps within a frame. */
 export const ROWS_MAX = 64
 

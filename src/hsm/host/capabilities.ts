@@ -6,18 +6,10 @@ import type pkcs11 from 'pkcs11js'
 import type { Kdf } from '../../formats/derivation.ts'
 import type { WrapScheme } from '../../formats/ekt.ts'
 import { HsmFault } from '../contract/fault.ts'
-import {
-  commonSchemes,
-  describeSchemes,
-  type ProfilePins,
-  type Schemes,
-  type TokenProfile,
-} from '../contract/token-profile.ts'
+import { commonSchemes, describeSchemes, type Schemes, type TokenProfile } from '../contract/token-profile.ts'
 import type { GcmIvMaker } from './ciphers/token-gcm.ts'
-import type { SessionHandle } from './cryptoki.ts'
 import type { CounterKdf } from './mechanisms.ts'
-import { type Examination, examineToken } from './profile/examine.ts'
-import type { Token } from './token.ts'
+import type { Examination } from './profile/examine.ts'
 
 export interface Capabilities {
   readonly profile: TokenProfile
@@ -33,17 +25,9 @@ export interface Capabilities {
 }
 
 /**
- * Works out what the token can do, for a region's schemes or, where there are none yet, for its own best. Throws HsmFault
- * `token` that names what is missing.
+ * What the token does by a region's schemes or, where there are none yet, by its own best. Throws HsmFault `token` that names what
+ * is missing.
  */
-export function probeCapabilities(
-  token: Token,
-  session: SessionHandle,
-  { schemes, pins }: { schemes?: Schemes; pins?: ProfilePins | undefined } = {},
-): Capabilities {
-  return chooseCapabilities(examineToken(token, session, pins), schemes)
-}
-
 export function chooseCapabilities(examination: Examination, wanted?: Schemes): Capabilities {
   const { profile, wraps, encryption } = examination
   const schemes = wanted ?? commonSchemes([profile])

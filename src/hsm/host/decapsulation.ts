@@ -16,7 +16,7 @@ import {
 } from './cryptoki.ts'
 import { readAttribute } from './key-pairs.ts'
 
-export const SHARED_SECRET_BYTES = 32
+const SHARED_SECRET_BYTES = 32
 const CKM_ML_KEM = 0x17
 const WORD_BYTES = 8
 const VERSION_3_2 = Buffer.from([3, 2])

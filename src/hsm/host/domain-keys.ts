@@ -22,7 +22,7 @@ import { isRefusedMac } from './ckr.ts'
 import { attributes, type Cryptoki, findObjects, NO_RIGHTS, type ObjectHandle, type SessionHandle } from './cryptoki.ts'
 import { HMAC_SHA_256 } from './mechanisms.ts'
 
-export const CHECK_VALUE_BYTES = 8
+const CHECK_VALUE_BYTES = 8
 const MAC_CHECK_LABEL = Buffer.from('strongroom/kcv/mac/1\0', 'latin1')
 const CHECK_KEY = createHash('sha256').update('strongroom/kcv/dk/1').digest()
 const MAC_BYTES = 32

@@ -8,15 +8,16 @@ import type { Logger } from '../../telemetry/logger.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import type { Tracing } from '../../telemetry/tracing.ts'
 import type { Args, CommandName, Result } from '../contract/commands.ts'
-import { HsmFault } from '../contract/fault.ts'
+import type { HsmFault } from '../contract/fault.ts'
 import type { DescribedDomains, DomainDescription } from '../contract/host-configuration.ts'
-import type { TokenProfile } from '../contract/token-profile.ts'
 import { chooseLane, isServed } from './choice.ts'
 import { type Asker, Errand } from './errand.ts'
-import type { Host } from './host.ts'
 import type { Lane } from './lane.ts'
 import { Member, type MemberEvents, type MemberLimits, type MemberStatus, type TokenSettings } from './member.ts'
+import { PoolLog } from './pool-log.ts'
 import { PoolMetrics } from './pool-metrics.ts'
+import { Replacements } from './replacements.ts'
+import { StaleErrands } from './stale-errands.ts'
 import type { StartTurns } from './start-turns.ts'
 import { type Sent, Waiting } from './waiting.ts'
 
@@ -89,16 +90,6 @@ const FAULTS_MAX = 4
 const RECALLS_MAX = 2
 /** A command that was not served in this time is given up, whatever the reason. */
 const PATIENCE_MS = 10_000
-const REPLACE_AGAIN_MS = 60_000
-/** The domain's row is not read more often than this for commands that meet a stale host. */
-const READ_AGAIN_MS = 500
-const STRANGERS_MAX = 2
-
-interface Parked {
-  readonly member: Member
-  readonly errand: Errand
-  readonly fault: HsmFault
-}
 
 export class HsmPool {
   readonly region: string
@@ -109,22 +100,17 @@ export class HsmPool {
   readonly #limits: MemberLimits
   readonly #memberEvents: MemberEvents
   readonly #metrics: PoolMetrics
-  readonly #logger: Logger
+  readonly #log: PoolLog
   readonly #tracing: Tracing | undefined
   readonly #waiting = new Waiting()
   readonly #timer: NodeJS.Timeout
-  /** Hosts whose replacement is on its way. */
-  readonly #worn = new WeakSet<Host>()
-  #parked: Parked[] = []
-  #generation = 0
-  /** Replacements of hosts, one after another in the whole region. */
-  #replacements: Promise<unknown> = Promise.resolve()
+  readonly #stale: StaleErrands
+  readonly #replacements: Replacements
   /**
    * Of the commands that may have ended a host one is tried at a time: if another host ends, it was that one. The others on
    * that host are suspects then, for the first time.
    */
   #suspect: Errand | undefined
-  #domainReadAtMs = Number.NEGATIVE_INFINITY
   #tickedAtMs = performance.now()
   #outstanding = 0
   #turn = 0
@@ -133,13 +119,22 @@ export class HsmPool {
   constructor(settings: PoolSettings, { metrics, logger, tracing }: PoolTelemetry) {
     this.region = settings.region
     this.#settings = settings
-    this.#logger = logger
+    this.#log = new PoolLog(logger, settings.region)
     this.#tracing = tracing
     const labels = settings.tokens.map(({ label }) => label)
     this.#metrics = new PoolMetrics(metrics, settings.region, labels)
     const { healthIntervalMs, deadlineFloorMs = 0, recycleAfterCommands = 0, recycleAfterMb = 0 } = settings
     const { turns } = settings.siblings ?? {}
     this.#limits = { healthIntervalMs, deadlineFloorMs, recycleAfterCommands, recycleAfterMb, turns }
+    this.#stale = new StaleErrands({
+      readDomain: () => this.#readDomain(),
+      dispatch: errand => this.#dispatch(errand),
+      lost: (member, errand, fault) => this.#lost(member, errand, fault, false),
+    })
+    this.#replacements = new Replacements((member, host, reason, error) => {
+      if (error === undefined) this.#metrics.recycled(member)
+      this.#log.recycled(member, host, reason, error)
+    })
     this.#memberEvents = this.#events()
     this.#members = settings.tokens.map(token => this.#newMember(token))
     this.#timer = setInterval(() => this.#tick(), TICK_MS).unref()
@@ -178,8 +173,9 @@ export class HsmPool {
   }
 
   /**
-   * Runs a command on a token; `serials` names the only ones that can serve it: when absent, those that hold its HBKs. Throws HsmFault `input` or `key` when the
-   * command itself is at fault, {@link PoolBusy} beyond the bound, {@link PoolUnavailable} when no token could answer.
+   * Runs a command on a token; `serials` names the only ones that can serve it: when absent, those that hold its HBKs. Throws
+   * HsmFault `input` or `key` when the command itself is at fault, {@link PoolBusy} beyond the bound, {@link PoolUnavailable}
+   * when no token could answer.
    */
   call<C extends CommandName>(
     name: C,
@@ -220,19 +216,20 @@ export class HsmPool {
   }
 
   /**
-   * Gives the hosts other descriptions of the domain, and of the one that regions share: each is replaced by a fresh one, one after another in the region,
-   * and no command is lost. Rejects with {@link PoolUnavailable}, naming the tokens, when some host could not be replaced:
-   * it goes on with what it knew. A token that is down gets the descriptions when it comes back.
+   * Gives the hosts other descriptions of the domain, and of the one that regions share: each is replaced by a fresh one, one
+   * after another in the region, and no command is lost. Rejects with {@link PoolUnavailable}, naming the tokens, when some host
+   * could not be replaced: it goes on with what it knew. A token that is down gets the descriptions when it comes back.
    */
-  useDomain(domain: DomainDescription, multiRegionDomain?: DomainDescription): Promise<void> {
+  async useDomain(domain: DomainDescription, multiRegionDomain?: DomainDescription): Promise<void> {
     const described: DescribedDomains = { domain, multiRegionDomain }
     const known = this.#members.every(({ domains }) => isDeepStrictEqual(domains, described))
     if (!known) {
-      this.#generation += 1
-      for (const member of this.#members) member.describe(described, this.#generation)
-      this.#unpark()
+      this.#stale.described(generation => {
+        for (const member of this.#members) member.describe(described, generation)
+      })
     }
-    return this.#inTurn(() => this.#renewAll())
+    const failed = await this.#replacements.renew(() => this.#members)
+    if (failed.length > 0) throw new PoolUnavailable(`hosts could not be replaced: ${failed.join('; ')}`)
   }
 
   /**
@@ -292,38 +289,36 @@ export class HsmPool {
   }
 
   #newMember(token: TokenSettings): Member {
-    return new Member(token, this.#limits, this.#memberEvents, Math.random, this.#generation)
+    return new Member(token, this.#limits, this.#memberEvents, Math.random, this.#stale.generation)
   }
 
   async #leave(member: Member): Promise<void> {
     await member.close()
     this.#metrics.left(member)
-    this.#logger.info('HSM has left the pool', { region: this.region, hsm: member.label })
+    this.#log.left(member)
   }
 
   #events(): MemberEvents {
     return {
-      stateChanged: member => this.#stateChanged(member),
+      stateChanged: member => {
+        this.#metrics.stateChanged(member)
+        this.#log.stateChanged(member)
+      },
       freed: () => this.#drain(),
       answered: (member, errand, microseconds) => this.#metrics.answered(member, errand, microseconds),
       faulted: (member, fault) => this.#metrics.faulted(member, fault),
       lost: (member, errand, fault, suspect) => this.#lost(member, errand, fault, suspect),
-      estranged: () => this.#readDomainAgain(),
-      stale: (member, errand, fault) => this.#stale({ member, errand, fault }),
+      estranged: () => this.#stale.readAgain(),
+      stale: (member, errand, fault) => this.#stale.park(member, errand, fault),
       restarted: member => this.#metrics.restarted(member),
-      worn: (member, host, reason) => this.#recycle(member, host, reason),
+      worn: (member, host, reason) => this.#replacements.recycle(member, host, reason),
       probed: (member, passed) => this.#metrics.probed(member, passed),
       progressed: (member, progress) => this.#metrics.progressed(member, progress),
-      profiled: (member, profile) => this.#logProfile(member, profile),
+      profiled: (member, profile) => this.#log.profiled(member, profile),
       traced: ({ label: token }, { pid }, { context, ...span }) =>
         this.#tracing?.host({ ...span, context: Buffer.from(context, 'hex'), region: this.region, token, pid }),
-      output: ({ label: hsm }, line) => this.#logger.warn('output of an HSM host', { region: this.region, hsm, line }),
+      output: (member, line) => this.#log.output(member, line),
     }
-  }
-
-  /** By a name of its own for what a log leaves out when it is called private. */
-  #logProfile({ label: hsm }: Member, { privateKeys: keyPairs, ...profile }: TokenProfile): void {
-    this.#logger.info('HSM profile', { region: this.region, hsm, profile: { ...profile, keyPairs } })
   }
 
   /** Sends a command, or has it wait. */
@@ -386,86 +381,12 @@ export class HsmPool {
     this.#dispatch(errand)
   }
 
-  /** Keeps a command until the domain's row has been read again, once for all that come meanwhile. */
-  #stale(parked: Parked): void {
-    const { errand } = parked
-    if (errand.generation < this.#generation) {
-      errand.generation = this.#generation
-      this.#dispatch(errand)
-      return
-    }
-    this.#parked.push(parked)
-    if (this.#parked.length > 1) return
-    void this.#readDomainAgain().then(() => {
-      for (const each of this.#parked.splice(0)) this.#refuseStranger(each)
-    })
-  }
-
-  async #readDomainAgain(): Promise<void> {
-    if (performance.now() - this.#domainReadAtMs < READ_AGAIN_MS) return
-    this.#domainReadAtMs = performance.now()
+  async #readDomain(): Promise<void> {
     try {
       await this.#settings.onStaleDomain?.()
     } catch (error) {
-      this.#logger.error('domain could not be read again', { region: this.region, error })
+      this.#log.domainUnread(error)
     }
-  }
-
-  /**
-   * The domain's row says nothing new. Either this token has lost the domain's keys, which its known-answer command will
-   * tell, and another serves the command; or they all know nothing of such a version, and the EKT is wrong.
-   */
-  #refuseStranger({ member, errand, fault }: Parked): void {
-    member.suspect()
-    errand.strangers += 1
-    if (errand.strangers < STRANGERS_MAX) this.#lost(member, errand, fault, false)
-    else errand.reject(new HsmFault('key', 'the EKT names a version of the domain keys that is not in use'))
-  }
-
-  #unpark(): void {
-    for (const { errand } of this.#parked.splice(0)) {
-      errand.generation = this.#generation
-      this.#dispatch(errand)
-    }
-  }
-
-  async #renewAll(): Promise<void> {
-    const failed: string[] = []
-    for (const member of this.#members) {
-      await member.renew().catch((error: Error) => failed.push(`${member.label}: ${error.message}`))
-    }
-    if (failed.length > 0) throw new PoolUnavailable(`hosts could not be replaced: ${failed.join('; ')}`)
-  }
-
-  #recycle(member: Member, host: Host, reason: string): void {
-    if (this.#worn.has(host)) return
-    this.#worn.add(host)
-    const fields = { region: this.region, hsm: member.label, pid: host.pid, reason }
-    this.#inTurn(() => member.replace(host)).then(
-      () => {
-        this.#metrics.recycled(member)
-        this.#logger.info('HSM host was replaced by a fresh one', fields)
-      },
-      (error: Error) => {
-        this.#logger.warn('HSM host could not be replaced', { ...fields, error: error.message })
-        setTimeout(() => this.#worn.delete(host), REPLACE_AGAIN_MS).unref()
-      },
-    )
-  }
-
-  #inTurn<T>(replace: () => Promise<T>): Promise<T> {
-    const replaced = this.#replacements.then(replace)
-    this.#replacements = replaced.catch(() => {})
-    return replaced
-  }
-
-  #stateChanged(member: Member): void {
-    const { state, label: hsm, circuit } = member
-    this.#metrics.stateChanged(member)
-    const fields = { region: this.region, hsm, state, reason: circuit.reason }
-    if (state === 'open' || state === 'locked-out') this.#logger.error('HSM changed its state', fields)
-    else if (state === 'degraded') this.#logger.warn('HSM changed its state', fields)
-    else this.#logger.info('HSM changed its state', fields)
   }
 
   /** What is due: mute hosts, lanes that do not move, commands that have waited for too long. */

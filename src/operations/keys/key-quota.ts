@@ -1,7 +1,7 @@
 /** How many keys an account may have in a region, whatever their state. */
 import type { ResourceQuotas } from '../../config/schema.ts'
 import { KmsError } from '../../model/errors.ts'
-import type { Scope } from '../../store/store.ts'
+import type { Scope } from '../../store/records.ts'
 
 /** Throws KmsError LimitExceededException. */
 export function requireRoomForKey({ region, account }: Scope, keys: number, { keysPerAccount }: ResourceQuotas): void {

@@ -1,7 +1,8 @@
 /** What a dialect hands to the store: two handles for the same queries, and the little that SQL has no word for. */
 import type { Kysely } from 'kysely'
 import type { Tables } from '../sql/tables.ts'
-import type { AuditBlock, StoreSizes } from '../store.ts'
+import type { StoreSizes } from '../store.ts'
+import type { AuditBlock } from '../stored-audit.ts'
 
 /** What the database calls a column of bytes: all that differs in the tables. */
 export type BytesColumn = 'blob' | 'bytea'

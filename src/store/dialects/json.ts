@@ -1,4 +1,4 @@
-/** Lists inside a row, as JSON: how the databases spell it. SQLite for now; PostgreSQL calls it json_agg. */
+/** Lists inside a row, as JSON: as SQLite spells it; PostgreSQL calls it json_agg. */
 import { type RawBuilder, sql } from 'kysely'
 
 /** The columns of the rows that belong, a list each, in a list. */

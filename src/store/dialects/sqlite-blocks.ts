@@ -4,7 +4,7 @@
  */
 import { Worker } from 'node:worker_threads'
 import { StoreLocked } from '../faults.ts'
-import type { AuditBlock } from '../store.ts'
+import type { AuditBlock } from '../stored-audit.ts'
 import type { BlockWriter } from './database.ts'
 
 /** What the thread is asked; it answers in order. */

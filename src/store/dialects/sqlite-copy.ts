@@ -3,7 +3,7 @@ import { chmodSync, closeSync, fsyncSync, openSync } from 'node:fs'
 import { backup, DatabaseSync } from 'node:sqlite'
 import { ledgerDigest } from '../../formats/row-ledger.ts'
 import { StoreUnusable } from '../faults.ts'
-import type { CopiedHead } from '../store.ts'
+import type { CopiedHead } from '../stored-row-macs.ts'
 
 /** Pages copied between two words about the progress. */
 const PAGES_AT_ONCE = 4_096

@@ -1,7 +1,9 @@
 /** Aliases: names of keys, each within one account and region. */
 import type { Alias } from '../../model/key.ts'
-import type { AliasTarget, Page, Scope } from '../store.ts'
+import type { Page, Scope } from '../records.ts'
+import type { AliasTarget } from '../store.ts'
 import { buildOnce } from './build-once.ts'
+import { countOfKey } from './count-of-key.ts'
 import { requireDeleted, requireInserted, requireUpdated } from './outcomes.ts'
 import type { Handle, Tables } from './tables.ts'
 
@@ -30,15 +32,8 @@ export async function listAliases(
   return rows.map(aliasOf)
 }
 
-export async function countAliases(db: Handle, { region, account }: Scope, keyId: string): Promise<number> {
-  const { count } = await db
-    .selectFrom('aliases')
-    .select(({ fn }) => fn.countAll().as('count'))
-    .where('region', '=', region)
-    .where('account', '=', account)
-    .where('key_id', '=', keyId)
-    .executeTakeFirstOrThrow()
-  return Number(count)
+export function countAliases(db: Handle, scope: Scope, keyId: string): Promise<number> {
+  return countOfKey(db, 'aliases', scope, keyId)
 }
 
 /** The names of every alias of a key, however many: the cache forgets them when the key is deleted. */

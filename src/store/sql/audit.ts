@@ -1,7 +1,7 @@
 /** The audit log in the key store: blocks of lines are added and expire, and never change. */
 import type { Selectable } from 'kysely'
 import { packLines, unpackLines } from '../block-lines.ts'
-import type { AuditBlock, AuditBlockPlace, AuditPosition, StoredEvent } from '../store.ts'
+import type { AuditBlock, AuditBlockPlace, AuditPosition, StoredEvent } from '../stored-audit.ts'
 import type { Handle, Tables } from './tables.ts'
 
 /** The largest time, for a range without an end. */

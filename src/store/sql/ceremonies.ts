@@ -1,5 +1,5 @@
 /** The record of ceremonies: rows are added and never changed. */
-import type { CeremonyRecord } from '../store.ts'
+import type { CeremonyRecord } from '../domain.ts'
 import type { Handle } from './tables.ts'
 
 export async function recordCeremony(db: Handle, record: CeremonyRecord): Promise<void> {

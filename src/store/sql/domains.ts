@@ -1,7 +1,8 @@
 /** Domains with the versions of their keys and the tokens that hold them, and the daemon's own HBKs. */
 import type { Selectable } from 'kysely'
 import { dkVersionOf } from '../../formats/ekt.ts'
-import type { DaemonKey, Domain, DomainKeyVersion, EnrolledToken, Rotation } from '../store.ts'
+import type { Domain, DomainKeyVersion, EnrolledToken, Rotation } from '../domain.ts'
+import type { DaemonKey } from '../records.ts'
 import { requireWritableVersion } from './ekts.ts'
 import { bufferOf, ektOf, requireInserted, requireUpdated } from './outcomes.ts'
 import type { Handle, Tables } from './tables.ts'

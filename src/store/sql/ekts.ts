@@ -8,7 +8,7 @@ import { MULTI_REGION_DOMAIN } from '../../base/region.ts'
 import { dkVersionOf } from '../../formats/ekt.ts'
 import type { KeySpec } from '../../model/key-specs.ts'
 import { VersionSwept } from '../faults.ts'
-import type { Scope, StoredEkt } from '../store.ts'
+import type { Scope, StoredEkt } from '../records.ts'
 import { bufferOf } from './outcomes.ts'
 import type { Handle } from './tables.ts'
 

@@ -1,6 +1,6 @@
 /** Grants of keys. */
 import type { Grant, GrantConstraints } from '../../model/grant.ts'
-import type { KeyGrant, Page, Scope } from '../store.ts'
+import type { KeyGrant, Page, Scope } from '../records.ts'
 import { requireDeleted, requireInserted } from './outcomes.ts'
 import type { Handle, Tables } from './tables.ts'
 

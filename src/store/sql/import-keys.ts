@@ -1,7 +1,8 @@
 /** Wrapping keys of imports (security.md 2.7): each belongs to one KMS key, and goes with it, at its end or after bad imports. */
 import type { Selectable } from 'kysely'
 import { dkVersionOf } from '../../formats/ekt.ts'
-import type { ImportKey, Scope } from '../store.ts'
+import type { ImportKey, Scope } from '../records.ts'
+import { countOfKey } from './count-of-key.ts'
 import { requireWritableVersion } from './ekts.ts'
 import { bufferOf, ektOf, requireInserted } from './outcomes.ts'
 import type { Handle, Tables } from './tables.ts'
@@ -34,15 +35,8 @@ export async function listDueImportKeys(db: Handle, nowMs: number, limit: number
   return rows.map(importKeyOf)
 }
 
-export async function countImportKeys(db: Handle, { region, account }: Scope, keyId: string): Promise<number> {
-  const { count } = await db
-    .selectFrom('import_keys')
-    .select(({ fn }) => fn.countAll().as('count'))
-    .where('region', '=', region)
-    .where('account', '=', account)
-    .where('key_id', '=', keyId)
-    .executeTakeFirstOrThrow()
-  return Number(count)
+export function countImportKeys(db: Handle, scope: Scope, keyId: string): Promise<number> {
+  return countOfKey(db, 'import_keys', scope, keyId)
 }
 
 export async function insertImportKey(db: Handle, key: ImportKey): Promise<void> {

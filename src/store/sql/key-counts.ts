@@ -5,7 +5,7 @@
  */
 import { sql } from 'kysely'
 import type { KmsKey } from '../../model/key.ts'
-import type { Scope } from '../store.ts'
+import type { Scope } from '../records.ts'
 import type { Handle } from './tables.ts'
 
 export async function countKeys(db: Handle, { region, account }: Scope): Promise<number> {

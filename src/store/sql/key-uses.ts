@@ -1,6 +1,6 @@
 /** When keys were used last. */
 import type { KeyUse } from '../../model/key-use.ts'
-import type { Scope } from '../store.ts'
+import type { Scope } from '../records.ts'
 import type { Handle } from './tables.ts'
 
 export async function findKeyUse(db: Handle, scope: Scope, keyId: string): Promise<KeyUse | undefined> {

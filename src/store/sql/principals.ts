@@ -42,7 +42,7 @@ export async function listIdentities(db: Handle, account: string, kind: Identity
   return principalsOf(await selectByKind(db, account, kind)).map(({ identity }) => identity)
 }
 
-export function identityArn(kind: IdentityKind, account: string, path: string, name: string): string {
+function identityArn(kind: IdentityKind, account: string, path: string, name: string): string {
   return ARN_OF[kind](account, path, name)
 }
 

@@ -12,19 +12,18 @@ import type {
 import type { Alias, KmsKey, Tag } from '../../model/key.ts'
 import type { KeySpec } from '../../model/key-specs.ts'
 import type { KeyUse } from '../../model/key-use.ts'
+import type { CeremonyRecord, Domain } from '../domain.ts'
 import type {
-  CeremonyRecord,
   DaemonKey,
-  Domain,
   DoomedObject,
   ImportKey,
   KeyGrant,
   Page,
-  Reader,
   ResidentObject,
   Scope,
   StoredEkt,
-} from '../store.ts'
+} from '../records.ts'
+import type { Reader } from '../store.ts'
 import * as accessKeys from './access-keys.ts'
 import * as accounts from './accounts.ts'
 import * as aliases from './aliases.ts'

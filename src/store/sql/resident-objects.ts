@@ -5,7 +5,7 @@
 import type { Selectable } from 'kysely'
 import { residenceOf } from '../../formats/resident-key.ts'
 import type { Ekt } from '../../model/key.ts'
-import type { DoomedObject, ResidentObject } from '../store.ts'
+import type { DoomedObject, ResidentObject } from '../records.ts'
 import { bufferOf, ektOf, requireDeleted, requireInserted, requireUpdated } from './outcomes.ts'
 import type { Handle, Tables } from './tables.ts'
 

@@ -6,7 +6,8 @@ import type { WrappingAlgorithm, WrappingKeySpec } from '../../model/imports.ts'
 import type { KeyMaterial, KeyOrigin, KeyState } from '../../model/key.ts'
 import type { KeySpec, KeyUsage } from '../../model/key-specs.ts'
 import type { UsingOperation } from '../../model/key-use.ts'
-import type { CeremonyRecord, Domain, DomainKeyVersion, EnrolledToken, ResidentObject, Rotation } from '../store.ts'
+import type { CeremonyRecord, Domain, DomainKeyVersion, EnrolledToken, Rotation } from '../domain.ts'
+import type { ResidentObject } from '../records.ts'
 
 /** SQLite hands bytes out as Uint8Array; PostgreSQL's driver as Buffer, which is one. */
 type Bytes = ColumnType<Uint8Array, Buffer, Buffer>

@@ -1,6 +1,6 @@
 /** Tags of keys. */
 import type { KmsKey, Tag } from '../../model/key.ts'
-import type { Page, Scope } from '../store.ts'
+import type { Page, Scope } from '../records.ts'
 import type { Handle } from './tables.ts'
 
 export async function listTags(db: Handle, { region, account }: Scope, keyId: string, page: Page): Promise<Tag[]> {

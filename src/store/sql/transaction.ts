@@ -4,21 +4,11 @@ import type { Grant } from '../../model/grant.ts'
 import type { AccessKey, AccessKeyUse, Account, Identity, ManagedPolicy } from '../../model/identity.ts'
 import type { Alias, KeyMaterial, KmsKey, Tag } from '../../model/key.ts'
 import type { KeyUse } from '../../model/key-use.ts'
+import type { CeremonyRecord, Domain } from '../domain.ts'
+import type { DaemonKey, ImportKey, KeyGrant, Page, ResidentObject, Scope, StoredEkt } from '../records.ts'
 import type { RowChanges } from '../row-changes.ts'
-import type {
-  AliasTarget,
-  CeremonyRecord,
-  DaemonKey,
-  Domain,
-  ImportKey,
-  KeyGrant,
-  Page,
-  ResidentObject,
-  Scope,
-  StoredEkt,
-  StoredEvent,
-  Transaction,
-} from '../store.ts'
+import type { AliasTarget, Transaction } from '../store.ts'
+import type { StoredEvent } from '../stored-audit.ts'
 import { scopedName, type Touched } from '../touched.ts'
 import * as accessKeys from './access-keys.ts'
 import * as accounts from './accounts.ts'

@@ -11,8 +11,8 @@ import { describeBoth } from '../../../src/compose-pools.ts'
 import { decodeEkt, encodeEkt } from '../../../src/formats/ekt.ts'
 import { arnOf, currentMaterial, type KmsKey } from '../../../src/model/key.ts'
 import { newMultiRegionKeyId } from '../../../src/model/key-id.ts'
+import type { Domain } from '../../../src/store/domain.ts'
 import { VersionSwept } from '../../../src/store/faults.ts'
-import type { Domain } from '../../../src/store/store.ts'
 import type { Host } from '../../support/host.ts'
 import {
   brokenKeys,

@@ -8,7 +8,8 @@ import { ForeignCommits } from '../../../src/store/dialects/sqlite-blocks.ts'
 import { StoreLocked } from '../../../src/store/faults.ts'
 import { migrate } from '../../../src/store/migrations/migrate.ts'
 import { openStore } from '../../../src/store/open-store.ts'
-import type { AuditBlock, Store } from '../../../src/store/store.ts'
+import type { Store } from '../../../src/store/store.ts'
+import type { AuditBlock } from '../../../src/store/stored-audit.ts'
 import { makeTemporaryFolder } from './records.ts'
 
 const CHAIN = 'ab'.repeat(16)

@@ -7,7 +7,7 @@ import { dkVersionOf } from '../../../src/formats/ekt.ts'
 import { NodeSqliteDialect } from '../../../src/store/dialects/sqlite-driver.ts'
 import { createFirstTables } from '../../../src/store/migrations/0001-first-tables.ts'
 import { openStore } from '../../../src/store/open-store.ts'
-import type { ImportKey } from '../../../src/store/store.ts'
+import type { ImportKey } from '../../../src/store/records.ts'
 import { makeEkt, makeKey, makeTemporaryFolder } from './records.ts'
 
 let folder: ReturnType<typeof makeTemporaryFolder>

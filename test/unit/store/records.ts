@@ -11,7 +11,8 @@ import type { Grant, GrantConstraints } from '../../../src/model/grant.ts'
 import type { AccessKey, Identity, ManagedPolicy } from '../../../src/model/identity.ts'
 import { type Alias, arnOf, type Ekt, type KeyMaterial, type KmsKey } from '../../../src/model/key.ts'
 import { kidOf, newKeyId } from '../../../src/model/key-id.ts'
-import type { DaemonKey, Domain, ResidentObject, Scope } from '../../../src/store/store.ts'
+import type { Domain } from '../../../src/store/domain.ts'
+import type { DaemonKey, ResidentObject, Scope } from '../../../src/store/records.ts'
 
 export const SCOPE: Scope = { region: 'on-prem-1', account: '000000000001' }
 

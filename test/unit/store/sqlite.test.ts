@@ -110,7 +110,8 @@ describe('the SQLite file', () => {
     const counting = setInterval(() => turns++, 5)
     await expect(store.transaction(async () => 'done')).rejects.toBeInstanceOf(StoreLocked)
     clearInterval(counting)
-    expect(turns).toBeGreaterThan(20)
+    // A busy machine may give it few turns; a loop that waits for the lock gives it one at the most.
+    expect(turns).toBeGreaterThan(2)
     other.exec('ROLLBACK')
     expect(await store.transaction(async () => 'done')).toBe('done')
 

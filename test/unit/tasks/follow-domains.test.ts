@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
+import type { Domain } from '../../../src/store/domain.ts'
 import { RowRefused } from '../../../src/store/faults.ts'
-import type { DaemonKey, Domain } from '../../../src/store/store.ts'
+import type { DaemonKey } from '../../../src/store/records.ts'
 import { DomainFollower } from '../../../src/tasks/follow-domains.ts'
 import { silentLogger } from '../../support/tokens.ts'
 import { makeDaemonKey, makeDomain } from '../store/records.ts'
