@@ -12,6 +12,7 @@ import { Notary } from './audit/notary.ts'
 import type { PendingEvents } from './audit/pending.ts'
 import { AuditRecorder } from './audit/recorder.ts'
 import { type Recovered, recoverPrevious } from './audit/recovery.ts'
+import { UnprovenRefusals } from './audit/refusals.ts'
 import { syslogSink } from './audit/syslog-sink.ts'
 import { type Clock, DAY_MS } from './base/clock.ts'
 import { NotReady } from './compose-pools.ts'
@@ -55,7 +56,8 @@ const ITSELF = operator('strongroom')
 /** Starts the chain of this daemon. Throws {@link NotReady} when its first event cannot be written. */
 export async function composeAudit(parts: AuditParts): Promise<Audit> {
   const { folder, settings, store, pending, home, clock, metrics, logger } = parts
-  const act = (facts: Omit<ActFacts, 'identity' | 'region'>) => ({ ...facts, identity: ITSELF, region: home.region })
+  const itself = { identity: ITSELF, region: home.region }
+  const act = (facts: Omit<ActFacts, 'identity' | 'region'>) => ({ ...facts, ...itself })
   const startedAtMs = clock()
   const recovered = await recoverPrevious(folder, store.audit, startedAtMs)
   if (recovered !== undefined) await storeRecovered(store.audit, recovered)
@@ -75,7 +77,11 @@ export async function composeAudit(parts: AuditParts): Promise<Audit> {
       return actEvent(act({ name: 'AuditLogResumed', parameters }), clock())
     },
   })
-  const recorder = new AuditRecorder({ log, pending, clock })
+  const refusals = new UnprovenRefusals({
+    rates: settings.unprovenRefusals,
+    onCounted: () => metrics.auditRefusalsCounted.inc(),
+  })
+  const recorder = new AuditRecorder({ log, pending, clock, refusals })
   const notary = new Notary({
     ...{ log, recorder, storage: store.audit, clock },
     sign: claims => signCheckpoint(home, claims),
@@ -95,7 +101,10 @@ export async function composeAudit(parts: AuditParts): Promise<Audit> {
   }
   const tend = async () => {
     await log.tend()
-    if (log.failure === undefined) await recorder.chainLeftovers(store.audit).catch(() => {})
+    if (log.failure === undefined) {
+      await recorder.chainLeftovers(store.audit).catch(() => {})
+      await recorder.noteRefusals(itself).catch(() => {})
+    }
     await notary.run()
   }
   const tending = schedule('tend the audit log', settings.checkpointIntervalMs, tend, { logger, metrics })
@@ -132,6 +141,7 @@ export async function composeAudit(parts: AuditParts): Promise<Audit> {
     async [Symbol.asyncDispose]() {
       await expiring.stop()
       await tending.stop()
+      await recorder.noteRefusals(itself, { now: true }).catch(() => {})
       await recorder.note(act({ name: 'AuditLogStopped' })).catch(() => {})
       await notary.run()
       await log.close()

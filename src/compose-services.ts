@@ -61,7 +61,7 @@ export interface ServicesOptions {
 }
 
 const ROWS_WITHOUT_MACS =
-  'records of the key store carry no MACs: run "strongroom init", which signs them as they are, before the daemon starts'
+  'some records of the key store carry no MACs: run "strongroom init", which signs them as they are, before the daemon starts'
 /** How old the last use of an access key or a KMS key may be in the store. */
 const USES_INTERVAL_MS = 60_000
 

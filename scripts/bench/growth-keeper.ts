@@ -5,34 +5,37 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { homeOf } from '../../src/compose-pools.ts'
-import { PoolsOnDemand, protectRows } from '../../src/compose-rows.ts'
+import { openKeyStore } from '../../src/cli/open-key-store.ts'
 import { loadConfiguration } from '../../src/config/load.ts'
 import { openStateFolder } from '../../src/config/state-folder.ts'
-import { openStore } from '../../src/store/open-store.ts'
-import type { Store } from '../../src/store/store.ts'
 import { createLogger } from '../../src/telemetry/logger.ts'
-import { Metrics } from '../../src/telemetry/metrics.ts'
 import { prepareInstance, type RunningDaemon, readCredentials, startDaemon } from '../instance.ts'
 import { answer } from './child.ts'
 import type { Credentials } from './sigv4.ts'
-import { StoreFiller } from './store-filler.ts'
+import { fillStore } from './store-filler.ts'
 
 const REGION = 'on-prem-1'
 const ACCOUNT = '000000000001'
 const TOKENS = 2
 const BYTES_PER_KILOBYTE = 1_024
 
+export interface Memory {
+  readonly bytes: number
+  readonly peakBytes: number
+}
+
 const dir = mkdtempSync(join(tmpdir(), 'strongroom-growth-'))
 const never = new AbortController().signal
 let configurationPath = ''
 /** Of the keys in the store. */
-const ids = new Set<string>()
+const ids: string[] = []
 let daemon: RunningDaemon | undefined
 
-/** Resident memory as the kernel counts it. */
-function residentBytes(pid: number): number {
-  return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]) * BYTES_PER_KILOBYTE
+/** Resident memory as the kernel counts it, and the most that it ever was. */
+function memoryOf(pid: number): Memory {
+  const status = readFileSync(`/proc/${pid}/status`, 'latin1')
+  const bytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1]) * BYTES_PER_KILOBYTE
+  return { bytes: bytes('VmRSS'), peakBytes: bytes('VmHWM') }
 }
 
 async function stop(): Promise<void> {
@@ -57,8 +60,8 @@ const answers = {
     return { endpoint: daemon.endpoint, pid: daemon.child.pid!, readyMs: Math.round(performance.now() - startedAt) }
   },
 
-  memory(_: null): number {
-    return residentBytes(daemon!.child.pid!)
+  memory(_: null): Memory {
+    return memoryOf(daemon!.child.pid!)
   },
 
   stop(_: null): Promise<void> {
@@ -76,20 +79,18 @@ const answers = {
     inUse: number
   }): Promise<string[]> {
     const configuration = loadConfiguration(configurationPath)
-    const logger = createLogger('warn')
+    const path = openStateFolder(configuration.stateDir).store
     await using resources = new AsyncDisposableStack()
-    const pools = resources.use(new PoolsOnDemand(homeOf(configuration), configuration, { store: () => store, logger }))
-    const rows = protectRows(pools, { metrics: new Metrics(), logger })
-    const store: Store = await openStore({ path: openStateFolder(configuration.stateDir).store, rows })
-    resources.defer(() => store.close())
-    const template = await store.reader.findKey({ region: REGION, account: ACCOUNT }, templateKeyId)
-    const filler = new StoreFiller(store, (await pools.poolOf(REGION))!, template!)
-    ids.add(templateKeyId)
-    const added = await filler.add(keys - ids.size, count =>
+    const opened = await openKeyStore(configuration, { path, logger: createLogger('warn') }, resources)
+    const template = { region: REGION, account: ACCOUNT, id: templateKeyId }
+    const pool = (await opened.pools.poolOf(REGION))!
+    if (ids.length === 0) ids.push(templateKeyId)
+    const added = await fillStore({ ...opened, path, pool, template }, keys - ids.length, count =>
       process.stderr.write(`${count.toLocaleString('en')} more\n`),
     )
-    for (const id of added) ids.add(id)
-    return [...ids].slice(0, inUse)
+    ids.push(...added)
+    // From all over the store.
+    return Array.from({ length: inUse }, (_, at) => ids[Math.floor((at * ids.length) / inUse)]!)
   },
 }
 export type GrowthKeeper = typeof answers

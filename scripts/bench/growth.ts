@@ -21,9 +21,10 @@ export interface GrowthPoint {
   readonly fillSeconds: number
   /** From the start of the process to its being ready to serve. */
   readonly readyMs: number
-  /** Resident memory of the service process: when it is ready, and after the load. */
+  /** Resident memory of the service process: when it is ready, after the load, and the most until then. */
   readonly readyBytes: number
   readonly loadedBytes: number
+  readonly peakBytes: number
   readonly operations: Readonly<Record<(typeof OPERATIONS)[number], Sample>>
 }
 
@@ -53,7 +54,7 @@ export async function growth(
     const ids = await keeper.ask('fill', { keys, templateKeyId, inUse: Math.min(keys, IN_USE_MAX) })
     const fillSeconds = Math.round((performance.now() - startedAt) / 1_000)
     const { endpoint, pid, readyMs } = await keeper.ask('serve', null)
-    const readyBytes = await keeper.ask('memory', null)
+    const { bytes: readyBytes } = await keeper.ask('memory', null)
     const bodies = await bodiesOf(endpoint, credentials, ids)
     const measured: Partial<Record<(typeof OPERATIONS)[number], Sample>> = {}
     for (const operation of OPERATIONS) {
@@ -61,10 +62,10 @@ export async function growth(
       await sampleOf(load, target, pid, warmUp)
       measured[operation] = await sampleOf(load, target, pid, seconds)
     }
-    const loadedBytes = await keeper.ask('memory', null)
+    const { bytes: loadedBytes, peakBytes } = await keeper.ask('memory', null)
     await keeper.ask('stop', null)
     const operations = measured as GrowthPoint['operations']
-    points.push({ keys, inUse: ids.length, fillSeconds, readyMs, readyBytes, loadedBytes, operations })
+    points.push({ keys, inUse: ids.length, fillSeconds, readyMs, readyBytes, loadedBytes, peakBytes, operations })
     progress(`${keys.toLocaleString('en')} keys: ready after ${readyMs} ms`)
   }
   return points
@@ -107,14 +108,14 @@ function targetOf(endpoint: string, credentials: Credentials, operation: string,
   return { host: hostname, port: Number(port), path: '/', bodies, kms: { operation, credentials } }
 }
 
-const COLUMNS = ['keys', 'in use', 'filled in s', 'ready in ms', 'MB ready', 'MB loaded']
+const COLUMNS = ['keys', 'in use', 'filled in s', 'ready in ms', 'MB ready', 'MB loaded', 'MB at most']
 const BYTES_PER_MEGABYTE = 1_048_576
 
 export function growthTable(points: readonly GrowthPoint[]): string {
   const columns = [...COLUMNS, ...OPERATIONS.flatMap(operation => [`${operation}/s`, 'CPU µs'])]
-  const rows = points.map(({ keys, inUse, fillSeconds, readyMs, readyBytes, loadedBytes, operations }) => [
+  const rows = points.map(({ keys, inUse, fillSeconds, readyMs, readyBytes, loadedBytes, peakBytes, operations }) => [
     ...[keys, inUse, fillSeconds, readyMs].map(value => value.toLocaleString('en')),
-    ...[readyBytes, loadedBytes].map(bytes => Math.round(bytes / BYTES_PER_MEGABYTE).toLocaleString('en')),
+    ...[readyBytes, loadedBytes, peakBytes].map(bytes => Math.round(bytes / BYTES_PER_MEGABYTE).toLocaleString('en')),
     ...OPERATIONS.flatMap(operation => [
       Math.round(operations[operation].opsPerSec).toLocaleString('en'),
       operations[operation].cpuUs.toFixed(1),

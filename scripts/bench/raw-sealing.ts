@@ -42,12 +42,12 @@ export class RawSealing {
   readonly #dataKey = this.#drawn.subarray(HEAD_BYTES)
   readonly #plaintext = randomBytes(PLAINTEXT_BYTES)
   readonly #aad = randomBytes(AAD_BYTES)
-  readonly #gcm = aesGcm(this.#drawn.subarray(NONCE_BYTES, HEAD_BYTES), this.#aad)
+  readonly #gcm = gcmOf(this.#drawn.subarray(NONCE_BYTES, HEAD_BYTES), this.#aad)
   readonly #derivationData = cbcDerivationData('data', this.#nonce)
   readonly #derivation = aesCbcEncryptData(ZERO_IV, this.#derivationData)
   readonly #output = Buffer.alloc(PLAINTEXT_BYTES + TAG_BYTES)
   readonly #opened = Buffer.alloc(PLAINTEXT_BYTES + TAG_BYTES)
-  readonly #ciphertexts: { nonce: Buffer; gcm: pkcs11.Mechanism; sealed: Buffer }[] = []
+  readonly #ciphertexts: { nonce: Buffer; iv: Buffer; gcm: pkcs11.Mechanism; sealed: Buffer }[] = []
   #turn = 0
 
   constructor(token: BenchToken) {
@@ -58,7 +58,7 @@ export class RawSealing {
       this.encrypt()
       const iv = Buffer.from(this.#drawn.subarray(NONCE_BYTES, HEAD_BYTES))
       const sealed = Buffer.from(this.#output)
-      this.#ciphertexts.push({ nonce: Buffer.from(this.#nonce), gcm: aesGcm(iv, this.#aad), sealed })
+      this.#ciphertexts.push({ nonce: Buffer.from(this.#nonce), iv, gcm: gcmOf(iv, this.#aad), sealed })
     }
   }
 
@@ -100,4 +100,9 @@ export class RawSealing {
     cryptoki.C_Encrypt(session, message, output)
     cryptoki.C_DestroyObject(session, dek)
   }
+}
+
+/** `iv` and `aad` are read where they are, at each use. */
+function gcmOf(iv: Buffer, aad: Buffer): pkcs11.Mechanism {
+  return aesGcm({ iv, ivBytes: IV_BYTES, aad })
 }

@@ -73,7 +73,7 @@ export interface BenchToken {
 export function createToken(label: string): BenchToken {
   const modulePath = MODULES.find(path => existsSync(path))
   if (modulePath === undefined) throw new Error('SoftHSM is not installed: set SOFTHSM2_MODULE to libsofthsm2.so')
-  const cryptoki = loadModule(modulePath)
+  const cryptoki = loadModule(new pkcs11.PKCS11(), modulePath)
   const slot = cryptoki.C_GetSlotList(true)[0]!
   const officerPin = randomBytes(16).toString('hex')
   const pin = randomBytes(16).toString('hex')

@@ -14,7 +14,7 @@ const LABEL_BYTES = 32
 const [job, modulePath = '', label = '', pinFile = '', newPinFile = ''] = process.argv.slice(2)
 const readPin = (file: string) => readFileSync(file, 'utf8').trim()
 
-const cryptoki = loadModule(modulePath)
+const cryptoki = loadModule(new pkcs11.PKCS11(), modulePath)
 const slot = cryptoki.C_GetSlotList(true).find(each => cryptoki.C_GetTokenInfo(each).label.trim() === label)
 if (slot === undefined) throw new Error(`there is no token ${label}`)
 

@@ -4,11 +4,11 @@
  */
 import { LRUCache } from 'lru-cache'
 import { ALL_REQUESTS, AWS_REQUEST_RATES, type RateName } from '../base/request-rates.ts'
+import { TokenBucket } from '../base/token-bucket.ts'
 import type { Configuration } from '../config/schema.ts'
 import type { Caller } from '../model/caller.ts'
 import { KmsError } from '../model/errors.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import { TokenBucket } from './token-bucket.ts'
 
 type CountedAs = RateName | typeof ALL_REQUESTS
 type Rates = Readonly<Partial<Record<CountedAs, number>>>

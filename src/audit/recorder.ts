@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import { type ActFacts, actEvent, type CallFacts, callEvent } from './events.ts'
 import type { AuditLog } from './log.ts'
 import type { PendingEvents } from './pending.ts'
+import type { RefusalSummary, UnprovenRefusals } from './refusals.ts'
 
 /** What records requests: here, or in another process of the daemon. */
 export type RequestRecorder = Pick<AuditRecorder, 'requireWritable' | 'call' | 'changing' | 'changed'>
@@ -19,10 +20,15 @@ export class AuditRecorder {
   readonly #log: AuditLog
   readonly #pending: PendingEvents
   readonly #clock: Clock
+  readonly #refusals: UnprovenRefusals | undefined
+  /** Counted refusals that no event tells of yet. */
+  #owed: RefusalSummary | undefined
   /** Events of changes that are in the log's files, and still among the key store's pending ones. */
   readonly #chained = new Set<string>()
 
-  constructor(parts: { log: AuditLog; pending: PendingEvents; clock: Clock }) {
+  /** Without `refusals` every refusal has its own event. */
+  constructor(parts: { log: AuditLog; pending: PendingEvents; clock: Clock; refusals?: UnprovenRefusals }) {
+    this.#refusals = parts.refusals
     this.#log = parts.log
     this.#pending = parts.pending
     this.#clock = parts.clock
@@ -33,9 +39,19 @@ export class AuditRecorder {
     this.#log.requireWritable()
   }
 
-  /** Records a request. Rejects with AuditUnavailable. */
+  /** Records a request; one that proves nothing, and is refused, may be counted instead. Rejects with AuditUnavailable. */
   call(facts: CallFacts): Promise<void> {
-    return this.#log.append(callEvent(facts, this.#clock()))
+    const nowMs = this.#clock()
+    if (this.#refusals?.leavesOut(facts, nowMs)) return Promise.resolve()
+    return this.#log.append(callEvent(facts, nowMs))
+  }
+
+  /** Records how many refusals were counted, when it is time, or `now`. Rejects with AuditUnavailable: then the next time. */
+  async noteRefusals(facts: Omit<ActFacts, 'name' | 'parameters'>, { now = false } = {}): Promise<void> {
+    this.#owed ??= this.#refusals?.take(this.#clock(), { now })
+    if (this.#owed === undefined) return
+    await this.note({ ...facts, name: 'UnauthenticatedRequestsRefused', parameters: this.#owed })
+    this.#owed = undefined
   }
 
   /** Runs what changes something for a request: its transactions leave its event behind, as it is known then. */

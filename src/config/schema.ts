@@ -142,7 +142,7 @@ export const configuration = z
     hsm: z
       .strictObject({
         /** HBK handles that a host keeps in its token; SoftHSM takes about 9 KB for each. */
-        cachedHbks: z.int().min(16).max(1_000_000).default(10_000),
+        cachedHbks: z.int().min(16).max(1_000_000).default(16_000),
         /** After this long an EKT is verified and unwrapped again. */
         hbkLifetimeMs: milliseconds(1_000, 3_600_000).default(600_000),
         /** Commands of a region, in flight and waiting together; beyond it callers get ThrottlingException. */
@@ -178,6 +178,15 @@ export const configuration = z
         storeDays: z.int().min(1).max(3_650).default(90),
         /** How much the key store holds of them at most, in megabytes: the oldest leave first. */
         storeMaxMb: z.int().min(16).max(1_000_000).default(4_096),
+        /** How many refused requests a second leave an event each, where the caller has proved nothing; the others are counted. */
+        unprovenRefusals: z
+          .strictObject({
+            /** Of one address; of a network of 64 bits for IPv6. */
+            perSourcePerSecond: z.int().min(1).max(10_000).default(5),
+            /** Of all together. */
+            perSecond: z.int().min(1).max(100_000).default(20),
+          })
+          .prefault({}),
         /** Where all lines of the log are passed on to; both may be set. */
         forward: z
           .strictObject({

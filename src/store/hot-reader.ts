@@ -11,16 +11,17 @@ const CALLERS_HELD = 10_000
 /** Managed policies that sessions were limited by. */
 const MANAGED_POLICIES_HELD = 1_000
 
-/** A key with many grants takes the room of several. */
+/** A key with many grants, or with a long policy, takes the room of several. */
 const GRANTS_PER_PLACE = 16
+const POLICY_CHARACTERS_PER_PLACE = 2_048
 
 /** Whose a key is. */
 interface Owner {
   readonly account: string
 }
 
-function weightOf({ grants }: KmsKey): number {
-  return 1 + Math.ceil(grants.length / GRANTS_PER_PLACE)
+function weightOf({ grants, policy }: KmsKey): number {
+  return 1 + Math.ceil(grants.length / GRANTS_PER_PLACE) + Math.floor(policy.length / POLICY_CHARACTERS_PER_PLACE)
 }
 
 export class CachedReader implements HotReader {

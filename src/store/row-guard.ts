@@ -31,11 +31,6 @@ const ALL_ROWS_GENERATION = 2
 const UNSIGNED_AT: ReadonlyMap<number, readonly AggregateTable[]> = new Map([[1, ['domains']]])
 const HEADS_TABLE = 'ledger_heads'
 
-interface Verified {
-  readonly content: Buffer
-  readonly stored: StoredMac
-}
-
 export interface Refusal {
   /** The record that is refused, and by what: its own row, or what the ledger says of its region. */
   readonly record: string
@@ -63,7 +58,8 @@ export class RowGuard {
   readonly #newest = new Map<string, Anchor>()
   /** Whether the store is what the tokens of a region remember; absent before they were asked. */
   readonly #anchored = new Map<string, Promise<void>>()
-  readonly #verified = new LRUCache<string, Verified>({ max: VERIFIED_MAX })
+  /** By the record's name, as text: buffers of 32 bytes would take several times as much memory. */
+  readonly #verified = new LRUCache<string, string>({ max: VERIFIED_MAX })
   readonly #reported = new LRUCache<string, true>({ max: REPORTED_MAX })
   /** As it was found last: it is not looked for again once it is of the present generation. */
   #mark: StoredMac | undefined
@@ -148,14 +144,15 @@ export class RowGuard {
 
   /**
    * Those of the records that are not what somebody has signed, and signed last. What has been verified before, to the last
-   * byte, needs no token. Throws StoreRolledBack.
+   * byte, needs no token. A look at all records does not `remember` them: those that are in use would have to give way.
+   * Throws StoreRolledBack.
    */
-  async refusals(rows: readonly FoundRow[], horizon: Horizon): Promise<Refusal[]> {
+  async refusals(rows: readonly FoundRow[], horizon: Horizon, remember = true): Promise<Refusal[]> {
     const heads = rows.flatMap(({ stored, ledger }) =>
       stored === undefined ? [] : { region: stored.region, head: ledger.headOf(stored.region) },
     )
     if (this.#protection === undefined) return []
-    const [unsigned, badHeads] = await Promise.all([this.macRefusals(rows), this.#badHeads(heads, horizon)])
+    const [unsigned, badHeads] = await Promise.all([this.macRefusals(rows, remember), this.#badHeads(heads, horizon)])
     const refused = new Set(unsigned.map(({ record }) => record))
     const unlisted = rows.flatMap(row => {
       const { stored, ledger } = row
@@ -169,7 +166,7 @@ export class RowGuard {
   }
 
   /** The same of the MACs alone, whether the ledger lists them or not. */
-  async macRefusals(rows: readonly FoundRow[]): Promise<Refusal[]> {
+  async macRefusals(rows: readonly FoundRow[], remember = true): Promise<Refusal[]> {
     if (this.#protection === undefined) return []
     const refused: Refusal[] = []
     const asked: { row: FoundRow; stored: StoredMac }[] = []
@@ -188,7 +185,7 @@ export class RowGuard {
     )
     asked.forEach(({ row, stored }, at) => {
       if (verdicts[at] !== true) refused.push(refusalOf(row, BAD_MAC))
-      else this.#verified.set(textOf(row.name), { content: row.content, stored })
+      else if (remember) this.#verified.set(textOf(row.name), verified(row, stored))
     })
     return refused
   }
@@ -292,10 +289,8 @@ export class RowGuard {
     return error
   }
 
-  #isKnown({ name, content }: FoundRow, { generation, mac }: StoredMac): boolean {
-    const known = this.#verified.get(textOf(name))
-    if (known === undefined || known.stored.generation !== generation) return false
-    return known.content.equals(content) && known.stored.mac.equals(mac)
+  #isKnown(row: FoundRow, stored: StoredMac): boolean {
+    return this.#verified.get(textOf(row.name)) === verified(row, stored)
   }
 
   #remember(region: string, anchor: Anchor): void {
@@ -308,6 +303,11 @@ export class RowGuard {
     const macs: RowMac[] = await this.#protection.signer.sign(rows)
     return macs.map((mac, at) => ({ ...mac, generation: rows[at]!.generation }))
   }
+}
+
+/** What was verified of a record: its digest, generation and MAC, none of which is secret. */
+function verified({ content }: FoundRow, { generation, mac }: StoredMac): string {
+  return `${generation} ${content.toString('latin1')}${mac.toString('latin1')}`
 }
 
 const NO_MAC = 'it has no MAC'

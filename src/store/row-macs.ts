@@ -74,7 +74,7 @@ export class RowMacs implements StoredRowMacs {
   async verify(after: RowPlace | undefined, limit: number): ReturnType<StoredRowMacs['verify']> {
     const horizon = this.#guard.horizon()
     const { places, rows } = await this.#read(db => listMacs(db, after, limit))
-    const refusals = await this.#guard.refusals(rows, horizon)
+    const refusals = await this.#guard.refusals(rows, horizon, false)
     const refused = refusals.map(refusal => this.#guard.refuse(refusal))
     return { verified: places.length, last: places.length < limit ? undefined : places.at(-1), refused }
   }
@@ -83,7 +83,7 @@ export class RowMacs implements StoredRowMacs {
   async renew(region: string, version: number, limit: number): Promise<number> {
     const horizon = this.#guard.horizon()
     const { places, rows } = await this.#read(db => listMacsBelow(db, region, version, limit))
-    const [refusal] = await this.#guard.refusals(rows, horizon)
+    const [refusal] = await this.#guard.refusals(rows, horizon, false)
     if (refusal !== undefined) throw this.#guard.refuse(refusal)
     const heads = await this.#database.writer.transaction().execute(async db => {
       const ledger = new Ledger(db)

@@ -17,6 +17,7 @@ import type {
 } from '../model/identity.ts'
 import type { WrappingAlgorithm, WrappingKeySpec } from '../model/imports.ts'
 import type { Alias, Ekt, KeyMaterial, KmsKey, Tag } from '../model/key.ts'
+import type { KeySpec } from '../model/key-specs.ts'
 import type { KeyUse } from '../model/key-use.ts'
 
 /** Names a key or alias space: every record belongs to one account in one region. */
@@ -131,7 +132,10 @@ export interface Reader {
   listKeyIds(scope: Scope, page: Page): Promise<string[]>
   /** Enabled keys of every account and region whose rotation is due, the longest overdue first. */
   listKeysDueForRotation(nowMs: number, limit: number): Promise<KmsKey[]>
-  /** Keys of every account and region with imported material that has expired. */
+  /**
+   * Keys of every account and region with imported material that has expired, those with the oldest first; fewer than `limit`
+   * when one of them has several.
+   */
   listKeysWithExpiredMaterial(nowMs: number, limit: number): Promise<KmsKey[]>
   findImportKey(scope: Scope, keyId: string, importId: Buffer): Promise<ImportKey | undefined>
   /** Wrapping keys of every account and region that have ended, the oldest first. */
@@ -198,6 +202,13 @@ export interface Reader {
    */
   listEkts(domain: string, dkVersion: number, after: StoredEkt | undefined, limit: number): Promise<StoredEkt[]>
   countEkts(domain: string, dkVersion: number): Promise<number>
+  /** Those of keys of these specs, under whichever version, in the same order. */
+  listEktsOfSpecs(
+    domain: string,
+    specs: readonly KeySpec[],
+    after: StoredEkt | undefined,
+    limit: number,
+  ): Promise<StoredEkt[]>
   /** MACs of records that the domain of a region made under versions below this one. */
   countRowMacsBelow(region: string, macVersion: number): Promise<number>
   /** The newest last. */
@@ -258,6 +269,9 @@ export interface DaemonKey {
   readonly dataKey?: Buffer
 }
 
+/** What an alias is pointed to, and when. */
+export type AliasTarget = Pick<Alias, 'keyId' | 'updatedAtMs'>
+
 export interface Transaction extends Reader {
   /**
    * Its tags, aliases and grants are written by themselves. Throws {@link VersionSwept} when a material is under a domain key
@@ -289,8 +303,9 @@ export interface Transaction extends Reader {
   putKeyUses(uses: readonly KeyUse[]): Promise<void>
 
   insertAlias(alias: Alias): Promise<void>
-  /** Writes target and date of change. */
-  updateAlias(alias: Alias): Promise<void>
+  /** Throws when the alias no longer means the key that it was read with, whose permission was asked for. */
+  updateAlias(alias: Alias, target: AliasTarget): Promise<void>
+  /** Throws as `updateAlias` does. */
   deleteAlias(alias: Alias): Promise<void>
 
   putTags(key: KmsKey, tags: readonly Tag[]): Promise<void>

@@ -247,6 +247,11 @@ export class Metrics {
     'Times that a part of the audit log began to fail: write, checkpoint, store, or a sink that lines are forwarded to.',
     ['part'],
   )
+  readonly auditRefusalsCounted = this.#counter(
+    'audit_refusals_counted_total',
+    'Refused requests, of callers who had proved nothing, that were counted in the audit log in place of an event each.',
+    [],
+  )
   readonly taskRuns = this.#counter('task_runs_total', 'Runs of tasks by outcome: done or failed.', ['task', 'outcome'])
   readonly taskSeconds = this.#histogram('task_duration_seconds', 'How long the runs of tasks took.', ['task'])
   readonly taskSucceeded = this.#gauge(

@@ -40,6 +40,38 @@ describe('DeleteAlias', () => {
     expect((await kms.describeKey({ KeyId: AliasName })).KeyMetadata!.Arn).toBe(next.arn)
   })
 
+  const outcome = (call: Promise<unknown>) =>
+    call.then(
+      () => 'ok',
+      (error: Error) => error.name,
+    )
+
+  test('of many at once, one takes it away, and the others find none', async () => {
+    for (let round = 0; round < 5; round += 1) {
+      const AliasName = await makeAlias(await makeKey())
+      const outcomes = await Promise.all(Array.from({ length: 6 }, () => outcome(kms.deleteAlias({ AliasName }))))
+      expect(outcomes.toSorted()).toEqual([...Array(5).fill('NotFoundException'), 'ok'])
+    }
+  })
+
+  test('at once with CreateAlias and UpdateAlias, each does it or says why not', async () => {
+    const [key, other] = [await makeKey(), await makeKey()]
+    for (let round = 0; round < 5; round += 1) {
+      const AliasName = await makeAlias(key)
+      const [deleted, created, updated] = await Promise.all([
+        outcome(kms.deleteAlias({ AliasName })),
+        outcome(kms.createAlias({ AliasName, TargetKeyId: other.id })),
+        outcome(kms.updateAlias({ AliasName, TargetKeyId: other.id })),
+      ])
+      expect(deleted).toBe('ok')
+      expect(['ok', 'AlreadyExistsException']).toContain(created)
+      expect(['ok', 'NotFoundException']).toContain(updated)
+      const { Aliases } = await kms.listAliases({ KeyId: other.id })
+      expect(Aliases!.some(alias => alias.AliasName === AliasName)).toBe(created === 'ok')
+      if (created === 'ok') await kms.deleteAlias({ AliasName })
+    }
+  })
+
   const absent = newAliasName()
   test.each<[what: string, name: string | undefined, expected: string]>([
     ['an alias that does not exist', absent, notFound(absent)],

@@ -1,5 +1,7 @@
+import type { KMS } from '@aws-sdk/client-kms'
 import { describe, expect, test } from '@jest/globals'
-import { answer, encrypt, invalid, kms, makeAlias, makeKey, pendingDeletion, refusal } from './kms.ts'
+import { makeUser, policyOf } from './callers.ts'
+import { answer, callerArn, encrypt, invalid, kms, makeAlias, makeKey, pendingDeletion, refusal } from './kms.ts'
 import { NOT_PENDING, obeysKeyState, standingKey, takesKeyId } from './rules.ts'
 
 const DAY_MS = 86_400_000
@@ -41,6 +43,30 @@ describe('ScheduleKeyDeletion', () => {
   ])('refuses to wait %d days', async (PendingWindowInDays, expected) => {
     const { id } = await standingKey()
     expect(await refusal(kms.scheduleKeyDeletion({ KeyId: id, PendingWindowInDays }))).toBe(expected)
+  })
+
+  const UNUSED_FOR = 'kms:TrailingDaysWithoutKeyUsage'
+  test.each<[what: string, call: (client: KMS, KeyId: string) => Promise<unknown>]>([
+    ['ScheduleKeyDeletion', (client, KeyId) => client.scheduleKeyDeletion({ KeyId })],
+    ['DisableKey', (client, KeyId) => client.disableKey({ KeyId })],
+  ])('and %s can be denied for keys that were used lately, or never since they were made', async (Action, call) => {
+    const [used, unused, user] = [await makeKey(), await makeKey(), await makeUser()]
+    await encrypt(used)
+    for (const key of [used, unused]) {
+      const put = (days: number) => {
+        const Condition = { NumericLessThanEquals: { [UNUSED_FOR]: days } }
+        const statements = [
+          { Effect: 'Allow', Principal: { AWS: [callerArn, user.arn] }, Action: 'kms:*', Resource: '*' },
+          { Effect: 'Deny', Principal: { AWS: user.arn }, Action: `kms:${Action}`, Resource: '*', Condition },
+        ]
+        return kms.putKeyPolicy({ KeyId: key.id, Policy: policyOf(...statements) })
+      }
+      await put(365)
+      expect(await refusal(call(user.kms, key.id))).toMatch(/^AccessDeniedException: .* with an explicit deny/)
+      // None of them was unused for less than no day.
+      await put(-1)
+      await call(user.kms, key.id)
+    }
   })
 
   test('forbids the use of the key at once, and leaves its aliases and tags', async () => {

@@ -489,14 +489,22 @@ describe.each(BACKENDS)('key store on $name', backend => {
       })
       expect(await store.reader.findAlias(SCOPE, alias.name)).toEqual(alias)
       await expect(store.transaction(tx => tx.insertAlias(alias))).rejects.toBeInstanceOf(AlreadyStored)
-      const moved = { ...alias, keyId: other.id, updatedAtMs: 9 }
-      await store.transaction(tx => tx.updateAlias(moved))
+      const target = { keyId: other.id, updatedAtMs: 9 }
+      const moved = { ...alias, ...target }
+      await store.transaction(tx => tx.updateAlias(alias, target))
       expect(await store.reader.findAlias(SCOPE, alias.name)).toEqual(moved)
       expect(await store.reader.countAliases(SCOPE, key.id)).toBe(0)
       expect(await store.reader.countAliases(SCOPE, other.id)).toBe(1)
-      await store.transaction(tx => tx.deleteAlias(alias))
+      // Whoever read it as a name of the first key was let in by that key, and not by the other.
+      for (const change of [
+        store.transaction(tx => tx.deleteAlias(alias)),
+        store.transaction(tx => tx.updateAlias(alias, { keyId: key.id, updatedAtMs: 10 })),
+      ])
+        await expect(change).rejects.toBeInstanceOf(ChangedMeanwhile)
+      expect(await store.reader.findAlias(SCOPE, alias.name)).toEqual(moved)
+      await store.transaction(tx => tx.deleteAlias(moved))
       expect(await store.reader.findAlias(SCOPE, alias.name)).toBeUndefined()
-      await expect(store.transaction(tx => tx.updateAlias(alias))).rejects.toBeInstanceOf(ChangedMeanwhile)
+      await expect(store.transaction(tx => tx.updateAlias(moved, target))).rejects.toBeInstanceOf(ChangedMeanwhile)
       await expect(store.transaction(tx => tx.deleteAlias(alias))).rejects.toBeInstanceOf(ChangedMeanwhile)
     })
 
@@ -930,7 +938,7 @@ describe.each(BACKENDS)('key store on $name', backend => {
       await store.transaction(tx => tx.updateKey(disabled))
       expect((await hot()).key).toEqual({ ...disabled, aliases: ['alias/one'] })
       expect(store.hot.key(SCOPE, other.id)).toEqual(other)
-      await store.transaction(tx => tx.updateAlias({ ...makeAlias(key), keyId: other.id }))
+      await store.transaction(tx => tx.updateAlias(makeAlias(key), { keyId: other.id, updatedAtMs: 9 }))
       expect((await hot()).alias?.keyId).toBe(other.id)
       expect((await hot()).key?.aliases).toEqual([])
       expect((await store.hot.key(SCOPE, other.id))?.aliases).toEqual(['alias/one'])

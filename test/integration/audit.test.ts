@@ -11,6 +11,7 @@ import { readCredentials } from '../../scripts/instance.ts'
 import type { AdminRequest } from '../../src/admin/admin-socket.ts'
 import { listLogFiles } from '../../src/audit/log-files.ts'
 import type { RecordedEvent } from '../../src/audit/query.ts'
+import type { RefusalSummary } from '../../src/audit/refusals.ts'
 import type { Verdict } from '../../src/audit/verify.ts'
 import { verifyFiles } from '../../src/audit/verify-files.ts'
 import { askDaemon } from '../../src/cli/admin-client.ts'
@@ -73,6 +74,12 @@ async function query(asked: Partial<AdminRequest<'audit/query'>> = {}): Promise<
   const answer = await askDaemon(join(instance.stateDir, 'admin.sock'), 'audit/query', { limit: 1_000, ...asked })
   return answer as RecordedEvent[]
 }
+
+const eventsOf = (lines: string) =>
+  lines
+    .split('\n')
+    .filter(line => line.startsWith('{"seq"'))
+    .map(line => (JSON.parse(line) as { event: RecordedEvent }).event)
 
 const folder = () => join(instance.stateDir, 'audit')
 const written = () =>
@@ -165,6 +172,35 @@ describe('the log', () => {
     expect(verdict).toMatchObject({ findings: [], uncovered: 0 })
     expect(verdict.chains.length).toBeGreaterThan(1)
     expect(await verifyByCommand('--store')).toMatchObject({ findings: [], events: verdict.events })
+  })
+
+  it('counts refusals of those who prove nothing, whether they have events or not', async () => {
+    const tally = () => {
+      const events = eventsOf(written())
+      const own = events.filter(({ errorCode }) => errorCode === 'MissingAuthenticationTokenException').length
+      const summaries = events
+        .filter(({ eventName }) => eventName === 'UnauthenticatedRequestsRefused')
+        .map(({ requestParameters }) => (requestParameters as unknown as RefusalSummary).refused)
+      return { own, summaries, all: summaries.reduce((sum, refused) => sum + refused, own) }
+    }
+    const before = tally()
+    const unsigned = { method: 'POST', headers: { 'x-amz-target': 'TrentService.ListKeys' }, body: '{}' }
+    let sent = 0
+    // A slow machine sends them slowly, and they are let through: until one is not.
+    const metric = async () => (await fetch(`${daemon.adminEndpoint}/metrics`)).text()
+    await waitUntil(async () => {
+      const answers = await Promise.all(Array.from({ length: 50 }, () => fetch(daemon.endpoint, unsigned)))
+      sent += answers.filter(({ status }) => status === 400).length
+      return /^strongroom_audit_refusals_counted_total [1-9]/m.test(await metric())
+    }, SOON_MS)
+    process.kill(daemon.pid, 'SIGTERM')
+    await daemon.ended
+    await start()
+    const after = tally()
+    expect(after.all - before.all).toBe(sent)
+    expect(after.summaries).not.toEqual([])
+    expect(after.own).toBeLessThan(sent)
+    await waitUntil(isWhole, SOON_MS)
   })
 
   it('ends with the code of what is wrong', async () => {

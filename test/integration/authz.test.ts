@@ -80,6 +80,21 @@ describe('strongroom authz explain', () => {
     ])
   })
 
+  it('knows how long a key was not used, and takes another answer to that', async () => {
+    const kms = sandbox.client()
+    const { KeyId } = (await kms.createKey({})).KeyMetadata!
+    const policy = JSON.parse((await kms.getKeyPolicy({ KeyId: KeyId! })).Policy!)
+    const Condition = { NumericLessThanEquals: { 'kms:TrailingDaysWithoutKeyUsage': 365 } }
+    policy.Statement.push({ Sid: 'Used', Effect: 'Deny', Principal: '*', Action: 'kms:DisableKey', Condition })
+    await kms.putKeyPolicy({ KeyId: KeyId!, Policy: JSON.stringify(policy) })
+    const ask = (...more: string[]) =>
+      explain(sandbox.description.callerArn, 'kms:DisableKey', '--key', KeyId!, ...more)
+    expect(JSON.parse((await ask()).stdout)).toMatchObject({
+      ...{ decision: 'Deny', reason: 'the key policy, statement 2 ("Used") denies it' },
+    })
+    expect((await ask('--context', 'kms:TrailingDaysWithoutKeyUsage=400')).code).toBe(0)
+  })
+
   it('refuses principals and keys that are not there', async () => {
     expect((await explain(`${user}s`, 'kms:Encrypt')).stderr).toContain(`There is no principal ${user}s`)
     const { code, stderr } = await explain(user, 'kms:Encrypt', '--key', 'alias/none')

@@ -9,6 +9,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { readCredentials } from '../../scripts/instance.ts'
 import { compose, type Daemon } from '../../src/compose.ts'
 import { loadConfiguration } from '../../src/config/load.ts'
+import type { TokenLocation } from '../../src/hsm/contract/host-configuration.ts'
 import { type Instance, makeInstance } from '../support/instance.ts'
 import { makeNewerNssToken } from '../support/nss.ts'
 import { REGION, silentLogger } from '../support/tokens.ts'
@@ -25,6 +26,9 @@ const SIZES = [
 const SPKI_OVERHEAD_BYTES = 22
 
 let instance: Instance
+let officer: string[]
+/** The one token that the daemon knows; its domain is in a SoftHSM token too, which has no ML-KEM. */
+let newer: TokenLocation
 let path: string
 let daemon: Daemon
 const clients: KMS[] = []
@@ -66,10 +70,14 @@ afterAll(async () => {
 })
 
 beforeAll(async () => {
-  instance = await makeInstance([])
+  instance = await makeInstance(['soft', 'late'])
+  officer = ['--so-pin-file', instance.officerPinFile]
   mkdirSync(join(instance.folder, 'newer'))
-  path = instance.configure([makeNewerNssToken(join(instance.folder, 'newer'), 'newer')])
-  expect(await instance.run(['init', '--allow-open-token'])).toMatchObject({ code: 0 })
+  newer = makeNewerNssToken(join(instance.folder, 'newer'), 'newer')
+  instance.configure(['soft', newer])
+  const init = await instance.run(['init', ...officer, '--allow-open-token'])
+  expect(init).toEqual({ ...init, code: 0 })
+  path = instance.configure([newer])
   await startDaemon()
   const [token] = daemon.pools.get(REGION)!.members
   expect(token!.profile!.privateKeys).toMatchObject({ ML_KEM_512: 'none', ML_KEM_768: 'ekt', ML_KEM_1024: 'ekt' })
@@ -141,10 +149,37 @@ describe('an ML-KEM key', () => {
     async () => {
       const KeyId = await makeKey({ KeySpec: 'ML_KEM_768', KeyUsage: 'ENCAPSULATE_DECAPSULATE' })
       const { SharedSecret, SharedSecretCiphertextBlob } = await kms().encapsulate({ KeyId, ...ML_KEM })
-      expect(await instance.run(['domain', 'rotate'])).toMatchObject({ code: 0 })
+      instance.configure(['soft', newer])
+      const { code, stdout } = await instance.run(['domain', 'rotate', ...officer])
+      expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('in token "newer"') })
+      instance.configure([newer])
       await restartDaemon()
       const opened = await kms().decapsulate({ KeyId, ...ML_KEM, SharedSecretCiphertextBlob })
       expect(opened.SharedSecret).toEqual(SharedSecret)
+    },
+    BUSY_MS,
+  )
+
+  it(
+    'keeps a token that cannot open it from being enrolled',
+    async () => {
+      await makeKey({ KeySpec: 'ML_KEM_1024', KeyUsage: 'ENCAPSULATE_DECAPSULATE' })
+      instance.configure([newer, 'late'])
+      const { code, stderr } = await instance.run([
+        'domain',
+        'enrol',
+        '--token',
+        'late',
+        ...officer,
+        '--allow-open-token',
+      ])
+      expect(code).not.toBe(0)
+      expect(stderr).toMatch(
+        /token "late" \(\w+\) cannot open .*\d+ keys? of KeySpec ML_KEM_1024 \(missing: CKM_ML_KEM_KEY_PAIR_GEN, CKM_ML_KEM\)/,
+      )
+      const domain = await instance.withStore(store => store.reader.findDomain(REGION))
+      expect(domain!.tokens.map(({ label }) => label).sort()).toEqual(['newer', 'soft'])
+      instance.configure([newer])
     },
     BUSY_MS,
   )

@@ -95,6 +95,9 @@ describe('a daemon that is killed', () => {
     expect(acknowledged.filter(({ disabled }) => disabled).length).toBeGreaterThan(ROUNDS)
     expect(acknowledged.filter(({ revoked }) => revoked).length).toBeGreaterThan(ROUNDS)
     expect(await instance.run(['store', 'verify'])).toMatchObject({ code: 0 })
+    // 3: whole, and the newest events wait for their checkpoint.
+    for (const copy of [[], ['--store']])
+      expect([0, 3]).toContain((await instance.run(['audit', 'verify', ...copy])).code)
     kms.destroy()
   })
 

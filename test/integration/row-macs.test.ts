@@ -274,6 +274,35 @@ describe('a record that is put back', () => {
   })
 })
 
+describe('the row of a domain that was changed by hand', () => {
+  const change = "UPDATE domains SET sealed = 1 - sealed, generation = generation + 1 WHERE region = 'on-prem-1'"
+  const undo = "UPDATE domains SET sealed = 1 - sealed, generation = generation - 1 WHERE region = 'on-prem-1'"
+  const named = expect.objectContaining({ table: 'domains', primaryKey: REGION })
+
+  it('is refused and named while the daemon serves on as it was told before', async () => {
+    refusals = []
+    byHand([change])
+    await waitUntil(() => refusals.length > 0, NOTICE_MS)
+    expect(refusals).toContainEqual(named)
+    await kms().listKeys({})
+    expect(await instance.run(['domain', 'rotate', '--so-pin-file', instance.officerPinFile])).toMatchObject({
+      ...{ code: 1, stderr: expect.stringMatching(/domains on-prem-1: its MAC does not match it/) },
+    })
+  })
+
+  it('lets nothing be served after a start, until it is as it was', async () => {
+    await daemon[Symbol.asyncDispose]()
+    refusals = []
+    daemon = await compose(loadConfiguration(path), { clock: () => Date.now() + offsetMs, logger })
+    await expect(daemon.whenReady(30_000)).rejects.toMatchObject({ name: 'RowRefused', table: 'domains' })
+    expect(refusals).toContainEqual(named)
+    await expect(kms().listKeys({})).rejects.toMatchObject(UNKNOWN)
+    byHand([undo])
+    await restart()
+    await kms().listKeys({})
+  })
+})
+
 describe('a store whose MACs were removed', () => {
   it('is not served, and not signed as it is: the tokens remember that it had them', async () => {
     await daemon[Symbol.asyncDispose]()

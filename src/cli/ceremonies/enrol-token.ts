@@ -3,8 +3,9 @@ import { MULTI_REGION_DOMAIN } from '../../base/region.ts'
 import type { Domain, EnrolledToken } from '../../store/store.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { enrolledToken } from './create-domain.ts'
-import { requireSchemes, requireSealing } from './domain-schemes.ts'
+import { requireSchemes, requireSealing, UnfitToken } from './domain-schemes.ts'
 import { type CeremonyParts, changeDomain, optionFor } from './parts.ts'
+import { describeUnserved, unservedKeys } from './served-keys.ts'
 import { forksOf, keysIn, nameOf, type OpenedToken, requireSameKeys, stateOf, writeVersionOf } from './tokens.ts'
 import { transferKeys } from './transfer.ts'
 
@@ -22,6 +23,7 @@ export async function enrolToken(
   await requireSharedDomain(parts, domain, token)
   requireSchemes(domain, source, token)
   requireSealing(domain, token, parts)
+  await requireServing(parts, domain, token)
   const others = domain.tokens.filter(({ serial }) => serial !== token.serial)
   const enrolling: EnrolledToken = {
     ...{ serial: token.serial, label: token.label, state: 'enrolling', enrolledAtMs: clock(), versions: [] },
@@ -68,5 +70,15 @@ async function requireSharedDomain({ store }: CeremonyParts, domain: Domain, tok
   throw new CommandFailed(
     `${domain.region}: token ${nameOf(token)} does not hold the multi-Region domain, which the others of the region do: ` +
       `run "strongroom domain enrol ${optionFor(MULTI_REGION_DOMAIN)} --token ${token.serial}" first`,
+  )
+}
+
+/** A member serves what there is. Throws {@link UnfitToken}. */
+async function requireServing(parts: CeremonyParts, domain: Domain, token: OpenedToken): Promise<void> {
+  const unserved = await unservedKeys(parts, domain, token)
+  if (unserved.size === 0) return
+  throw new UnfitToken(
+    `${domain.region}: token ${nameOf(token)} cannot open ${describeUnserved(unserved, token)}, which the domain has: ` +
+      'enrol a token that can, or delete those keys first',
   )
 }

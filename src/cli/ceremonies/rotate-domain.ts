@@ -16,6 +16,7 @@ import {
   type RegionConfiguration,
   requireDomain,
 } from './parts.ts'
+import { describeUnserved, unservedKeys } from './served-keys.ts'
 import { type SweepProgress, sweepEkts } from './sweep.ts'
 import {
   forksOf,
@@ -63,8 +64,7 @@ export async function rotateDomain(parts: RotationParts, region: RegionConfigura
     )
   await using open = await OpenTokens.reachable(region.tokens, parts.logger)
   const tokens = requireEveryToken(domain, open)
-  const [source] = tokens
-  if (source === undefined) throw new CommandFailed(`${region.name}: no enrolled token can be reached`)
+  const source = await chooseSource(parts, domain, tokens)
   // No version is made for records that cannot be brought under it.
   await requireOpening(domain, source)
   // Whoever has no SO PIN learns it before anything has changed.
@@ -106,6 +106,22 @@ function requireEveryToken(domain: Domain, open: OpenTokens): OpenedToken[] {
     `${domain.region}: a rotation needs every enrolled token, and ${absent.map(nameOf).join(', ')} cannot be reached${reasons}. ` +
       `Bring it back, or take it out of the domain first: strongroom domain retire ${optionFor(domain.region)} --token ${absent[0]?.serial}`,
   )
+}
+
+/** A token that can open every record, for all go through it. Throws {@link CommandFailed} when none can. */
+async function chooseSource(
+  parts: RotationParts,
+  domain: Domain,
+  tokens: readonly OpenedToken[],
+): Promise<OpenedToken> {
+  const against: string[] = []
+  for (const token of tokens) {
+    const unserved = await unservedKeys(parts, domain, token)
+    if (unserved.size === 0) return token
+    against.push(`${nameOf(token)} cannot open ${describeUnserved(unserved, token)}`)
+  }
+  const why = against.length === 0 ? 'no enrolled token can be reached' : `no token can re-wrap: ${against.join('; ')}`
+  throw new CommandFailed(`${domain.region}: ${why}`)
 }
 
 /**

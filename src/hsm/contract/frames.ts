@@ -23,8 +23,10 @@ import { readFields, type WriteContext, writeFields } from './fields.ts'
  * the first so many that have no answer.
  */
 export const ANSWERS_TOGETHER_MAX = 16
-/** Answers leave together, but none waits longer than this for the ones behind it. */
+/** Answers leave together, but none waits longer than this for the ones behind it ... */
 export const ANSWER_DELAY_MS = 1
+/** ... or this, while several commands are behind them: the lane has work until new ones come. */
+export const BUSY_ANSWER_DELAY_MS = 4
 
 /** Above any legal frame: two EKT records, a ciphertext and small fields. */
 export const FRAME_MAX_BYTES = 65_536
@@ -155,10 +157,11 @@ export class FrameSplitter {
   #rest: Buffer = NOTHING
 
   /**
-   * Calls `take` with each whole frame, as a view of the bytes that are returned: whoever must not leave plaintext behind
-   * overwrites them. What it kept for itself is overwritten here. Throws {@link MalformedBytes}.
+   * Calls `take` with each whole frame, as a view of the bytes that are returned, and with how many bytes are behind it:
+   * whoever must not leave plaintext behind overwrites them. What it kept for itself is overwritten here. Throws
+   * {@link MalformedBytes}.
    */
-  push(chunk: Buffer, take: (frame: Buffer) => void): Buffer {
+  push(chunk: Buffer, take: (frame: Buffer, bytesBehind: number) => void): Buffer {
     const bytes = this.#rest.length === 0 ? chunk : this.#join(chunk)
     let offset = 0
     while (bytes.length - offset >= LENGTH_BYTES) {
@@ -166,7 +169,7 @@ export class FrameSplitter {
       if (length > FRAME_MAX_BYTES) throw new MalformedBytes('frame too long')
       const end = offset + LENGTH_BYTES + length
       if (end > bytes.length) break
-      take(bytes.subarray(offset + LENGTH_BYTES, end))
+      take(bytes.subarray(offset + LENGTH_BYTES, end), bytes.length - end)
       offset = end
     }
     this.#rest = offset === bytes.length ? NOTHING : ownCopy(bytes.subarray(offset))

@@ -4,7 +4,7 @@
  */
 import { readSync, writeSync } from 'node:fs'
 import { ByteWriter } from '../../base/bytes.ts'
-import { ANSWER_DELAY_MS, ANSWERS_TOGETHER_MAX, FrameSplitter } from '../contract/frames.ts'
+import { ANSWER_DELAY_MS, ANSWERS_TOGETHER_MAX, BUSY_ANSWER_DELAY_MS, FrameSplitter } from '../contract/frames.ts'
 
 /** The descriptor that the daemon's spawn puts the first socket on; the others follow. */
 export const CHANNEL_FD = 3
@@ -40,10 +40,12 @@ export class HostChannel {
       if (length === 0) return
       let answeredAt = performance.now()
       let keptBack = 0
-      const taken = this.#splitter.push(this.#buffer.subarray(0, length), frame => {
+      const taken = this.#splitter.push(this.#buffer.subarray(0, length), (frame, bytesBehind) => {
         take(frame)
         keptBack += 1
-        if (keptBack < ANSWERS_TOGETHER_MAX && performance.now() - answeredAt < ANSWER_DELAY_MS) return
+        // Commands that come together are much of one length: more than one is behind this one.
+        const delayMs = bytesBehind > 1.5 * frame.length ? BUSY_ANSWER_DELAY_MS : ANSWER_DELAY_MS
+        if (keptBack < ANSWERS_TOGETHER_MAX && performance.now() - answeredAt < delayMs) return
         keptBack = 0
         this.flush()
         answeredAt = performance.now()

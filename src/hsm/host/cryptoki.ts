@@ -12,8 +12,7 @@ const CKF_OS_LOCKING_OK = 2
 const CKR_CRYPTOKI_ALREADY_INITIALIZED = 0x191
 
 /** Loads a module and initialises it. `libraryParameters` is what some modules want of C_Initialize, NSS for one. */
-export function loadModule(path: string, libraryParameters = ''): Cryptoki {
-  const cryptoki = new pkcs11.PKCS11()
+export function loadModule<C extends Cryptoki>(cryptoki: C, path: string, libraryParameters = ''): C {
   cryptoki.load(path)
   try {
     initialise(cryptoki, libraryParameters)

@@ -25,19 +25,10 @@ export const HMAC_BY_SPEC: Readonly<Record<string, pkcs11.Mechanism>> = {
   HMAC_512: { mechanism: pkcs11.CKM_SHA512_HMAC },
 }
 
-/**
- * AES-256-GCM with a 96-bit IV and a 128-bit tag. The v2.40 parameter type: the other one of pkcs11js leaves ulIvBits
- * uninitialised.
- */
-export function aesGcm(iv: Buffer, aad: Buffer): pkcs11.Mechanism {
-  return {
-    mechanism: AES_GCM,
-    parameter: { type: pkcs11.CK_PARAMS_AES_GCM_v240, iv, ivBits: iv.length * 8, aad, tagBits: 128 } as pkcs11.IParams,
-  }
-}
-
+/** CK_AES_CBC_ENCRYPT_DATA_PARAMS {iv, pData, length}. The mechanism reads `data` anew each time it is used. */
 export function aesCbcEncryptData(iv: Buffer, data: Buffer): pkcs11.Mechanism {
-  return { mechanism: AES_CBC_ENCRYPT_DATA, parameter: { type: pkcs11.CK_PARAMS_AES_CBC, iv, data } as pkcs11.AesCBC }
+  const parameter = Buffer.concat([iv, words(addressOf(data), data.length)])
+  return keeping({ mechanism: AES_CBC_ENCRYPT_DATA, parameter }, [data])
 }
 
 /**
@@ -45,9 +36,27 @@ export function aesCbcEncryptData(iv: Buffer, data: Buffer): pkcs11.Mechanism {
  * tokens that write the IV there; without `iv`, NULL and 0, for tokens that tell it elsewhere. Both Buffers are to be kept
  * until the operation is over.
  */
-export function aesGcmParameters({ iv, ivBytes, aad }: { iv: Buffer | undefined; ivBytes: number; aad: Buffer }) {
+export function aesGcm({ iv, ivBytes, aad }: { iv: Buffer | undefined; ivBytes: number; aad: Buffer }) {
   const place = iv === undefined ? [0, 0] : [addressOf(iv), ivBytes]
   return { mechanism: AES_GCM, parameter: words(...place, ivBytes * 8, addressOf(aad), aad.length, 128) }
+}
+
+const GCM_AAD_OFFSET = 24
+
+/** The same with an IV and AAD of the caller's, for one message after another: each mechanism is good until the next. */
+export function reusedAesGcm(ivBytes: number): (iv: Buffer, aad: Buffer) => pkcs11.Mechanism {
+  const ownIv = Buffer.alloc(ivBytes)
+  let pointedAt: Buffer = Buffer.alloc(0)
+  const mechanism = aesGcm({ iv: ownIv, ivBytes, aad: pointedAt })
+  return (iv, aad) => {
+    if (iv.length !== ivBytes) throw new RangeError(`an IV of ${iv.length} bytes`)
+    ownIv.set(iv)
+    if (aad !== pointedAt) {
+      words(addressOf(aad), aad.length).copy(mechanism.parameter, GCM_AAD_OFFSET)
+      pointedAt = aad
+    }
+    return mechanism
+  }
 }
 
 /** SP 800-108 in counter mode with HMAC-SHA-256 and a 32-bit counter before a fixed input; L is part of the input. */

@@ -6,6 +6,7 @@ import { derToJose, joseToDer } from 'ecdsa-sig-formatter'
 import pkcs11 from 'pkcs11js'
 import { HASH_BYTES, type Hash, signingFacts } from '../../model/algorithms.ts'
 import { HsmFault } from '../contract/fault.ts'
+import { words } from './cryptoki.ts'
 import type { PairKind } from './key-pairs.ts'
 
 export interface SignatureRecipe {
@@ -31,10 +32,11 @@ const DIGEST_INFO: Readonly<Partial<Record<Hash, Buffer>>> = {
   sha512: Buffer.from('3051300d060960864801650304020305000440', 'hex'),
 }
 
-const PSS: Readonly<Partial<Record<Hash, { hashAlg: number; mgf: number }>>> = {
-  sha256: { hashAlg: pkcs11.CKM_SHA256, mgf: pkcs11.CKG_MGF1_SHA256 },
-  sha384: { hashAlg: pkcs11.CKM_SHA384, mgf: pkcs11.CKG_MGF1_SHA384 },
-  sha512: { hashAlg: pkcs11.CKM_SHA512, mgf: pkcs11.CKG_MGF1_SHA512 },
+/** CK_RSA_PKCS_PSS_PARAMS {hashAlg, mgf, sLen}: the salt is as long as the digest. */
+const PSS: Readonly<Partial<Record<Hash, Buffer>>> = {
+  sha256: words(pkcs11.CKM_SHA256, pkcs11.CKG_MGF1_SHA256, HASH_BYTES.sha256),
+  sha384: words(pkcs11.CKM_SHA384, pkcs11.CKG_MGF1_SHA384, HASH_BYTES.sha384),
+  sha512: words(pkcs11.CKM_SHA512, pkcs11.CKG_MGF1_SHA512, HASH_BYTES.sha512),
 }
 
 /** The JWA name that stands for the width of r and s (RFC 7518 section 3.4); secp256k1's is that of P-256. */
@@ -68,7 +70,8 @@ function pkcs1(hash: Hash): Omit<SignatureRecipe, 'signatureBytes'> {
 }
 
 function pss(hash: Hash): Omit<SignatureRecipe, 'signatureBytes'> {
-  const parameter = { type: pkcs11.CK_PARAMS_RSA_PSS, ...PSS[hash], saltLen: HASH_BYTES[hash] } as pkcs11.IParams
+  const parameter = PSS[hash]
+  if (parameter === undefined) throw new HsmFault('key', `RSASSA-PSS is not used with ${hash}`)
   return { ...asItIs, mechanism: { mechanism: pkcs11.CKM_RSA_PKCS_PSS, parameter } }
 }
 

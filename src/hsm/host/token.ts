@@ -6,6 +6,7 @@ import { HsmFault } from '../contract/fault.ts'
 import type { TokenLocation } from '../contract/host-configuration.ts'
 import { ckrCode, faultOf, isPinFault } from './ckr.ts'
 import { type Cryptoki, initialise, loadModule, type SessionHandle } from './cryptoki.ts'
+import { DirectCryptoki } from './direct-cryptoki.ts'
 
 const CKU_SO = 0
 const CKU_USER = 1
@@ -81,7 +82,7 @@ export function unload(): void {
 export function load(uri: Pkcs11Uri, location: TokenLocation): Cryptoki {
   Object.assign(process.env, location.environment)
   try {
-    const cryptoki = loadModule(uri.modulePath, location.libraryParameters)
+    const cryptoki = loadModule(new DirectCryptoki(), uri.modulePath, location.libraryParameters)
     loaded.push(cryptoki)
     return cryptoki
   } catch (error) {

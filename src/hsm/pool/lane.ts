@@ -7,9 +7,9 @@ import type { Socket } from 'node:net'
 import { ByteWriter } from '../../base/bytes.ts'
 import type { EktReference, WriteContext } from '../contract/fields.ts'
 import {
-  ANSWER_DELAY_MS,
   ANSWERS_TOGETHER_MAX,
   type Answer,
+  BUSY_ANSWER_DELAY_MS,
   FrameSplitter,
   readAnswer,
   writeConfiguration,
@@ -162,7 +162,7 @@ export class Lane {
 
   /** Gives up the lane: the commands that it may have been at, and those that only waited. */
   lose(): { suspects: Errand[]; waiting: Errand[] } {
-    const keptBack = Math.floor((KEPT_BACK_FACTOR * ANSWER_DELAY_MS) / this.#tokenMs)
+    const keptBack = Math.floor((KEPT_BACK_FACTOR * BUSY_ANSWER_DELAY_MS) / this.#tokenMs)
     const atWork = Math.min(ANSWERS_TOGETHER_MAX, 1 + keptBack)
     const suspects: Errand[] = []
     const waiting: Errand[] = []

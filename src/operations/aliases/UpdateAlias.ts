@@ -24,7 +24,7 @@ export const UpdateAlias = defineOperation({
     requireSameKind(old, next)
     await store.transaction(async tx => {
       if (next.id !== old.id) requireRoomForAlias(next, await tx.countAliases(next, next.id), quotas)
-      await tx.updateAlias({ ...alias, keyId: next.id, updatedAtMs: clock() })
+      await tx.updateAlias(alias, { keyId: next.id, updatedAtMs: clock() })
     })
     return undefined
   },

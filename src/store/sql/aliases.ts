@@ -1,6 +1,6 @@
 /** Aliases: names of keys, each within one account and region. */
 import type { Alias } from '../../model/key.ts'
-import type { Page, Scope } from '../store.ts'
+import type { AliasTarget, Page, Scope } from '../store.ts'
 import { buildOnce } from './build-once.ts'
 import { requireDeleted, requireInserted, requireUpdated } from './outcomes.ts'
 import type { Handle, Tables } from './tables.ts'
@@ -67,23 +67,27 @@ export async function insertAlias(db: Handle, alias: Alias): Promise<void> {
   requireInserted(inserted, name)
 }
 
-export async function updateAlias(db: Handle, alias: Alias): Promise<void> {
+/** Throws ChangedMeanwhile when the alias no longer means the key that it was read with: another is asked about then. */
+export async function updateAlias(db: Handle, alias: Alias, target: AliasTarget): Promise<void> {
   const updated = await db
     .updateTable('aliases')
-    .set({ key_id: alias.keyId, updated_at_ms: alias.updatedAtMs })
+    .set({ key_id: target.keyId, updated_at_ms: target.updatedAtMs })
     .where('region', '=', alias.region)
     .where('account', '=', alias.account)
     .where('name', '=', alias.name)
+    .where('key_id', '=', alias.keyId)
     .executeTakeFirstOrThrow()
   requireUpdated(updated, alias.name)
 }
 
+/** Throws ChangedMeanwhile as `updateAlias` does. */
 export async function deleteAlias(db: Handle, alias: Alias): Promise<void> {
   const deleted = await db
     .deleteFrom('aliases')
     .where('region', '=', alias.region)
     .where('account', '=', alias.account)
     .where('name', '=', alias.name)
+    .where('key_id', '=', alias.keyId)
     .executeTakeFirstOrThrow()
   requireDeleted(deleted, alias.name)
 }

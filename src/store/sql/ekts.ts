@@ -6,6 +6,7 @@
 import { type RawBuilder, sql } from 'kysely'
 import { MULTI_REGION_DOMAIN } from '../../base/region.ts'
 import { dkVersionOf } from '../../formats/ekt.ts'
+import type { KeySpec } from '../../model/key-specs.ts'
 import { VersionSwept } from '../faults.ts'
 import type { Scope, StoredEkt } from '../store.ts'
 import { bufferOf } from './outcomes.ts'
@@ -36,6 +37,24 @@ export function listEkts(
   limit: number,
 ): Promise<StoredEkt[]> {
   return listWhere(db, table => sql`${underDomain(table, domain)} and dk_version = ${dkVersion}`, after, limit)
+}
+
+/** Of keys of these specs, whichever version they are under; none of what belongs to no key, or is no material of it. */
+export function listEktsOfSpecs(
+  db: Handle,
+  domain: string,
+  specs: readonly KeySpec[],
+  after: StoredEkt | undefined,
+  limit: number,
+): Promise<StoredEkt[]> {
+  const ofSpecs = sql`(region, account, key_id) in (select region, account, id from keys where spec in (${sql.join(specs)}))`
+  return listWhere(
+    db,
+    table =>
+      table.name === 'materials' ? sql`${underDomain(table, domain)} and length(ekt) > 0 and ${ofSpecs}` : sql`false`,
+    after,
+    limit,
+  )
 }
 
 /** All of them; imported material that is away has none. */

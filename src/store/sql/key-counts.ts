@@ -18,8 +18,12 @@ export async function countKeys(db: Handle, { region, account }: Scope): Promise
   return row?.key_count ?? 0
 }
 
-/** To be called with each key that is inserted, and each that is deleted. */
-export async function changeKeyCount(db: Handle, key: KmsKey, change: 1 | -1): Promise<void> {
+/** To be called with each key that is inserted, by 1, and each that is deleted, by -1. */
+export async function changeKeyCount(
+  db: Handle,
+  key: Pick<KmsKey, 'region' | 'account' | 'managedBy'>,
+  change: number,
+): Promise<void> {
   if (key.managedBy !== undefined) return
   await db
     .insertInto('key_counts')

@@ -184,16 +184,18 @@ export async function deleteMaterial(db: Handle, key: KmsKey, materialId: string
     .execute()
 }
 
-/** Keys with imported material that is to be deleted by now. */
+/** Keys with imported material that is to be deleted by now, the longest overdue first; `limit` is of materials. */
 export async function listKeysWithExpiredMaterial(db: Handle, nowMs: number, limit: number): Promise<KmsKey[]> {
+  // Grouped here: SQLite would group along the primary key, and look at every material for it.
   const due = await db
     .selectFrom('materials')
     .select(['region', 'account', 'key_id'])
     .where('expires_at_ms', '<=', nowMs)
-    .groupBy(['region', 'account', 'key_id'])
+    .orderBy('expires_at_ms')
     .limit(limit)
     .execute()
-  const keys = await Promise.all(due.map(row => findKey(db, row, row.key_id)))
+  const owners = new Map(due.map(row => [`${row.region}/${row.account}/${row.key_id}`, row]))
+  const keys = await Promise.all([...owners.values()].map(row => findKey(db, row, row.key_id)))
   return keys.filter(key => key !== undefined)
 }
 

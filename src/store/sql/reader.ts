@@ -10,6 +10,7 @@ import type {
   Principal,
 } from '../../model/identity.ts'
 import type { Alias, KmsKey, Tag } from '../../model/key.ts'
+import type { KeySpec } from '../../model/key-specs.ts'
 import type { KeyUse } from '../../model/key-use.ts'
 import type {
   CeremonyRecord,
@@ -198,6 +199,15 @@ export class SqlReader implements Reader {
 
   listEkts(region: string, dkVersion: number, after: StoredEkt | undefined, limit: number): Promise<StoredEkt[]> {
     return ekts.listEkts(this.db, region, dkVersion, after, limit)
+  }
+
+  listEktsOfSpecs(
+    domain: string,
+    specs: readonly KeySpec[],
+    after: StoredEkt | undefined,
+    limit: number,
+  ): Promise<StoredEkt[]> {
+    return ekts.listEktsOfSpecs(this.db, domain, specs, after, limit)
   }
 
   countEkts(region: string, dkVersion: number): Promise<number> {

@@ -77,12 +77,10 @@ export async function listMacs(db: Handle, after: MacPlace | undefined, limit: n
   const rows = await db
     .selectFrom('row_macs')
     .select(['table_name', 'primary_key'])
+    // As one comparison of rows, so that the index leads to the first of them.
     .$if(after !== undefined, query =>
-      query.where(eb =>
-        eb.or([
-          eb('table_name', '>', after!.table),
-          eb.and([eb('table_name', '=', after!.table), eb('primary_key', '>', after!.primaryKey)]),
-        ]),
+      query.where(({ eb, refTuple, tuple }) =>
+        eb(refTuple('table_name', 'primary_key'), '>', tuple(after!.table, after!.primaryKey)),
       ),
     )
     .orderBy('table_name')

@@ -1,16 +1,34 @@
 /** What is left of deleted keys: that there was one of that id, and when it went. */
 import { sql } from 'kysely'
+import { buildOnce } from './build-once.ts'
 import type { Handle } from './tables.ts'
 
-/** Primary keys of keys that are there although they were deleted. A multi-Region key may be replicated again. */
-export async function listUndead(db: Handle, limit: number): Promise<string[]> {
-  const { rows } = await sql<{ primary_key: string }>`
-    select primary_key from tombstones where table_name = 'keys' and primary_key not like '%/mrk-%' and exists (
-      select 1 from keys where region || '/' || account || '/' || id = primary_key
-    ) limit ${limit}
-  `.execute(db)
+/** Primary keys of deleted keys in ascending order, `after` excluded. */
+export async function listTombstones(db: Handle, after: string, limit: number): Promise<string[]> {
+  const rows = await db
+    .selectFrom('tombstones')
+    .select('primary_key')
+    .where('table_name', '=', 'keys')
+    .where('primary_key', '>', after)
+    .orderBy('primary_key')
+    .limit(limit)
+    .execute()
   return rows.map(row => row.primary_key)
 }
+
+/** Of primary keys of deleted keys, those that are there again. A multi-Region key may be replicated again. */
+export async function undeadAmong(db: Handle, primaryKeys: readonly string[]): Promise<string[]> {
+  const undead: string[] = []
+  for (const primaryKey of primaryKeys) {
+    const [region = '', account = '', id = ''] = primaryKey.split('/')
+    if (!id.startsWith('mrk-') && (await selectKey(db, region, account, id)).length > 0) undead.push(primaryKey)
+  }
+  return undead
+}
+
+const selectKey = buildOnce((db, region: string, account: string, id: string) =>
+  db.selectFrom('keys').select('id').where('region', '=', region).where('account', '=', account).where('id', '=', id),
+)
 
 /** Primary keys of deleted keys whose deletion no MAC stands for. */
 export async function listUnsignedTombstones(db: Handle, limit: number): Promise<string[]> {

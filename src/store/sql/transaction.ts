@@ -6,6 +6,7 @@ import type { Alias, KeyMaterial, KmsKey, Tag } from '../../model/key.ts'
 import type { KeyUse } from '../../model/key-use.ts'
 import type { RowChanges } from '../row-changes.ts'
 import type {
+  AliasTarget,
   CeremonyRecord,
   DaemonKey,
   Domain,
@@ -109,9 +110,9 @@ export class SqlTransaction extends DecidingReader implements Transaction {
     return aliases.insertAlias(this.db, alias)
   }
 
-  async updateAlias(alias: Alias): Promise<void> {
-    await this.#willChangeAlias(alias)
-    return aliases.updateAlias(this.db, alias)
+  async updateAlias(alias: Alias, target: AliasTarget): Promise<void> {
+    await this.#willChangeAlias({ ...alias, ...target })
+    return aliases.updateAlias(this.db, alias, target)
   }
 
   async deleteAlias(alias: Alias): Promise<void> {

@@ -92,6 +92,26 @@ describe('who is allowed', () => {
     ],
     ['everybody else, by NotPrincipal', { keyPolicy: policy(allow({ NotPrincipal: { AWS: ROLE } })) }, 'allowed'],
     ['whom NotPrincipal leaves out', { keyPolicy: policy(allow({ NotPrincipal: { AWS: USER } })) }, 'denied'],
+    [
+      'a session, when its list of session policies is empty',
+      { principal: session, keyPolicy: policy(to(ROLE)), sessionPolicies: [] },
+      'allowed',
+    ],
+    [
+      'a session of a role without a path that the case does not name',
+      {
+        principal: { ...session, roleArn: null },
+        keyPolicy: policy(
+          to(ROLE.replace('apps/', ''), { Condition: { ArnLike: { 'aws:PrincipalArn': 'arn:aws:iam::*:role/*' } } }),
+        ),
+      },
+      'allowed',
+    ],
+    [
+      'a user whose account its ARN tells',
+      { principal: { ...alice, account: null }, identityPolicies: [FULL] },
+      'allowed',
+    ],
     ['an action in other case', { keyPolicy: policy(to(USER, { Action: 'KMS:eNCRYPT' })) }, 'allowed'],
     ['an action by wildcards', { keyPolicy: policy(to(USER, { Action: 'kms:?nc*' })) }, 'allowed'],
     [
@@ -183,7 +203,7 @@ describe('across accounts', () => {
 describe('a condition', () => {
   const met = (Condition: object, context: Situation['context'], more: object = {}) =>
     outcome({
-      principal: { ...alice, tags: { team: 'red' } },
+      principal: { ...alice, tags: { team: 'red', 'cost center': 'blue' } },
       keyPolicy: policy(to(USER, { Condition, ...more })),
       context: context ?? {},
     }) === 'allowed'
@@ -201,8 +221,13 @@ describe('a condition', () => {
     ['StringEqualsIgnoreCase', 'kms:ViaService', 'A', 'a', true],
     ['StringLike', 'kms:ViaService', 's3.*.amazonaws.com', 's3.on-prem-1.amazonaws.com', true],
     ['StringLike', 'kms:ViaService', 'a?c', 'ac', false],
+    ['StringLike', 'kms:EncryptionContext:mood', '?', '\u{1f600}', true],
+    ['StringLike', 'kms:EncryptionContext:mood', '??', '\u{1f600}', false],
+    ['StringLike', 'kms:EncryptionContext:mood', '*?x', '\u{1f600}x', true],
     ['StringNotLike', 'kms:ViaService', 'a*', 'b', true],
     ['NumericLessThanEquals', 'kms:ScheduleKeyDeletionPendingWindowInDays', 7, '7', true],
+    ['NumericLessThanEquals', 'kms:TrailingDaysWithoutKeyUsage', 365, '365', true],
+    ['NumericLessThanEquals', 'kms:TrailingDaysWithoutKeyUsage', 365, '366', false],
     ['NumericLessThan', 'kms:ScheduleKeyDeletionPendingWindowInDays', '10', '9', true],
     ['NumericEquals', 'kms:ScheduleKeyDeletionPendingWindowInDays', '7', '7.0', true],
     ['DateGreaterThan', 'aws:CurrentTime', '2026-01-01T00:00:00Z', '2026-01-01T01:00:00+02:00', false],
@@ -248,6 +273,8 @@ describe('a condition', () => {
     ['${aws:PrincipalTag/team}', 'red', true],
     ['${aws:PrincipalTag/none}', 'red', false],
     ["${aws:PrincipalTag/none, 'red'}", 'red', true],
+    ['${aws:PrincipalTag/cost center}', 'blue', true],
+    ["${ aws:PrincipalTag/cost center , 'red' }", 'blue', true],
     ['${*}', '*', true],
     ['${*}', 'red', false],
   ])('the variable %s for %s: %s', (value, given, expected) => {
@@ -322,6 +349,18 @@ describe('a grant', () => {
       'allowed',
     ],
     [
+      'constraints are not met by what has no encryption context',
+      { Operations: ['GetPublicKey'], Constraints: { EncryptionContextSubset: { app: 'x' } } },
+      { action: 'kms:GetPublicKey' },
+      'denied',
+    ],
+    [
+      'with members that are null',
+      { RetiringPrincipal: null, GranteeServicePrincipal: null, Constraints: null, IssuingAccount: null },
+      {},
+      'allowed',
+    ],
+    [
       'to a role, beyond its session policy',
       { GranteePrincipal: ROLE },
       { principal: session, sessionPolicies: [NOTHING] },
@@ -367,6 +406,16 @@ describe('a grant', () => {
   ])('is retired by %s', (_, grant, situation, expected) =>
     expect(lend(grant, { action: 'kms:RetireGrant', ...situation })).toBe(expected),
   )
+})
+
+describe('a key without a key policy', () => {
+  const keyless = (more: object) => simulate({ principal: alice, keyArn: KEY, action: 'kms:Encrypt', ...more }).allowed
+
+  it('is used by nobody but by a grant', () => {
+    expect(keyless({ identityPolicies: [FULL] })).toBe(false)
+    expect(keyless({ principal: root })).toBe(false)
+    expect(keyless({ grants: [{ GranteePrincipal: USER, Operations: ['Encrypt'] }] })).toBe(true)
+  })
 })
 
 describe('a policy is malformed', () => {

@@ -37,7 +37,7 @@ describe('checkConfiguration', () => {
       log: { level: 'info' },
       store: { cachedRecords: 100_000, anchorIntervalMs: 300_000 },
       hsm: {
-        cachedHbks: 10_000,
+        cachedHbks: 16_000,
         hbkLifetimeMs: 600_000,
         maxCommands: 2_000,
         maxWaitMs: 800,
@@ -54,6 +54,7 @@ describe('checkConfiguration', () => {
       audit: {
         maxFileMb: 64,
         syncToDisk: true,
+        unprovenRefusals: { perSourcePerSecond: 5, perSecond: 20 },
         checkpointIntervalMs: 1_000,
         storeDays: 90,
         storeMaxMb: 4_096,

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
+import { RowRefused } from '../../../src/store/faults.ts'
 import type { DaemonKey, Domain } from '../../../src/store/store.ts'
 import { DomainFollower } from '../../../src/tasks/follow-domains.ts'
 import { silentLogger } from '../../support/tokens.ts'
@@ -9,13 +10,21 @@ function follow(rows: Map<string, Domain>, fails = false) {
   const daemonKeys: DaemonKey[] = []
   const daemonKey = makeDaemonKey()
   const warnings: string[] = []
+  let refused = false
+  const findDomain = async (region: string) => {
+    if (refused) throw new RowRefused('domains', region, 'its MAC does not match it')
+    return rows.get(region)
+  }
   const follower = new DomainFollower({
-    reader: { findDomain: async region => rows.get(region), findDaemonKey: async () => daemonKey },
+    reader: { findDomain, findDaemonKey: async () => daemonKey },
     regions: new Map([...rows.keys()].map(region => [region, tell(told, fails)])),
     daemonKeys: new Map([['identity', key => void daemonKeys.push(key)]]),
     logger: { ...silentLogger, warn: message => void warnings.push(message) },
   })
-  return { follower, told, daemonKeys, daemonKey, warnings }
+  const refuse = (value: boolean) => {
+    refused = value
+  }
+  return { follower, told, daemonKeys, daemonKey, warnings, refuse }
 }
 
 const tell = (told: Domain[], fails: boolean) => async (domain: Domain) => {
@@ -36,6 +45,19 @@ describe('following domains', () => {
     await follower.run()
     expect(told).toEqual([domain, changed])
     expect(daemonKeys).toEqual([daemonKey, daemonKey])
+  })
+
+  it('keeps hosts to the row that was genuine last, and says that another is not', async () => {
+    const domain = makeDomain()
+    const rows = new Map([[domain.region, domain]])
+    const { follower, told, refuse } = follow(rows)
+    await follower.run()
+    refuse(true)
+    await expect(follower.run()).rejects.toBeInstanceOf(RowRefused)
+    expect(told).toEqual([domain, domain])
+    refuse(false)
+    await follower.run()
+    expect(told).toHaveLength(2)
   })
 
   it('waits for a domain that is being made, and goes on when hosts cannot be replaced', async () => {

@@ -12,6 +12,7 @@ import {
   type ObjectHandle,
   type SessionHandle,
 } from '../cryptoki.ts'
+import { layOut } from '../direct-cryptoki.ts'
 import type { Sessions } from '../sessions.ts'
 import type { BaseKey, MessageCipher } from './message-cipher.ts'
 import type { TokenGcm } from './token-gcm.ts'
@@ -80,7 +81,7 @@ export class InTokenCipher implements MessageCipher {
 
 /** What a DEK is in the token: not readable, and good for one thing. */
 export function dekTemplate(right: 'ENCRYPT' | 'DECRYPT'): Attributes {
-  return attributes({
+  const template = attributes({
     CLASS: pkcs11.CKO_SECRET_KEY,
     KEY_TYPE: pkcs11.CKK_AES,
     VALUE_LEN: DEK_BYTES,
@@ -91,4 +92,5 @@ export function dekTemplate(right: 'ENCRYPT' | 'DECRYPT'): Attributes {
     ...NO_RIGHTS,
     [right]: true,
   })
+  return layOut(template)
 }

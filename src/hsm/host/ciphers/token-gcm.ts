@@ -8,7 +8,7 @@ import { HsmFault } from '../../contract/fault.ts'
 import type { TokenProfile } from '../../contract/token-profile.ts'
 import { faultOfUntrustedData } from '../ckr.ts'
 import type { Cryptoki, ObjectHandle, SessionHandle } from '../cryptoki.ts'
-import { aesGcm, aesGcmParameters } from '../mechanisms.ts'
+import { aesGcm, reusedAesGcm } from '../mechanisms.ts'
 import { invalidCiphertext } from './message-cipher.ts'
 
 /**
@@ -34,6 +34,7 @@ export class TokenGcm {
   /** Throws HsmFault `token` when the token's answer is not what AES-GCM gives. */
   readonly encrypt: Encrypt
   readonly #cryptoki: Cryptoki
+  readonly #mechanism = reusedAesGcm(IV_BYTES)
 
   constructor(cryptoki: Cryptoki, ivMaker: GcmIvMaker) {
     this.#cryptoki = cryptoki
@@ -42,7 +43,7 @@ export class TokenGcm {
 
   /** The plaintext. Throws HsmFault `input` when the tag does not fit. */
   decrypt(session: SessionHandle, dek: ObjectHandle, iv: Buffer, aad: Buffer, sealed: Buffer): Buffer {
-    this.#cryptoki.C_DecryptInit(session, aesGcm(iv, aad), dek)
+    this.#cryptoki.C_DecryptInit(session, this.#mechanism(iv, aad), dek)
     try {
       // The room is that of the ciphertext: SoftHSM asks for it before it knows the plaintext's length.
       return this.#cryptoki.C_Decrypt(session, sealed, Buffer.allocUnsafe(sealed.length))
@@ -54,18 +55,20 @@ export class TokenGcm {
 }
 
 const encryptions: Record<GcmIvMaker, (cryptoki: Cryptoki) => Encrypt> = {
-  caller: cryptoki => (session, dek, iv, aad, plaintext, sealed) => {
-    run(cryptoki, session, aesGcm(iv, aad), dek, plaintext, sealed)
+  caller: cryptoki => {
+    const mechanism = reusedAesGcm(IV_BYTES)
+    return (session, dek, iv, aad, plaintext, sealed) =>
+      run(cryptoki, session, mechanism(iv, aad), dek, plaintext, sealed)
   },
   'hsm-in-param': cryptoki => (session, dek, iv, aad, plaintext, sealed) => {
     iv.fill(0)
-    run(cryptoki, session, aesGcmParameters({ iv, ivBytes: IV_BYTES, aad }), dek, plaintext, sealed)
+    run(cryptoki, session, aesGcm({ iv, ivBytes: IV_BYTES, aad }), dek, plaintext, sealed)
     // An IV of zeros would be an IV that nobody made.
     if (iv.every(byte => byte === 0)) throw new HsmFault('token', 'AES-GCM left no IV in its parameter')
   },
   'hsm-suffix': cryptoki => (session, dek, iv, aad, plaintext, sealed) => {
     const answer = Buffer.allocUnsafe(sealed.length + IV_BYTES)
-    run(cryptoki, session, aesGcmParameters({ iv: undefined, ivBytes: IV_BYTES, aad }), dek, plaintext, answer)
+    run(cryptoki, session, aesGcm({ iv: undefined, ivBytes: IV_BYTES, aad }), dek, plaintext, answer)
     answer.copy(sealed, 0, 0, sealed.length)
     answer.copy(iv, 0, sealed.length)
   },
