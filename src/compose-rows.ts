@@ -10,7 +10,8 @@ import type { Store } from './store/store.ts'
 import type { Logger } from './telemetry/logger.ts'
 import { Metrics } from './telemetry/metrics.ts'
 
-const POOL_START_MS = 30_000
+/** For a busy machine; tokens that cannot be opened are given up earlier. */
+const POOL_START_MS = 60_000
 /** Failures in a row that a command takes for an answer. A daemon goes on trying. */
 const FAILED_STARTS_MAX = 6
 

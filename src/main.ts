@@ -3,11 +3,14 @@
  * certificate again; where there is none it is a terminal that was closed, and drains like the others. A parent that gave it
  * an IPC channel is told the addresses when it is ready, and takes it along when it ends.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { compose, type Daemon } from './compose.ts'
 import { loadConfiguration } from './config/load.ts'
 import { createLogger, type Logger } from './telemetry/logger.ts'
 
 const READY_MS = 60_000
+/** Between two tries to be ready, where one fails at once. */
+const AGAIN_MS = 1_000
 
 /** What a parent process is told. */
 export interface ReadyMessage {
@@ -38,11 +41,28 @@ async function serveUntilStopped(configurationPath: string): Promise<void> {
   const { endpoint, adminEndpoint, pools, reloadCertificate } = daemon
   process.on('SIGHUP', reloadCertificate ?? (() => stop('SIGHUP')))
   logger.info('listening', { endpoint, adminEndpoint, regions: [...pools.keys()] })
-  daemon.whenReady(READY_MS).then(
-    () => announce(daemon, logger),
-    (error: Error) => logger.error('not ready, and serving what can be served', { reason: error.message }),
-  )
-  logger.info('stopping', { because: await stopped })
+  const over = new AbortController()
+  void announceReadiness(daemon, logger, over.signal)
+  const because = await stopped
+  over.abort()
+  logger.info('stopping', { because })
+}
+
+/** Announces the daemon when it is ready, however late; until then, each reason that it is not is told once. */
+async function announceReadiness(daemon: Daemon, logger: Logger, over: AbortSignal): Promise<void> {
+  let told: string | undefined
+  while (!over.aborted) {
+    try {
+      await daemon.whenReady(READY_MS)
+      if (!over.aborted) announce(daemon, logger)
+      return
+    } catch (error) {
+      const { message: reason } = error as Error
+      if (reason !== told && !over.aborted) logger.error('not ready, and serving what can be served', { reason })
+      told = reason
+      await sleep(AGAIN_MS, undefined, { ref: false })
+    }
+  }
 }
 
 function announce({ endpoint, adminEndpoint, servicePids, hsmHostPids }: Daemon, logger: Logger): void {

@@ -1,5 +1,6 @@
 /**
- * The PKCS#11 calls that seal and open messages, as an HSM host makes them (src/hsm/host/sealing.ts).
+ * The PKCS#11 calls that seal and open messages, those of an HSM host (src/hsm/host/sealing.ts), by pkcs11js and with the
+ * allocator that the system has. A host makes some of them without pkcs11js, and on jemalloc.
  *
  * | operation       | C_GenerateRandom | then                                                              |
  * |-----------------|------------------|-------------------------------------------------------------------|

@@ -74,7 +74,7 @@ class StoreFiller {
   constructor(parts: FillerParts, database: Database) {
     this.#parts = parts
     this.#database = database
-    this.#guard = new RowGuard(parts.rows, database.reader)
+    this.#guard = new RowGuard(parts.rows, database)
   }
 
   async add(count: number, progress: (added: number) => void): Promise<string[]> {

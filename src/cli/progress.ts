@@ -18,6 +18,7 @@ export class Progress {
   readonly #now: () => number
   #startedAtMs: number | undefined
   #firstDone = 0
+  #lastDone = 0
   #writtenAtMs = Number.NEGATIVE_INFINITY
   #barShown = false
 
@@ -29,10 +30,12 @@ export class Progress {
 
   update({ done, total }: { done: number; total: number }): void {
     const now = this.#now()
-    if (this.#startedAtMs === undefined) {
+    // A command with a second part begins anew with it.
+    if (this.#startedAtMs === undefined || done < this.#lastDone) {
       this.#startedAtMs = now
       this.#firstDone = done
     }
+    this.#lastDone = done
     const remaining = this.#remaining(now, done, total)
     if (this.#stream.isTTY === true) {
       const filled = total === 0 ? BAR_WIDTH : Math.floor((done / total) * BAR_WIDTH)

@@ -54,7 +54,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     await database.close()
     throw error
   }
-  const guard = new RowGuard(options.rows, database.reader)
+  const guard = new RowGuard(options.rows, database)
   const domains = new DomainGate(guard, database.snapshots)
   const reader = new VerifiedReader(database.reader, database.snapshots, guard, domains)
   const hot = new CachedReader(reader, options.cachedKeys ?? CACHED_KEYS_DEFAULT)

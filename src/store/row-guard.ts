@@ -5,7 +5,7 @@
 import { LRUCache } from 'lru-cache'
 import { type Anchor, ledgerDigest } from '../formats/row-ledger.ts'
 import { NoRowSigner, RowRefused, StoreRolledBack } from './faults.ts'
-import type { Ledger } from './ledger.ts'
+import { Ledger } from './ledger.ts'
 import type { MacedRow, RowMac, RowProtection } from './row-signer.ts'
 import {
   AGGREGATE_TABLES,
@@ -52,8 +52,8 @@ export type Horizon = ReadonlyMap<string, number>
 
 export class RowGuard {
   readonly #protection: RowProtection | undefined
-  /** Sees what is committed. */
   readonly #reader: Handle
+  readonly #snapshots: Handle
   /** The newest genuine heads that this process knows of. */
   readonly #newest = new Map<string, Anchor>()
   /** Whether the store is what the tokens of a region remember; absent before they were asked. */
@@ -63,10 +63,14 @@ export class RowGuard {
   readonly #reported = new LRUCache<string, true>({ max: REPORTED_MAX })
   /** As it was found last: it is not looked for again once it is of the present generation. */
   #mark: StoredMac | undefined
+  /** Whether it is genuine, where that is asked. */
+  #formerMark: Promise<unknown> | undefined
 
-  constructor(protection: RowProtection | undefined, reader: Handle) {
+  /** `reader` and `snapshots` see what is committed; the second runs transactions that only read. */
+  constructor(protection: RowProtection | undefined, { reader, snapshots }: { reader: Handle; snapshots: Handle }) {
     this.#protection = protection
     this.#reader = reader
+    this.#snapshots = snapshots
   }
 
   /** Whether somebody can make and verify MACs here. */
@@ -76,7 +80,7 @@ export class RowGuard {
 
   /**
    * Whether every record of the store carries a MAC; one that does not is refused from then on. That the mark is good is not
-   * asked: whoever forges it has records refused.
+   * asked as long as it is the present one: whoever forges it has records refused.
    */
   async isComplete(db: Handle): Promise<boolean> {
     if (this.#mark?.generation !== ALL_ROWS_GENERATION)
@@ -169,6 +173,7 @@ export class RowGuard {
   async macRefusals(rows: readonly FoundRow[], remember = true): Promise<Refusal[]> {
     if (this.#protection === undefined) return []
     const refused: Refusal[] = []
+    const unsigned: FoundRow[] = []
     const asked: { row: FoundRow; stored: StoredMac }[] = []
     for (const row of rows) {
       const { stored, content } = row
@@ -176,9 +181,9 @@ export class RowGuard {
         if (!this.#isKnown(row, stored)) asked.push({ row, stored })
       }
       // Of a record that never was nobody has signed that it is not there.
-      else if (!content.equals(NO_CONTENT) && !this.#unsignedTables().includes(row.name.table))
-        refused.push(refusalOf(row, NO_MAC))
+      else if (!content.equals(NO_CONTENT)) unsigned.push(row)
     }
+    refused.push(...(await this.#unsignedRefusals(unsigned)))
     if (asked.length === 0) return refused
     const verdicts = await this.#protection.signer.verify(
       asked.map(({ row, stored }) => ({ ...named(row), ...stored, content: row.content })),
@@ -241,6 +246,21 @@ export class RowGuard {
       else refused.set(region, refusal)
     }
     return refused
+  }
+
+  /** Nobody is believed that a store is of an older version, which signed less, but its mark as it was signed last. */
+  async #unsignedRefusals(rows: readonly FoundRow[]): Promise<Refusal[]> {
+    const tables = this.#unsignedTables()
+    if (rows.some(({ name }) => tables.includes(name.table))) await this.#requireFormerMark()
+    return rows.filter(({ name }) => !tables.includes(name.table)).map(row => refusalOf(row, NO_MAC))
+  }
+
+  #requireFormerMark(): Promise<unknown> {
+    this.#formerMark ??= this.#snapshots.transaction().execute(db => this.requireMark(db, new Ledger(db)))
+    this.#formerMark.catch(() => {
+      this.#formerMark = undefined
+    })
+    return this.#formerMark
   }
 
   /** Of a store that an older version has signed. */

@@ -39,6 +39,10 @@ describe('ListGrants', () => {
     const ids = async (filter: object) =>
       (await kms.listGrants({ KeyId, ...filter })).Grants!.map(grant => grant.GrantId)
     expect(await ids({ GranteePrincipal: user.arn })).toEqual([GrantId])
+    const toAccount = await lend(accountId)
+    for (const GranteePrincipal of [accountId, `arn:aws:iam::${accountId}:root`])
+      expect(await ids({ GranteePrincipal })).toEqual([toAccount.GrantId])
+    await kms.revokeGrant({ KeyId, GrantId: toAccount.GrantId! })
     expect(await ids({ GrantId })).toEqual([GrantId])
     expect(await ids({ GrantId: '0'.repeat(64) })).toEqual([])
     const pages = await readPages(2, async page => {

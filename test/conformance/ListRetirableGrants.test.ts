@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { FULL, makeStranger, makeUser } from './callers.ts'
-import { answer, callerArn, kms, makeKey, refusal } from './kms.ts'
+import { accountId, answer, callerArn, kms, makeKey, refusal } from './kms.ts'
 import { readPages } from './rules.ts'
 
 describe('ListRetirableGrants', () => {
@@ -23,6 +23,15 @@ describe('ListRetirableGrants', () => {
     })
     expect(pages.flat().map(grant => grant.GrantId)).toEqual(ids.sort())
     expect(new Set(pages.flat().map(grant => grant.KeyId))).toEqual(new Set(keys.map(({ arn }) => arn)))
+  })
+
+  test.each([accountId, `arn:aws:iam::${accountId}:root`])('of the account, named %s', async RetiringPrincipal => {
+    const { id: KeyId } = await makeKey()
+    const terms = { GranteePrincipal: callerArn, RetiringPrincipal: accountId, Operations: ['Encrypt' as const] }
+    const { GrantId } = await kms.createGrant({ KeyId, ...terms })
+    const { Grants } = await kms.listRetirableGrants({ RetiringPrincipal, Limit: 100 })
+    expect(Grants!.map(grant => grant.GrantId)).toContain(GrantId)
+    await kms.revokeGrant({ KeyId, GrantId: GrantId! })
   })
 
   test('of none is empty', async () => {

@@ -201,7 +201,11 @@ describe('a store of a version that signed no domains', () => {
       "UPDATE domains SET kdf = 'AES-CBC-DATA'",
     )
     expect(await store.rowMacs.areComplete()).toBe(false)
-    await expect(store.rowMacs.complete()).rejects.toMatchObject({ name: 'RowRefused', table: 'row_macs' })
+    const forged = { name: 'RowRefused', table: 'row_macs' }
+    await expect(store.rowMacs.complete()).rejects.toMatchObject(forged)
+    await expect(store.reader.findDomain(region)).rejects.toMatchObject(forged)
+    const next = { ...domain, generation: 2 }
+    await expect(store.transaction(tx => tx.putDomain(next))).rejects.toMatchObject(forged)
     expect(refused).toEqual(['row_macs all: it is not the one that was written last'])
   })
 })

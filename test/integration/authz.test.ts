@@ -130,5 +130,10 @@ describe('strongroom authz simulate', () => {
     ])
     expect(code).toBe(1)
     expect((await simulate(lines.slice(0, 2))).code).toBe(0)
+    // JSON.parse keeps one of two members of a name: what the other said would not be looked at.
+    writeFileSync(file, JSON.stringify(good).replace('"Allow"', '"Allow","Effect":"Allow"'))
+    const twice = await run(STRONGROOM, ['authz', 'simulate', file])
+    expect(JSON.parse(twice.stdout)).toEqual({ id: 'a', error: 'Effect stands twice in one object' })
+    expect(twice.code).toBe(1)
   })
 })

@@ -12,7 +12,7 @@ import { waitUntil, waitUntilGone } from '../support/processes.ts'
 import { REGION } from '../support/tokens.ts'
 
 const ROUNDS = NIGHTLY ? 200 : 3
-const MS_PER_ROUND = 60_000
+const MS_PER_ROUND = 240_000
 const LANES = 4
 const ACCOUNT = '000000000001'
 const KEYS_PER_ROUND = 25

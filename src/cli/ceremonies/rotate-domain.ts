@@ -46,7 +46,7 @@ export interface RotationParts extends CeremonyParts {
 const SETTLE_MS = 3_000
 
 /** Records whose MACs are made anew in one transaction. */
-const ROWS_AT_ONCE = 64
+const ROWS_AT_ONCE = 256
 
 interface Rotating {
   readonly parts: RotationParts
@@ -229,9 +229,15 @@ async function finish(rotating: Rotating, domain: Domain): Promise<Domain> {
 }
 
 /** The MACs of all records: the version that is left could not be withdrawn while any is under it. */
-async function renewRowMacs({ store }: RotationParts, region: string, version: number): Promise<void> {
+async function renewRowMacs({ store, onProgress }: RotationParts, region: string, version: number): Promise<void> {
+  const total = await store.reader.countRowMacsBelow(region, version)
   try {
-    while ((await store.rowMacs.renew(region, version, ROWS_AT_ONCE)) > 0);
+    for (let done = 0; ; ) {
+      const renewed = await store.rowMacs.renew(region, version, ROWS_AT_ONCE)
+      if (renewed === 0) break
+      done += renewed
+      onProgress?.({ done, total: Math.max(done, total) })
+    }
   } catch (error) {
     if (!(error instanceof RowRefused)) throw error
     throw new CommandFailed(`${region}: a record was changed by hand, and the rotation stays open: ${error.message}`)

@@ -37,7 +37,7 @@ async function verify({ config, output }: { config: string; output: 'text' | 'js
   const opening = { path: openStateFolder(configuration.stateDir).store, logger: createLogger('error'), older: true }
   const { store, anchors } = await openKeyStore(configuration, opening, resources)
   if (!(await store.rowMacs.areComplete()))
-    throw new CommandFailed('records of the key store carry no MACs: run "strongroom init"')
+    throw new CommandFailed('some records of the key store carry no MACs: run "strongroom init"')
   const progress = new Progress('records')
   const findings: CheckFinding[] = []
   let looked = 0

@@ -7,7 +7,7 @@ import koffi from 'koffi'
 import pkcs11 from 'pkcs11js'
 import { type Attributes, attributeArray, type ObjectHandle, type SessionHandle, words } from './cryptoki.ts'
 
-type Call = (...values: readonly (number | bigint | Buffer | null)[]) => number
+type Call = (...values: readonly (number | bigint | Buffer)[]) => number
 type LaidOut = ReturnType<typeof attributeArray>
 
 const WORD_BYTES = 8

@@ -18,6 +18,7 @@ import {
 import type { HostConfiguration } from '../contract/host-configuration.ts'
 import { EktMemory } from './ekt-memory.ts'
 import type { Errand } from './errand.ts'
+import { InFlight } from './in-flight.ts'
 
 export interface LaneEvents {
   answered(lane: Lane, errand: Errand, answer: Answer): void
@@ -51,15 +52,13 @@ export class Lane {
   readonly #splitter = new FrameSplitter()
   readonly #held: EktMemory
   readonly #writeContext: WriteContext
-  /** By id, the oldest first. */
-  readonly #inFlight = new Map<number, Errand>()
+  readonly #inFlight = new InFlight()
   /** Those that were taken away: the host answers them all the same, and nobody listens. */
   readonly #taken = new Set<number>()
   #tokenMs: number
   #generation = 0
   #headSinceMs = 0
   #stalled = false
-  #nextId = 1
   #flushScheduled = false
 
   constructor(channel: Socket, { tokenMs, ekts }: { tokenMs: number; ekts: number }, events: LaneEvents) {
@@ -116,12 +115,15 @@ export class Lane {
 
   /** Sends a command. Frames of one turn of the event loop leave in one write. Throws when the command does not fit. */
   send(errand: Errand): void {
-    const id = this.#nextId
-    this.#nextId = id === 0xffff_ffff ? 1 : id + 1
-    writeRequest(this.#writer, id, errand.name, errand.args, this.#writeContext, errand.trace)
+    const id = this.#inFlight.add(errand)
+    try {
+      writeRequest(this.#writer, id, errand.name, errand.args, this.#writeContext, errand.trace)
+    } catch (error) {
+      this.#inFlight.take(id)
+      throw error
+    }
     errand.sentAtMs = performance.now()
-    if (this.#inFlight.size === 0) this.#headSinceMs = errand.sentAtMs
-    this.#inFlight.set(id, errand)
+    if (this.#inFlight.size === 1) this.#headSinceMs = errand.sentAtMs
     if (this.#flushScheduled) return
     this.#flushScheduled = true
     setImmediate(() => this.#flush())
@@ -129,7 +131,7 @@ export class Lane {
 
   /** The command that has been worked on for longer than it may be. `floorMs` is the least that any is given. */
   overdue(nowMs: number, floorMs: number): Errand | undefined {
-    const [head] = this.#inFlight.values()
+    const head = this.#inFlight.oldest
     if (head === undefined) return undefined
     return nowMs - this.#headSinceMs > Math.max(floorMs, head.deadlineMs) ? head : undefined
   }
@@ -189,9 +191,8 @@ export class Lane {
       this.#events.told(answer.body)
       return
     }
-    const errand = this.#inFlight.get(answer.id)
+    const errand = this.#inFlight.take(answer.id)
     if (errand === undefined) return
-    this.#inFlight.delete(answer.id)
     const wanted = !this.#taken.delete(answer.id)
     this.#headSinceMs = performance.now()
     this.#stalled = false

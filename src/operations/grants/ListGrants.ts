@@ -2,7 +2,7 @@ import { optional, structure } from '../../base/schema.ts'
 import { defineOperation } from '../operation.ts'
 import { pageOf, paginate } from '../pagination.ts'
 import { grantId, invalid, keyId, limit, marker, principalId } from '../shapes.ts'
-import { describeGrant, requireGrantId, serviceFacts } from './grant-rules.ts'
+import { describeGrant, principalArn, requireGrantId, serviceFacts } from './grant-rules.ts'
 
 /** ListGrants tells to whom a key is lent, and for what. */
 export const ListGrants = defineOperation({
@@ -31,7 +31,8 @@ export const ListGrants = defineOperation({
   async run({ key, input }) {
     const { GrantId, GranteePrincipal, GranteeServicePrincipal } = input
     if (GrantId !== undefined) requireGrantId(GrantId)
-    const grantee = GranteePrincipal ?? GranteeServicePrincipal
+    const named = GranteePrincipal ?? GranteeServicePrincipal
+    const grantee = named && principalArn(named)
     const list = `grants/${key.arn}`
     const page = pageOf(list, input, { default: 50, max: 100 })
     const { items, next } = await paginate(

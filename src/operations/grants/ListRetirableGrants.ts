@@ -1,9 +1,9 @@
 import { optional, structure } from '../../base/schema.ts'
-import { keyArn } from '../../model/arn.ts'
+import { accountOfArn, keyArn } from '../../model/arn.ts'
 import { defineOperation } from '../operation.ts'
 import { pageOf, paginate } from '../pagination.ts'
 import { invalid, limit, marker, principalId } from '../shapes.ts'
-import { describeGrant } from './grant-rules.ts'
+import { describeGrant, principalArn } from './grant-rules.ts'
 
 /** ListRetirableGrants tells what a principal of the caller's account may retire, on keys of whatever account. */
 export const ListRetirableGrants = defineOperation({
@@ -26,10 +26,11 @@ export const ListRetirableGrants = defineOperation({
     if (RetiringServicePrincipal !== undefined && RetiringServicePrincipal !== caller.arn) {
       invalid('RetiringServicePrincipal must be the service that asks.')
     }
-    if (RetiringPrincipal !== undefined && RetiringPrincipal.split(':')[4] !== caller.account) {
+    const retiring = principalArn(RetiringPrincipal ?? RetiringServicePrincipal ?? '')
+    if (RetiringPrincipal !== undefined && accountOfArn(retiring) !== caller.account) {
       invalid('RetiringPrincipal must be a principal in your account.')
     }
-    return { retiring: RetiringPrincipal ?? RetiringServicePrincipal ?? '' }
+    return { retiring }
   },
 
   async run({ retiring, region, input, store }) {

@@ -82,7 +82,8 @@ function termsOf(input: GrantInput): Omit<GrantTerms, 'principalIds'> {
   }
 }
 
-function principalArn(principal: string): string {
+/** A principal as grants keep it. */
+export function principalArn(principal: string): string {
   return ACCOUNT.test(principal) ? rootArn(principal) : principal
 }
 

@@ -27,6 +27,15 @@ describe('progress', () => {
     ])
   })
 
+  it('estimates anew when a second part begins', () => {
+    const { written, at } = record(true)
+    at(0, 0, 1_000)
+    at(1_000, 1_000, 1_000)
+    at(2_000, 10, 500)
+    at(3_000, 110, 500)
+    expect(written.at(-1)).toContain('110 of 500 records, 100 a second, about 4 s left')
+  })
+
   it('writes a line now and then elsewhere, the last one always', () => {
     const { written, progress, at } = record(false)
     at(0, 500, 60_000)

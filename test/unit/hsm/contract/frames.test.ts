@@ -351,6 +351,12 @@ describe('FrameSplitter', () => {
     expect(split([stream])).toEqual(bodies)
   })
 
+  it('says how many bytes are behind each frame', () => {
+    const behind: number[] = []
+    new FrameSplitter().push(stream, (_frame, bytesBehind) => behind.push(bytesBehind))
+    expect(behind).toEqual([4 + 1 + 4 + 2 + 4 + 300, 4 + 2 + 4 + 300, 4 + 300, 0])
+  })
+
   it('gives the same frames when the stream is cut in two at any byte', () => {
     for (let at = 0; at <= stream.length; at++) {
       expect(split([stream.subarray(0, at), stream.subarray(at)])).toEqual(bodies)
