@@ -1,5 +1,5 @@
 /**
- * Records requests of a service process in the audit log, which the first process writes: the events of a turn go together.
+ * Records requests of a service process in the audit log, which the first process writes: events go together as they come.
  * An event stands there, on the disk, before its answer leaves; a change tells the first process of its event before it is
  * made, so that nobody takes it for what a dead process has left behind.
  */
@@ -21,6 +21,7 @@ export class RelayedRecorder implements RequestRecorder {
   readonly #pending: PendingEvents
   readonly #clock: Clock
   #batch: Batch | undefined
+  #sending = false
 
   constructor(parts: {
     first: Pick<FirstProcess, 'ask' | 'auditFailure'>
@@ -75,16 +76,33 @@ export class RelayedRecorder implements RequestRecorder {
   }
 
   #begin(): Batch {
-    const batch: Batch = { events: [], changes: [], recorded: Promise.withResolvers<void>() }
+    const batch: Batch = { events: [], changes: [], recorded: Promise.withResolvers() }
     this.#batch = batch
-    setImmediate(() => {
-      this.#batch = undefined
+    if (!this.#sending) this.#sendSoon()
+    return batch
+  }
+
+  /** The events of this turn go together. */
+  #sendSoon(): void {
+    this.#sending = true
+    setImmediate(() => void this.#sendAll())
+  }
+
+  /** While a batch is on its way, the next one fills: a message costs more than the events in it. */
+  async #sendAll(): Promise<void> {
+    for (let batch = this.#take(); batch !== undefined; batch = this.#take()) {
       const { events, changes, recorded } = batch
-      this.#first.ask('record', { events, changes }).then(
+      await this.#first.ask('record', { events, changes }).then(
         () => recorded.resolve(),
         (error: Error) => recorded.reject(new AuditUnavailable(error.message, { cause: error })),
       )
-    })
+    }
+    this.#sending = false
+  }
+
+  #take(): Batch | undefined {
+    const batch = this.#batch
+    this.#batch = undefined
     return batch
   }
 }

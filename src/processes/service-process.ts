@@ -35,8 +35,8 @@ export class ServiceProcess {
   #worker: Worker | undefined
   #channel: Channel<AskedOfService, AskedOfFirst> | undefined
   #servesSinceMs: number | undefined
-  /** Whether it has come far enough to be told of changes. */
-  #listening = false
+  /** Whether it has said hello: from then on it is told of changes. */
+  #greeted = false
   /** Why it ends, as it said itself. */
   #failure: string | undefined
   #pauseMs = PAUSE_FIRST_MS
@@ -64,7 +64,7 @@ export class ServiceProcess {
     const channel = new Channel<AskedOfService, AskedOfFirst>(worker, {
       ...this.#events.desk(this),
       hello: ask => {
-        this.#listening = true
+        this.#greeted = true
         return this.#events.desk(this).hello(ask)
       },
       failed: ({ reason }) => {
@@ -77,10 +77,13 @@ export class ServiceProcess {
     })
     this.#worker = worker
     this.#channel = channel
-    // A process that cannot be started at all says so, and has no exit.
     const over = Promise.withResolvers<void>()
     this.#gone = over.promise
-    worker.once('error', error => this.#ended(channel, error.message, over.resolve))
+    worker.on('error', error => {
+      // A process that could not be started has no exit; one that cannot be reached must not go on.
+      if (worker.process.pid === undefined) this.#ended(channel, error.message, over.resolve)
+      else worker.process.kill('SIGKILL')
+    })
     worker.once('exit', (code, signal) => this.#ended(channel, signal || `code ${code}`, over.resolve))
   }
 
@@ -92,14 +95,16 @@ export class ServiceProcess {
     name: N,
     body: AskedOfService[N]['ask'],
   ): Promise<AskedOfService[N]['answer'] | undefined> {
-    if (!this.#listening) return undefined
+    if (!this.#greeted) return undefined
+    const worker = this.#worker
     const gone = this.#gone
     try {
       return await this.#askInTime(name, body)
     } catch (error) {
+      if (this.#worker !== worker) return undefined
       const { message } = error as Error
       this.#logger.error('service process is killed', { process: this.number, asked: name, reason: message })
-      this.#worker?.process.kill('SIGKILL')
+      worker?.process.kill('SIGKILL')
       await gone
       return undefined
     }
@@ -125,7 +130,7 @@ export class ServiceProcess {
     clearTimeout(this.#timer)
     const impatience = setTimeout(() => this.#worker?.process.kill('SIGKILL'), patienceMs)
     // What is still starting has nothing to finish.
-    if (!this.#listening) this.#worker?.process.kill('SIGKILL')
+    if (!this.#greeted) this.#worker?.process.kill('SIGKILL')
     else this.ask('drain', null).catch(() => {})
     await this.#gone
     clearTimeout(impatience)
@@ -158,7 +163,7 @@ export class ServiceProcess {
     this.#worker = undefined
     this.#channel = undefined
     this.#servesSinceMs = undefined
-    this.#listening = false
+    this.#greeted = false
     this.#events.ended(this, reason)
     over()
     if (this.#stopping) return

@@ -113,6 +113,7 @@ describe('two sandboxes side by side', () => {
       accessKeyId: expect.stringMatching(/^AKIA[A-Z2-7]{16}$/),
       secretAccessKey: expect.stringMatching(/^[A-Za-z0-9+/]{40}$/),
       pid: expect.any(Number),
+      servicePids: [],
       hsmHostPids: [expect.any(Number), expect.any(Number)],
       dir: expect.stringMatching(/^\//),
     }
