@@ -23,6 +23,7 @@ import { indexKeysOfServices } from './0014-keys-of-services.ts'
 import { createAuditLog } from './0015-audit-log.ts'
 import { createRowLedger } from './0016-row-ledger.ts'
 import { addUsesAndCounts } from './0018-uses-and-counts.ts'
+import { addErasedKeys } from './0019-erased-keys.ts'
 import { addBlockEncoding } from './0019-packed-audit-blocks.ts'
 
 const MIGRATIONS = {
@@ -45,6 +46,7 @@ const MIGRATIONS = {
   '0015-audit-log': createAuditLog,
   '0016-row-ledger': createRowLedger,
   '0018-uses-and-counts': addUsesAndCounts,
+  '0019-erased-keys': addErasedKeys,
   '0019-packed-audit-blocks': addBlockEncoding,
 } as const
 

@@ -9,6 +9,7 @@ import type {
   CeremonyRecord,
   DaemonKey,
   Domain,
+  ErasedKey,
   ImportKey,
   KeyGrant,
   Page,
@@ -40,6 +41,7 @@ import { SqlReader } from './reader.ts'
 import * as residents from './resident-objects.ts'
 import type { Handle } from './tables.ts'
 import * as tags from './tags.ts'
+import * as tombstones from './tombstones.ts'
 
 export class SqlTransaction extends DecidingReader implements Transaction {
   readonly #touched: Touched
@@ -98,6 +100,10 @@ export class SqlTransaction extends DecidingReader implements Transaction {
     }
     await keys.deleteKey(this.db, key, nowMs)
     for (const { ekt } of key.materials.values()) if (ekt) await residents.doomResident(this.db, key.region, ekt, nowMs)
+  }
+
+  eraseKeys(domain: string, oldest: number, nowMs: number, limit: number): Promise<ErasedKey[]> {
+    return tombstones.eraseKeys(this.db, domain, oldest, nowMs, limit)
   }
 
   putKeyUses(uses: readonly KeyUse[]): Promise<void> {
