@@ -398,6 +398,7 @@ a request chooses it, a signing, encryption or wrapping algorithm, or the spec o
   table: 'a table of the key store whose rows carry MACs',
   file: '`database` or `wal`',
   part: '`write`, `checkpoint`, `store`, or a sink that lines are forwarded to',
+  what: '`size` or `free`',
   sink: '`syslog` or `http`: where the audit log is forwarded to',
   task: TASKS.map(code).join(', '),
 }

@@ -1,6 +1,6 @@
 /** Builds the audit log and joins it to key store and token: a chain for each daemon start, which names the end of the one before. */
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { readFileSync, statfsSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { type ActFacts, actEvent } from './audit/events.ts'
 import { Forwarder, type Sink } from './audit/forwarder.ts'
@@ -51,6 +51,7 @@ const EXPIRE_MS = 600_000
 /** More than daemons and ceremonies leave behind. */
 const PENDING_MAX = 100_000
 const FORWARD_MS = 500
+const MS_PER_SECOND = 1_000
 const BYTES_PER_MB = 1_048_576
 const ITSELF = operator('strongroom')
 
@@ -78,6 +79,7 @@ export async function composeAudit(parts: AuditParts): Promise<Audit> {
       return actEvent(act({ name: 'AuditLogResumed', parameters }), clock())
     },
   })
+  for (const part of ['write', 'checkpoint', 'store']) metrics.auditFailures.inc({ part }, 0)
   const refusals = new UnprovenRefusals({
     rates: settings.unprovenRefusals,
     onCounted: () => metrics.auditRefusalsCounted.inc(),
@@ -135,6 +137,8 @@ export async function composeAudit(parts: AuditParts): Promise<Audit> {
     report() {
       metrics.auditWritable.set(log.failure === undefined ? 1 : 0)
       metrics.auditUncoveredEvents.set(notary.uncoveredEvents)
+      metrics.auditCovered.set(notary.coveredAtMs / MS_PER_SECOND)
+      reportDisk(folder, metrics)
       metrics.auditUnstoredBytes.set(log.unstoredBytes)
       metrics.auditEvents.set(log.head.seq)
       for (const { sink, lagBytes } of forwarders) metrics.auditForwardLagBytes.set({ sink }, lagBytes)
@@ -152,6 +156,17 @@ export async function composeAudit(parts: AuditParts): Promise<Audit> {
         forwarder.close()
       }
     },
+  }
+}
+
+/** A disk that does not answer has no numbers: that it cannot be written is told otherwise. */
+function reportDisk(folder: string, metrics: Metrics): void {
+  try {
+    const { bsize, blocks, bavail } = statfsSync(folder)
+    metrics.auditDiskBytes.set({ what: 'size' }, bsize * blocks)
+    metrics.auditDiskBytes.set({ what: 'free' }, bsize * bavail)
+  } catch {
+    metrics.auditDiskBytes.reset()
   }
 }
 

@@ -38,17 +38,24 @@ export class Notary {
   readonly #parts: NotaryParts
   readonly #troubled = new Set<string>()
   #covered: ChainHead | undefined
+  #coveredAtMs: number
   #previous: Buffer = NO_CHECKPOINT
   #running: Promise<void> | undefined
   #again = false
 
   constructor(parts: NotaryParts) {
     this.#parts = parts
+    this.#coveredAtMs = parts.clock()
   }
 
   /** The last event that a checkpoint covers; undefined before the first. */
   get covered(): ChainHead | undefined {
     return this.#covered
+  }
+
+  /** When every event that there was had a checkpoint. */
+  get coveredAtMs(): number {
+    return this.#coveredAtMs
   }
 
   /** How many events no checkpoint covers yet. */
@@ -85,11 +92,16 @@ export class Notary {
   async #checkpoint(): Promise<void> {
     const { log, clock, sign, anchor } = this.#parts
     const { head } = log
-    if (head.seq === (this.#covered?.seq ?? 0)) return
-    const claims = { head, timeMs: clock(), previous: this.#previous, anchor: anchor?.() ?? NO_ANCHOR, others: [] }
+    const timeMs = clock()
+    if (head.seq === (this.#covered?.seq ?? 0)) {
+      this.#coveredAtMs = timeMs
+      return
+    }
+    const claims = { head, timeMs, previous: this.#previous, anchor: anchor?.() ?? NO_ANCHOR, others: [] }
     const { body, signature } = await sign(claims)
     await log.appendCheckpoint(body, signature)
     this.#covered = head
+    this.#coveredAtMs = timeMs
     this.#previous = checkpointDigest(body)
   }
 

@@ -20,6 +20,11 @@ export function newMultiRegionKeyId(): string {
   return `mrk-${randomUUID().replaceAll('-', '')}`
 }
 
+/** Whether it is the id of a multi-Region key. */
+export function isMultiRegionKeyId(keyId: string): boolean {
+  return MULTI_REGION.test(keyId)
+}
+
 /** Whether these 17 bytes are those of a multi-Region key. */
 export function isMultiRegionKid(kid: Buffer): boolean {
   return kid[0] === KIND_MULTI_REGION

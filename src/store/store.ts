@@ -156,6 +156,11 @@ export interface Transaction extends Reader {
    * Removes the key, its EKT records, aliases, tags and grants, and leaves a tombstone; resident HBKs are then to be destroyed.
    */
   deleteKey(key: KmsKey, nowMs: number): Promise<void>
+  /**
+   * Marks deleted keys as erased: those that no version of the domain from `oldest` on can open, in whatever copy. Returns them,
+   * `limit` at most, each once.
+   */
+  eraseKeys(domain: string, oldest: number, nowMs: number, limit: number): Promise<ErasedKey[]>
 
   /** Of each key the newest use stays, whichever is written last; keys that are gone are passed over. */
   putKeyUses(uses: readonly KeyUse[]): Promise<void>
@@ -265,6 +270,14 @@ export interface StoreChange {
 export interface StoreSiblings {
   /** Resolves when none of them answers any more from what the change has replaced. */
   changed(change: StoreChange): Promise<void>
+}
+
+/** A deleted key whose material no copy gives back. */
+export interface ErasedKey {
+  readonly region: string
+  readonly account: string
+  readonly keyId: string
+  readonly deletedAtMs: number
 }
 
 /** Bytes on disk, by what holds them. */

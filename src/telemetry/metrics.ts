@@ -232,6 +232,16 @@ export class Metrics {
     'Events that no signed checkpoint covers yet: the audit lag.',
     [],
   )
+  readonly auditCovered = this.#gauge(
+    'audit_covered_timestamp_seconds',
+    'When all events there were had a signed checkpoint, in Unix time.',
+    [],
+  )
+  readonly auditDiskBytes = this.#gauge(
+    'audit_disk_bytes',
+    'Of the disk that the audit log is written to: its size, and what is free of it.',
+    ['what'],
+  )
   readonly auditUnstoredBytes = this.#gauge(
     'audit_unstored_bytes',
     'Lines of the audit log that are in its files and not in the key store yet.',

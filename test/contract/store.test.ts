@@ -432,6 +432,36 @@ describe.each(BACKENDS)('key store on $name', backend => {
       await expect(store.transaction(tx => tx.deleteKey(key, 50))).rejects.toBeInstanceOf(ChangedMeanwhile)
     })
 
+    it('are erased, each once, when no version from their time is left, and no related key', async () => {
+      const domain = makeDomain()
+      await store.transaction(tx => tx.putDomain(domain))
+      const shared = { ...makeDomain(), region: MULTI_REGION_DOMAIN, id: '0'.repeat(32) }
+      await store.transaction(tx => tx.putDomain(shared))
+      const other = { ...makeDomain(), region: 'on-prem-2', id: '1'.repeat(32) }
+      await store.transaction(tx => tx.putDomain(other))
+      const gone = [makeKey(), makeKey()]
+      const primary = makeKey({ id: newMultiRegionKeyId() })
+      const replica = { ...primary, region: 'on-prem-2' }
+      const erase = (of: string, oldest: number, limit = 10) =>
+        store.transaction(tx => tx.eraseKeys(of, oldest, 60, limit))
+      await store.transaction(async tx => {
+        for (const key of [...gone, primary, replica, makeKey()]) await tx.insertKey(key)
+        for (const key of [...gone, primary]) await tx.deleteKey(key, 50)
+      })
+      // Versions 1 and 2 were there: a copy may be under either.
+      expect(await erase(SCOPE.region, 2)).toEqual([])
+      const names = gone.map(({ id }) => ({ ...SCOPE, keyId: id, deletedAtMs: 50 }))
+      const [first, ...others] = await erase(SCOPE.region, 3, 1)
+      expect(others).toEqual([])
+      expect([first, ...(await erase(SCOPE.region, 3))]).toEqual(names.toSorted((a, b) => (a.keyId < b.keyId ? -1 : 1)))
+      expect(await erase(SCOPE.region, 3)).toEqual([])
+      expect(await erase(MULTI_REGION_DOMAIN, 3)).toEqual([])
+      await store.transaction(tx => tx.deleteKey(replica, 51))
+      expect((await erase(MULTI_REGION_DOMAIN, 3)).map(({ region }) => region).toSorted()).toEqual(
+        [primary.region, 'on-prem-2'].toSorted(),
+      )
+    })
+
     it('may be made again under an id that had been deleted, as the replica of a multi-Region key is', async () => {
       const key = makeKey({ id: `mrk-${'0'.repeat(32)}` })
       for (const nowMs of [1, 2]) {

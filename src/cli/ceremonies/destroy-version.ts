@@ -6,6 +6,7 @@ import { dkVersionOf } from '../../formats/ekt.ts'
 import type { Domain, EnrolledToken } from '../../store/domain.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { type CeremonyParts, changeDomain, type RegionConfiguration, requireDomain } from './parts.ts'
+import { recordErased } from './record-erased.ts'
 import { forksOf, nameOf, OpenTokens, writeVersionOf } from './tokens.ts'
 
 export interface Destruction {
@@ -91,7 +92,11 @@ async function destroyInTokens(
     parts.say(`${region.name}: ${what}`)
   }
   const holders = current.tokens.filter(({ versions }) => versions.includes(version))
-  if (holders.length === 0) parts.say(`${region.name}: no token holds version ${version} any more`)
+  if (holders.length === 0) {
+    parts.say(`${region.name}: no token holds version ${version} any more`)
+    const erased = await recordErased(parts, current)
+    if (erased > 0) parts.say(`${region.name}: ${erased} deleted keys are erased: no copy gives their material back`)
+  }
   for (const token of holders)
     parts.say(`${region.name}: token ${nameOf(token)} was not reached and still holds version ${version}`)
   return current

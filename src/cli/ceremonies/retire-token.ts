@@ -5,6 +5,7 @@
 import type { Domain, EnrolledToken } from '../../store/domain.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { type CeremonyParts, changeDomain, type RegionConfiguration, requireDomain } from './parts.ts'
+import { recordErased } from './record-erased.ts'
 import { nameOf, OpenTokens, stateOf } from './tokens.ts'
 
 /** The row says `retired` first, so that nobody counts on the token while its keys go. Throws {@link CommandFailed}. */
@@ -46,12 +47,14 @@ export async function retireToken(parts: CeremonyParts, region: RegionConfigurat
   parts.say(
     `${region.name}: destroyed ${destroyed} objects in token ${nameOf(token)}; take it out of the configuration`,
   )
-  return changeDomain(
+  const emptied = await changeDomain(
     parts,
     domain,
     { tokens: replace(domain, { ...current, versions: [] }) },
     `destroyed the domain's ${destroyed} objects in token ${nameOf(token)}`,
   )
+  await recordErased(parts, emptied)
+  return emptied
 }
 
 /** A region whose tokens do not all hold the shared domain works with no multi-Region key. Throws {@link CommandFailed}. */

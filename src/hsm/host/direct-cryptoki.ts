@@ -42,7 +42,8 @@ export function layOut(template: Attributes): Attributes {
   return template
 }
 
-export class DirectCryptoki extends pkcs11.PKCS11 {
+/** Of this name because pkcs11js reads in the stack of its errors which of `PKCS11`'s methods has failed. */
+class PKCS11 extends pkcs11.PKCS11 {
   #calls!: Readonly<Record<DirectName, Call>>
   /** CK_MECHANISM {mechanism, pParameter, ulParameterLen}, the number that a call writes its length to, and a handle. */
   readonly #mechanism = words(0, 0, 0)
@@ -147,6 +148,8 @@ export class DirectCryptoki extends pkcs11.PKCS11 {
     return true
   }
 }
+
+export { PKCS11 as DirectCryptoki }
 
 /** A CK_ULONG in the form that pkcs11js has for handles. Small ones, as most are, spare a BigInt. */
 function numberOf(handle: Buffer): number | bigint {

@@ -25,6 +25,7 @@ import { createRowLedger } from './0016-row-ledger.ts'
 import { addUsesAndCounts } from './0018-uses-and-counts.ts'
 import { addBlockEncoding } from './0019-packed-audit-blocks.ts'
 import { createChangeCount } from './0021-change-count.ts'
+import { addErasedKeys } from './0022-erased-keys.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
@@ -48,6 +49,7 @@ const MIGRATIONS = {
   '0018-uses-and-counts': addUsesAndCounts,
   '0019-packed-audit-blocks': addBlockEncoding,
   '0021-change-count': createChangeCount,
+  '0022-erased-keys': addErasedKeys,
 } as const
 
 const MIGRATION_TABLE = 'migrations'

@@ -8,7 +8,7 @@ import { MULTI_REGION_DOMAIN } from '../../base/region.ts'
 import { dkVersionOf } from '../../formats/ekt.ts'
 import { keyArn } from '../../model/arn.ts'
 import type { Ekt, KeyMaterial, KmsKey } from '../../model/key.ts'
-import { kidOf } from '../../model/key-id.ts'
+import { isMultiRegionKeyId, kidOf } from '../../model/key-id.ts'
 import { listInJson } from '../dialects/json.ts'
 import type { Page, Scope } from '../records.ts'
 import { buildOnce } from './build-once.ts'
@@ -232,15 +232,24 @@ export async function deleteKey(db: Handle, key: KmsKey, nowMs: number): Promise
   requireDeleted(deleted, `key ${key.id}`)
   await changeKeyCount(db, key, -1)
   // The replica of a multi-Region key may be made again under the same id, and deleted again.
+  const values = { deleted_at_ms: nowMs, erased_at_ms: null, ...(await newestVersion(db, key)) }
   await db
     .insertInto('tombstones')
-    .values({
-      table_name: 'keys',
-      primary_key: `${key.region}/${key.account}/${key.id}`,
-      deleted_at_ms: nowMs,
-    })
-    .onConflict(conflict => conflict.columns(['table_name', 'primary_key']).doUpdateSet({ deleted_at_ms: nowMs }))
+    .values({ table_name: 'keys', primary_key: `${key.region}/${key.account}/${key.id}`, ...values })
+    .onConflict(conflict => conflict.columns(['table_name', 'primary_key']).doUpdateSet(values))
     .execute()
+}
+
+/** No record of the key, in whatever copy, can be under a newer version. */
+async function newestVersion(db: Handle, { region, id }: KmsKey): Promise<{ domain: string; dk_version: number }> {
+  const domain = isMultiRegionKeyId(id) ? MULTI_REGION_DOMAIN : region
+  const { version } = await db
+    .selectFrom('domain_key_versions')
+    .select(({ fn }) => fn.max('version').as('version'))
+    .where('region', '=', domain)
+    .where('kind', '=', 'dk')
+    .executeTakeFirstOrThrow()
+  return { domain, dk_version: version ?? 0 }
 }
 
 /** Rows that belong to the key of the enclosing query. */

@@ -240,7 +240,14 @@ export interface Tables {
   }
   audit_pending_events: { id: string; at_ms: number; event: string }
   audit_positions: { name: string; file: string; byte_offset: number }
-  tombstones: { table_name: string; primary_key: string; deleted_at_ms: number }
+  tombstones: {
+    table_name: string
+    primary_key: string
+    deleted_at_ms: number
+    domain: string | null
+    dk_version: number | null
+    erased_at_ms: number | null
+  }
   change_count: { id: number; changes: number }
 }
 

@@ -1,5 +1,6 @@
 /** What is left of deleted keys: that there was one of that id, and when it went. */
 import { sql } from 'kysely'
+import type { ErasedKey } from '../store.ts'
 import { buildOnce } from './build-once.ts'
 import type { Handle } from './tables.ts'
 
@@ -39,4 +40,47 @@ export async function listUnsignedTombstones(db: Handle, limit: number): Promise
     ) limit ${limit}
   `.execute(db)
   return rows.map(row => row.primary_key)
+}
+
+/**
+ * Marks keys as erased that were deleted when no version from `oldest` on was there, and returns them, `limit` at most. A
+ * multi-Region key is not erased while a related one is left in another region.
+ */
+export async function eraseKeys(
+  db: Handle,
+  domain: string,
+  oldest: number,
+  nowMs: number,
+  limit: number,
+): Promise<ErasedKey[]> {
+  const rows = await db
+    .selectFrom('tombstones')
+    .select(['primary_key', 'deleted_at_ms'])
+    .where('table_name', '=', 'keys')
+    .where('domain', '=', domain)
+    .where('dk_version', '<', oldest)
+    .where('erased_at_ms', 'is', null)
+    .where(
+      sql<boolean>`not exists (
+        select 1 from domains join keys on keys.region = domains.region
+        where keys.account = substr(primary_key, length(primary_key) - 48, 12)
+          and keys.id = substr(primary_key, length(primary_key) - 35)
+      )`,
+    )
+    .orderBy('primary_key')
+    .limit(limit)
+    .execute()
+  const erased = rows.map(({ primary_key: name, deleted_at_ms: deletedAtMs }) => {
+    const [region = '', account = '', keyId = ''] = name.split('/')
+    return { region, account, keyId, deletedAtMs, name }
+  })
+  for (const { name } of erased) {
+    await db
+      .updateTable('tombstones')
+      .set({ erased_at_ms: nowMs })
+      .where('table_name', '=', 'keys')
+      .where('primary_key', '=', name)
+      .execute()
+  }
+  return erased.map(({ name: _, ...key }) => key)
 }

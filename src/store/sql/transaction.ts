@@ -7,7 +7,7 @@ import type { KeyUse } from '../../model/key-use.ts'
 import type { CeremonyRecord, Domain } from '../domain.ts'
 import type { DaemonKey, ImportKey, KeyGrant, Page, ResidentObject, Scope, StoredEkt } from '../records.ts'
 import type { RowChanges } from '../row-changes.ts'
-import type { AliasTarget, Transaction } from '../store.ts'
+import type { AliasTarget, ErasedKey, Transaction } from '../store.ts'
 import type { StoredEvent } from '../stored-audit.ts'
 import { scopedName, type Touched } from '../touched.ts'
 import * as accessKeys from './access-keys.ts'
@@ -31,6 +31,7 @@ import { SqlReader } from './reader.ts'
 import * as residents from './resident-objects.ts'
 import type { Handle } from './tables.ts'
 import * as tags from './tags.ts'
+import * as tombstones from './tombstones.ts'
 
 export class SqlTransaction extends DecidingReader implements Transaction {
   readonly #touched: Touched
@@ -89,6 +90,10 @@ export class SqlTransaction extends DecidingReader implements Transaction {
     }
     await keys.deleteKey(this.db, key, nowMs)
     for (const { ekt } of key.materials.values()) if (ekt) await residents.doomResident(this.db, key.region, ekt, nowMs)
+  }
+
+  eraseKeys(domain: string, oldest: number, nowMs: number, limit: number): Promise<ErasedKey[]> {
+    return tombstones.eraseKeys(this.db, domain, oldest, nowMs, limit)
   }
 
   putKeyUses(uses: readonly KeyUse[]): Promise<void> {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { destroyVersion } from '../../../src/cli/ceremonies/destroy-version.ts'
 import { retireToken } from '../../../src/cli/ceremonies/retire-token.ts'
 import { rotateDomain } from '../../../src/cli/ceremonies/rotate-domain.ts'
+import type { KmsKey } from '../../../src/model/key.ts'
 import { openStore } from '../../../src/store/open-store.ts'
 import { brokenKeys, type Ceremonies, type MadeKey, makeCeremonies, makeKeys } from '../../support/rotation.ts'
 import { asPinHolder, REGION } from '../../support/tokens.ts'
@@ -14,14 +15,18 @@ const RETENTION_DAYS = 35
 
 let ceremonies: Ceremonies
 let keys: MadeKey[]
+let deleted: KmsKey
 let backup: string
 
 beforeAll(async () => {
   ceremonies = await makeCeremonies(['a', 'b'])
   {
     await using host = await ceremonies.startHost('a')
-    keys = await makeKeys(ceremonies, host, 5)
+    const made = await makeKeys(ceremonies, host, 6)
+    deleted = made.pop()!.key
+    keys = made
   }
+  await ceremonies.store.transaction(tx => tx.deleteKey(deleted, Date.now()))
   backup = join(ceremonies.folder, 'backup.db')
   await ceremonies.store.scrub()
   copyFileSync(ceremonies.storePath, backup)
@@ -40,6 +45,13 @@ async function restored<T>(name: string, use: (restored: Ceremonies) => Promise<
   } finally {
     await store.close()
   }
+}
+
+async function erasures(): Promise<unknown[]> {
+  const events = await ceremonies.store.audit.pendingEvents(1_000)
+  return events
+    .map(({ event }) => JSON.parse(event) as { eventName: string })
+    .filter(({ eventName }) => eventName === 'KeyMaterialErased')
 }
 
 const destruction = { version: 1, retentionDays: RETENTION_DAYS, beforeRetention: false }
@@ -73,11 +85,22 @@ describe('a backup from before a rotation', () => {
       ['b', [1, 2]],
     ])
     expect(ceremonies.said.at(-1)).toMatch(/token "b" \([0-9a-f]+\) was not reached and still holds version 1$/)
+    expect(await erasures()).toEqual([])
     await destroyVersion(parts({ clock: () => end }), region(), destruction)
     expect(await held()).toEqual([
       ['a', [2]],
       ['b', [2]],
     ])
+    // Only then no copy of the deleted key can be opened, and an event says so.
+    expect(await erasures()).toEqual([
+      expect.objectContaining({
+        ...{ eventTime: `${new Date(end).toISOString().slice(0, 19)}Z`, eventType: 'AwsServiceEvent' },
+        resources: [expect.objectContaining({ ARN: deleted.arn })],
+        serviceEventDetails: expect.objectContaining({ keyId: deleted.arn, domainKeyVersionsDestroyed: 1 }),
+      }),
+    ])
+    await destroyVersion(parts({ clock: () => end }), region(), destruction)
+    expect(await erasures()).toHaveLength(1)
     await using host = await ceremonies.startHost('a')
     expect(await brokenKeys(ceremonies, host, keys)).toEqual([])
   })

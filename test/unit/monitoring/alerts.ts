@@ -176,6 +176,44 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
       [`strongroom_store_file_bytes{${FROM},file="database"}`]: '2147483648x80',
     },
   },
+  StrongroomAuditNotWritable: {
+    ...{ fires: { [`strongroom_audit_writable{${FROM}}`]: '0x20' }, after: '1m', labels: AT },
+    summary: 'a cannot record events, and refuses what needs recording',
+    quiet: { [`strongroom_audit_writable{${FROM}}`]: '1x80' },
+  },
+  StrongroomAuditUncovered: {
+    ...{ fires: { [`strongroom_audit_covered_timestamp_seconds{${FROM}}`]: '0x40' }, after: '5m', labels: AT },
+    summary: 'No checkpoint of the audit log of a was signed for 5m 0s',
+    quiet: { [`strongroom_audit_covered_timestamp_seconds{${FROM}}`]: '0+15x80' },
+  },
+  StrongroomAuditUnstored: {
+    ...{ fires: { [`strongroom_audit_unstored_bytes{${FROM}}`]: '67108864x40' }, after: '5m', labels: AT },
+    summary: 'The key store of a lacks 64MiB of the audit log',
+    quiet: { [`strongroom_audit_unstored_bytes{${FROM}}`]: '2097152x80' },
+  },
+  StrongroomAuditForwardLag: {
+    fires: { [`strongroom_audit_forward_lag_bytes{${FROM},sink="syslog"}`]: '67108864x80' },
+    ...{ after: '15m', labels: { ...AT, sink: 'syslog' } },
+    summary: '64MiB of the audit log of a wait for syslog',
+    quiet: { [`strongroom_audit_forward_lag_bytes{${FROM},sink="syslog"}`]: '67108864x20 0x60' },
+  },
+  StrongroomAuditDiskFilling: {
+    fires: {
+      [`strongroom_audit_disk_bytes{${FROM},what="size"}`]: '1000000000x80',
+      [`strongroom_audit_disk_bytes{${FROM},what="free"}`]: '50000000x80',
+    },
+    ...{ after: '15m', labels: { ...AT, what: 'free' } },
+    summary: 'The disk of the audit log of a is full soon',
+    quiet: {
+      [`strongroom_audit_disk_bytes{${FROM},what="size"}`]: '1000000000x80',
+      [`strongroom_audit_disk_bytes{${FROM},what="free"}`]: '500000000-1000x80',
+    },
+  },
+  StrongroomRefusalsCounted: {
+    ...{ fires: { [`strongroom_audit_refusals_counted_total{${FROM}}`]: '0+100x120' }, after: '20m', labels: AT },
+    summary: 'More unproven requests come to a than are recorded one by one',
+    quiet: { [`strongroom_audit_refusals_counted_total{${FROM}}`]: '0x10 50x70' },
+  },
   StrongroomCertificateEnds: {
     fires: { [`strongroom_certificate_not_after_timestamp_seconds{${FROM}}`]: '864060x20' },
     ...{ after: '1m', labels: AT },
