@@ -202,7 +202,7 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
       [`strongroom_audit_disk_bytes{${FROM},what="size"}`]: '1000000000x80',
       [`strongroom_audit_disk_bytes{${FROM},what="free"}`]: '50000000x80',
     },
-    ...{ after: '15m', labels: { ...AT, what: 'free' } },
+    ...{ after: '15m', labels: AT },
     summary: 'The disk of the audit log of a is full soon',
     quiet: {
       [`strongroom_audit_disk_bytes{${FROM},what="size"}`]: '1000000000x80',
