@@ -91,6 +91,8 @@ export class BackingKeys {
 
   /** Destroys the resident HBK of a record that verifies, for good. Throws HsmFault `key` for any other record. */
   destroyResident({ record }: EktReference): void {
+    // One in the cache is named by its digest alone.
+    if (record.length === 0) throw new NeedRecord()
     this.#cache.delete(digestOf(record))
     this.#loader.destroyResident(record)
   }
