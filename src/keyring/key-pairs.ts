@@ -19,6 +19,7 @@ import {
 } from '../model/algorithms.ts'
 import { KmsError } from '../model/errors.ts'
 import { currentMaterial, type KmsKey } from '../model/key.ts'
+import type { KeySpec } from '../model/key-specs.ts'
 
 /** One HSM command with the current material of a key. Throws KmsError. */
 export type CallHsm = <C extends CommandName>(key: KmsKey, name: C, args: Args<C>) => Promise<Result<C>>
@@ -64,7 +65,7 @@ export class KeyPairs {
   /** Throws KmsError ValidationException for a plaintext that the modulus has no room for. */
   async encrypt(key: KmsKey, algorithm: OaepAlgorithm, plaintext: Buffer): Promise<Buffer> {
     const publicKey = await this.publicKey(key)
-    requireRoom(publicKey, algorithm, plaintext.length)
+    requireRoom(publicKey, key.spec, algorithm, plaintext.length)
     const padding = constants.RSA_PKCS1_OAEP_PADDING
     return publicEncrypt({ key: publicKey, padding, oaepHash: OAEP_HASH[algorithm] }, plaintext)
   }
@@ -97,7 +98,7 @@ export class KeyPairs {
 
   /** Throws KmsError ValidationException when OAEP under this key has no room for so many bytes. */
   async requireRoom(key: KmsKey, algorithm: string, lengthBytes: number): Promise<void> {
-    if (isOaep(algorithm)) requireRoom(await this.publicKey(key), algorithm, lengthBytes)
+    if (isOaep(algorithm)) requireRoom(await this.publicKey(key), key.spec, algorithm, lengthBytes)
   }
 
   /** The public half, proven to be that of the EKT. Throws KmsError KMSInternalException when it is another one. */
@@ -128,11 +129,14 @@ export function spkiOf(key: KmsKey): Buffer {
   })
 }
 
-function requireRoom(key: KeyObject, algorithm: OaepAlgorithm, lengthBytes: number): void {
+function requireRoom(key: KeyObject, spec: KeySpec, algorithm: OaepAlgorithm, lengthBytes: number): void {
   const modulusBytes = (key.asymmetricKeyDetails?.modulusLength ?? 0) / BITS_PER_BYTE
   const max = oaepMaxBytes(modulusBytes, algorithm)
   if (lengthBytes <= max) return
-  throw new KmsError('ValidationException', `Plaintext has more than the ${max} bytes that ${algorithm} takes here.`)
+  throw new KmsError(
+    'ValidationException',
+    `Algorithm ${algorithm} and key spec ${spec} cannot encrypt data larger than ${max} bytes.`,
+  )
 }
 
 /**

@@ -293,6 +293,9 @@ export interface Transaction extends Reader {
    */
   deleteKey(key: KmsKey, nowMs: number): Promise<void>
 
+  /** The object that a record names, if any, is to be destroyed: no key has it. */
+  doomResidentObject(region: string, ekt: Ekt, nowMs: number): Promise<void>
+
   /** Of each key the newest use stays, whichever is written last; keys that are gone are passed over. */
   putKeyUses(uses: readonly KeyUse[]): Promise<void>
 

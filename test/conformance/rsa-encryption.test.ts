@@ -41,7 +41,7 @@ describe.each(CASES)('RSA_%d by %s', (bits, EncryptionAlgorithm, oaepHash, hashB
   test('one byte more than there is room for is refused', async () => {
     const key = await standingKey(rsa(bits))
     expect(await refusal(kms.encrypt({ KeyId: key.id, Plaintext: bytes(longest + 1), EncryptionAlgorithm }))).toBe(
-      `ValidationException: Plaintext has more than the ${longest} bytes that ${EncryptionAlgorithm} takes here.`,
+      `ValidationException: Algorithm ${EncryptionAlgorithm} and key spec RSA_${bits} cannot encrypt data larger than ${longest} bytes.`,
     )
   })
 
@@ -147,7 +147,7 @@ describe('ReEncrypt', () => {
       DestinationEncryptionAlgorithm: EncryptionAlgorithm,
     })
     expect(await refusal(call)).toBe(
-      'ValidationException: Plaintext has more than the 190 bytes that RSAES_OAEP_SHA_256 takes here.',
+      'ValidationException: Algorithm RSAES_OAEP_SHA_256 and key spec RSA_2048 cannot encrypt data larger than 190 bytes.',
     )
   })
 })
