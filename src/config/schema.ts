@@ -149,7 +149,7 @@ export const configuration = z
         maxCommands: z.int().min(1).max(100_000).default(2_000),
         /** How long a command waits when no token can take it. */
         maxWaitMs: milliseconds(100, 60_000).default(800),
-        /** Whether imported material may pass through an HSM host where no token unwraps by the algorithm. */
+        /** Whether imported material may pass through an HSM host where no token unwraps by the algorithm, or its kind of key. */
         importInHost: z.boolean().default(true),
         healthIntervalMs: milliseconds(1_000, 60_000).default(2_000),
         /** The least that a host is given for any command; for tokens that are slow by nature. */

@@ -6,18 +6,24 @@ import { hash, randomBytes } from 'node:crypto'
 import { MalformedBytes } from '../base/bytes.ts'
 import { type Clock, DAY_MS } from '../base/clock.ts'
 import { decodeImportToken, encodeImportToken, IMPORT_ID_BYTES, type ImportToken } from '../formats/import-token.ts'
+import { residenceOf } from '../formats/resident-key.ts'
+import type { Args, Result } from '../hsm/contract/commands.ts'
 import { HsmFault } from '../hsm/contract/fault.ts'
+import { needsOf } from '../hsm/contract/key-mechanisms.ts'
 import { OAEP_NAMES } from '../hsm/contract/token-profile.ts'
 import type { HsmPool } from '../hsm/pool/pool.ts'
 import { KmsError } from '../model/errors.ts'
 import { type WrappingAlgorithm, type WrappingKeySpec, wrappingFacts } from '../model/imports.ts'
 import { type Ekt, type KeyMaterial, type KmsKey, permanentMaterials } from '../model/key.ts'
+import type { KeySpec } from '../model/key-specs.ts'
 import { isReplica } from '../model/multi-region.ts'
 import { VersionSwept } from '../store/faults.ts'
 import type { ImportKey } from '../store/records.ts'
 import type { Store } from '../store/store.ts'
 import { kmsErrorOf } from './faults.ts'
+import { homeFor } from './key-homes.ts'
 import { deletePendingInStep, type RemovedMaterial } from './related-keys.ts'
+import { importResidentKey } from './resident-keys.ts'
 
 /** Bad imports after which a wrapping key ends: Manger's attack takes about a thousand (CRYPTO 2001). */
 const IMPORT_FAILURES_MAX = 10
@@ -60,6 +66,7 @@ export class Imports {
    */
   async parametersFor(key: KmsKey, algorithm: WrappingAlgorithm, spec: WrappingKeySpec): Promise<ImportParameters> {
     const pool = this.#poolOf(key)
+    this.requireImportable(key.region, key.spec)
     const takers = this.#takers(pool, algorithm)
     const importId = randomBytes(IMPORT_ID_BYTES)
     const notAfterMs = this.#clock() + DAY_MS
@@ -116,15 +123,14 @@ export class Imports {
       wrapped,
     }
     try {
-      const result = await pool.call('importKeyMaterial', args, this.#takers(pool, algorithm))
-      if (result.outcome === 'token') throw invalidToken()
+      const result = await this.#import(pool, key, args)
       await this.#store.transaction(tx => tx.countImportAttempt(importKey, -1))
       if (result.outcome === 'padded') throw padded(key)
       const record = Buffer.from(result.record)
       const some = (bytes: Buffer) => (bytes.length > 0 ? Buffer.from(bytes) : undefined)
       return {
         id: result.mid.toString('hex'),
-        ekt: { record, digest: hash('sha256', record, 'buffer') },
+        ekt: { record, digest: hash('sha256', record, 'buffer'), ...holdersOf(record) },
         publicKey: some(result.publicKey),
         commitment: some(result.commitment),
       }
@@ -133,6 +139,48 @@ export class Imports {
       if (bad && importKey.attempts + 1 >= IMPORT_FAILURES_MAX) await this.end(importKey)
       throw kmsErrorOf(error)
     }
+  }
+
+  /** Material that tokens do not take back once it is wrapped stays in the one that it is imported into. */
+  async #import(pool: HsmPool, key: KmsKey, args: Omit<ImportArgs, 'ckaId'>): Promise<Result<'importKeyMaterial'>> {
+    const takers = this.#takers(pool, args.algorithm)
+    const importInto = async (ckaId: Buffer, to: { readonly serials?: readonly string[] }) => {
+      const result = await pool.call('importKeyMaterial', { ...args, ckaId }, to)
+      if (result.outcome === 'token') throw invalidToken()
+      return result
+    }
+    const { resident, serials = [] } = homeFor(pool, key.spec)
+    if (!resident) return importInto(NO_CKA_ID, takers)
+    const parts = { store: this.#store, clock: this.#clock }
+    return importResidentKey(parts, pool, key.kid, serials, async (ckaId, to) => {
+      const result = await importInto(ckaId, to)
+      return result.outcome === 'full' ? undefined : result
+    })
+  }
+
+  /** Has every host let go of an EKT that is no longer the key's; what resides in a token is destroyed only then. */
+  async evict({ region }: KmsKey, { digest }: Ekt): Promise<void> {
+    await this.#pools.get(region)?.evict(digest)
+  }
+
+  /** Material that the key does not take after all: what of it is in a token is nobody's, and to be destroyed. */
+  async discard({ region }: KmsKey, { ekt }: ImportedMaterial): Promise<void> {
+    if (ekt.holders === undefined) return
+    await this.#store.transaction(tx => tx.doomResidentObject(region, ekt, this.#clock()))
+  }
+
+  /**
+   * Refuses keys whose material the region's tokens cannot take, whatever it is wrapped by. Throws KmsError
+   * UnsupportedOperationException.
+   */
+  requireImportable(region: string, spec: KeySpec): void {
+    const pool = this.#pools.get(region)
+    if (pool === undefined || needsOf(spec) === undefined) return
+    const reason = homeFor(pool, spec).resident
+      ? !this.#inHostAllowed && 'passes through the host, which the configuration (hsm.importInHost) forbids'
+      : 'was imported into no token that wraps such keys'
+    if (!reason) return
+    throw new KmsError('UnsupportedOperationException', `Key material of KeySpec ${spec} ${reason}.`)
   }
 
   /**
@@ -208,6 +256,15 @@ export class Imports {
     if (pool === undefined) throw new KmsError('KMSInternalException', 'The region is not served.', { detail: region })
     return pool
   }
+}
+
+type ImportArgs = Args<'importKeyMaterial'> & { readonly algorithm: WrappingAlgorithm }
+
+const NO_CKA_ID = Buffer.alloc(0)
+
+function holdersOf(record: Buffer): Pick<Ekt, 'holders'> {
+  const residence = residenceOf(record)
+  return residence === undefined ? {} : { holders: residence.serials }
 }
 
 /** The material of a key that imported bytes are, if any: by id, or for a MAC key, whose id is random, by commitment. */

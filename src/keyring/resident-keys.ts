@@ -65,28 +65,64 @@ export async function destroyResidentKey(store: Store, pool: HsmPool, object: Do
   return true
 }
 
+/**
+ * Has the token with the fewest objects, of those that `serials` names, take a private key that comes from outside, once: what
+ * bad material is answered with is not to be asked again. `take` throws KmsError where there is no object, and answers
+ * undefined where the token has no room. The row of the object is as {@link createResidentKey} says. Throws what that does.
+ */
+export async function importResidentKey<T>(
+  parts: ResidentParts,
+  pool: HsmPool,
+  kid: Buffer,
+  serials: readonly string[],
+  take: (ckaId: Buffer, to: { readonly serials: readonly string[] }) => Promise<T | undefined>,
+): Promise<T> {
+  const serial = await roomiest(parts.store, pool, each => serials.includes(each), true)
+  if (serial === undefined) throw explain(pool, [])
+  try {
+    return await writtenDownFirst(parts, pool, serial, kid, ckaId => take(ckaId, { serials: [serial] }))
+  } catch (error) {
+    throw error instanceof TokenFull ? explain(pool, [error]) : error
+  }
+}
+
 class TokenFull extends Error {
   override readonly name = 'TokenFull'
 }
 
 async function createIn(
-  { store, clock }: ResidentParts,
+  parts: ResidentParts,
   pool: HsmPool,
   serial: string,
   request: Args<'createBackingKey'>,
 ): Promise<NewResidentKey> {
-  const ckaId = residentCkaId(request.kid, randomBytes(RANDOM_BYTES))
-  const object: ResidentObject = { region: pool.region, serial, ckaId, state: 'creating', createdAtMs: clock() }
-  await store.transaction(tx => tx.insertResidentObject(object))
-  try {
+  return writtenDownFirst(parts, pool, serial, request.kid, async ckaId => {
     const made = await pool.call('createResidentKey', { ...request, ckaId }, { serials: [serial] })
     const { full, record, mid, publicKey } = made
-    if (full) throw new TokenFull(`token ${serial} has no room for another key`)
+    if (full) return undefined
     const ekt = { digest: hash('sha256', record, 'buffer'), record: Buffer.from(record), holders: [serial] }
     return { ekt, mid: Buffer.from(mid), ...(publicKey.length > 0 ? { publicKey: Buffer.from(publicKey) } : {}) }
+  })
+}
+
+/** Undefined is a token that has no room: throws {@link TokenFull}. */
+async function writtenDownFirst<T>(
+  { store, clock }: ResidentParts,
+  { region }: HsmPool,
+  serial: string,
+  kid: Buffer,
+  make: (ckaId: Buffer) => Promise<T | undefined>,
+): Promise<T> {
+  const ckaId = residentCkaId(kid, randomBytes(RANDOM_BYTES))
+  const object: ResidentObject = { region, serial, ckaId, state: 'creating', createdAtMs: clock() }
+  await store.transaction(tx => tx.insertResidentObject(object))
+  try {
+    const made = await make(ckaId)
+    if (made === undefined) throw new TokenFull(`token ${serial} has no room for another key`)
+    return made
   } catch (error) {
     // The host has answered: there is no object. Without an answer there may be one, and the row says where from.
-    if (error instanceof TokenFull || error instanceof HsmFault)
+    if (error instanceof TokenFull || error instanceof HsmFault || error instanceof KmsError)
       await store.transaction(tx => tx.deleteResidentObject(object))
     throw error
   }

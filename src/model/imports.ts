@@ -69,7 +69,7 @@ export const IMPORTED_SECRET_BYTES: Readonly<Partial<Record<KeySpec, { readonly 
 
 /** Whether AWS's import knows material of this spec. */
 export function isImportable(spec: KeySpec): boolean {
-  return IMPORTED_SECRET_BYTES[spec] !== undefined || /^(RSA_|ECC_NIST_P|ECC_SECG_)/.test(spec)
+  return IMPORTED_SECRET_BYTES[spec] !== undefined || /^(RSA_|ECC_)/.test(spec)
 }
 
 export const EXPIRATION_MODELS = ['KEY_MATERIAL_EXPIRES', 'KEY_MATERIAL_DOES_NOT_EXPIRE'] as const

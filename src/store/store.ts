@@ -13,7 +13,7 @@ import type {
   ManagedPolicy,
   Principal,
 } from '../model/identity.ts'
-import type { Alias, KeyMaterial, KmsKey, Tag } from '../model/key.ts'
+import type { Alias, Ekt, KeyMaterial, KmsKey, Tag } from '../model/key.ts'
 import type { KeySpec } from '../model/key-specs.ts'
 import type { KeyUse } from '../model/key-use.ts'
 import type { CeremonyRecord, Domain } from './domain.ts'
@@ -161,6 +161,9 @@ export interface Transaction extends Reader {
    * `limit` at most, each once.
    */
   eraseKeys(domain: string, oldest: number, nowMs: number, limit: number): Promise<ErasedKey[]>
+
+  /** The object that a record names, if any, is to be destroyed: no key has it. */
+  doomResidentObject(region: string, ekt: Ekt, nowMs: number): Promise<void>
 
   /** Of each key the newest use stays, whichever is written last; keys that are gone are passed over. */
   putKeyUses(uses: readonly KeyUse[]): Promise<void>

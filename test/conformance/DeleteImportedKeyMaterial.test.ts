@@ -111,9 +111,8 @@ describe('a key that is pending import', () => {
     expect(await refusal(kms.disableKeyRotation({ KeyId }))).toMatch('UnsupportedOperationException: ')
   })
 
-  test.each(['ECC_NIST_EDWARDS25519', 'ML_DSA_44'] as const)('cannot be of %s', async KeySpec => {
-    expect(await refusal(kms.createKey({ KeySpec, KeyUsage: 'SIGN_VERIFY', Origin: 'EXTERNAL' }))).toMatch(
-      'UnsupportedOperationException: ',
-    )
+  test('cannot be of ML_DSA_44', async () => {
+    const kind = { KeySpec: 'ML_DSA_44', KeyUsage: 'SIGN_VERIFY', Origin: 'EXTERNAL' } as const
+    expect(await refusal(kms.createKey(kind))).toMatch('UnsupportedOperationException: ')
   })
 })

@@ -7,6 +7,7 @@ import {
   type KeyObject,
   publicEncrypt,
   randomBytes,
+  sign,
   verify,
 } from 'node:crypto'
 import type { AlgorithmSpec, KeySpec, KeyUsageType, MacAlgorithmSpec, SigningAlgorithmSpec } from '@aws-sdk/client-kms'
@@ -92,6 +93,15 @@ describe('imported', () => {
     expect((await publicKeyOf(KeyId)).equals(publicKey)).toBe(true)
     const { Signature } = await kms.sign({ KeyId, Message, SigningAlgorithm })
     expect(verify(hash, Message, publicKey, Signature!)).toBe(true)
+  })
+
+  test.each([...OAEP, ...TWO_STEPS])('Ed25519 key by %s: makes the signatures of node:crypto', async wrapping => {
+    const { privateKey, publicKey } = generateKeyPairSync('ed25519')
+    const KeyId = await makeExternal('ECC_NIST_EDWARDS25519', 'SIGN_VERIFY')
+    await importMaterial(kms, KeyId, pkcs8(privateKey), {}, wrapping)
+    expect((await publicKeyOf(KeyId)).equals(publicKey)).toBe(true)
+    const { Signature } = await kms.sign({ KeyId, Message, SigningAlgorithm: 'ED25519_SHA_512' })
+    expect(Buffer.from(Signature!)).toEqual(sign(null, Message, privateKey))
   })
 
   test('P-521 key under RSA_3072 by OAEP', async () => {

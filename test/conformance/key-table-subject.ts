@@ -328,6 +328,7 @@ function pairOf(curveOrBits: string | number): { publicKey: KeyObject; privateKe
 function materialOf(spec: KeySpec): Buffer {
   const { secretBytes } = specFacts(spec)
   if (secretBytes !== undefined) return randomBytes(secretBytes)
+  if (spec === 'ECC_NIST_EDWARDS25519') return pkcs8(generateKeyPairSync('ed25519').privateKey)
   return pkcs8(pairOf(CURVES[spec] ?? Number(spec.slice('RSA_'.length))).privateKey)
 }
 

@@ -31,6 +31,7 @@ const rsaEncryption = { specs: ['RSA_2048', 'RSA_3072', 'RSA_4096'], usage: 'ENC
 const rsaSigning = { ...rsaEncryption, usage: 'SIGN_VERIFY' } as const
 const agreement = { specs: ['ECC_NIST_P256', 'ECC_NIST_P384', 'ECC_NIST_P521'], usage: 'KEY_AGREEMENT' } as const
 const ecSigning = { specs: [...agreement.specs, 'ECC_SECG_P256K1'], usage: 'SIGN_VERIFY' } as const
+const edSigning = { specs: ['ECC_NIST_EDWARDS25519'], usage: 'SIGN_VERIFY' } as const
 const mac = { specs: ['HMAC_224', 'HMAC_256', 'HMAC_384', 'HMAC_512'], usage: 'GENERATE_VERIFY_MAC' } as const
 
 /** By their name in the table's head; a star is for imported material, mr for a multi-Region key. */
@@ -46,7 +47,8 @@ export const COLUMNS: Readonly<Record<string, Column>> = {
   'ecS*': { ...ecSigning, ...IMPORTED },
   ecA: { ...agreement, ...GENERATED },
   'ecA*': { ...agreement, ...IMPORTED },
-  edS: { specs: ['ECC_NIST_EDWARDS25519'], usage: 'SIGN_VERIFY', ...GENERATED },
+  edS: { ...edSigning, ...GENERATED },
+  'edS*': { ...edSigning, ...IMPORTED },
   mac: { ...mac, ...GENERATED },
   'mac*': { ...mac, ...IMPORTED },
 }
@@ -92,64 +94,64 @@ export const ANSWERS: Readonly<Record<string, Words>> = {
 
 /** A row is an operation; one that takes two keys has a row for each of them. */
 export const CELLS = `
-                                    sym   sym*  mr    rsaE  rsaE* rsaS  rsaS* ecS   ecS*  ecA   ecA*  edS   mac   mac*
-Encrypt                             +DP   +DIP  +DR   +DP   +DIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
-Decrypt                             +DP   +DIP  +DR   +DP   +DIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
-ReEncrypt from                      +DP   +DIP  +DR   +DP   +DIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
-ReEncrypt to                        +DP   +DIP  +DR   +DP   +DIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
-GenerateDataKey                     +DP   +DIP  +DR   ADP   ADIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
-GenerateDataKeyWithoutPlaintext     +DP   +DIP  +DR   ADP   ADIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
-GenerateDataKeyPair                 +DP   +DIP  +DR   ADP   ADIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
-GenerateDataKeyPairWithoutPlaintext +DP   +DIP  +DR   ADP   ADIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
+                                    sym   sym*  mr    rsaE  rsaE* rsaS  rsaS* ecS   ecS*  ecA   ecA*  edS   edS*  mac   mac*
+Encrypt                             +DP   +DIP  +DR   +DP   +DIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP
+Decrypt                             +DP   +DIP  +DR   +DP   +DIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP
+ReEncrypt from                      +DP   +DIP  +DR   +DP   +DIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP
+ReEncrypt to                        +DP   +DIP  +DR   +DP   +DIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP
+GenerateDataKey                     +DP   +DIP  +DR   ADP   ADIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP
+GenerateDataKeyWithoutPlaintext     +DP   +DIP  +DR   ADP   ADIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP
+GenerateDataKeyPair                 +DP   +DIP  +DR   ADP   ADIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP
+GenerateDataKeyPairWithoutPlaintext +DP   +DIP  +DR   ADP   ADIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP
 
-Sign                                UDP   UDIP  UDR   UDP   UDIP  +DP   +DIP  +DP   +DIP  UDP   UDIP  +DP   UDP   UDIP
-Verify                              UDP   UDIP  UDR   UDP   UDIP  +DP   +DIP  +DP   +DIP  UDP   UDIP  +DP   UDP   UDIP
-GetPublicKey                        SDP   SDIP  SDR   +DP   +DIP  +DP   +DIP  +DP   +DIP  +DP   +DIP  +DP   SDP   SDIP
-DeriveSharedSecret                  UDP   UDIP  UDR   UDP   UDIP  UDP   UDIP  UDP   UDIP  +DP   +DIP  UDP   UDP   UDIP
-GenerateMac                         UDP   UDIP  UDR   UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   +DP   +DIP
-VerifyMac                           UDP   UDIP  UDR   UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   +DP   +DIP
-Encapsulate                         UDP   UDIP  UDR   UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
-Decapsulate                         UDP   UDIP  UDR   UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDP   UDIP
+Sign                                UDP   UDIP  UDR   UDP   UDIP  +DP   +DIP  +DP   +DIP  UDP   UDIP  +DP   +DIP  UDP   UDIP
+Verify                              UDP   UDIP  UDR   UDP   UDIP  +DP   +DIP  +DP   +DIP  UDP   UDIP  +DP   +DIP  UDP   UDIP
+GetPublicKey                        SDP   SDIP  SDR   +DP   +DIP  +DP   +DIP  +DP   +DIP  +DP   +DIP  +DP   +DIP  SDP   SDIP
+DeriveSharedSecret                  UDP   UDIP  UDR   UDP   UDIP  UDP   UDIP  UDP   UDIP  +DP   +DIP  UDP   UDIP  UDP   UDIP
+GenerateMac                         UDP   UDIP  UDR   UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  +DP   +DIP
+VerifyMac                           UDP   UDIP  UDR   UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  +DP   +DIP
+Encapsulate                         UDP   UDIP  UDR   UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP
+Decapsulate                         UDP   UDIP  UDR   UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP
 
-DescribeKey                         +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
-GetKeyLastUsage                     +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
-EnableKey                           ++P   ++IP  ++R   ++P   ++IP  ++P   ++IP  ++P   ++IP  ++P   ++IP  ++P   ++P   ++IP
-DisableKey                          ++P   ++IP  ++R   ++P   ++IP  ++P   ++IP  ++P   ++IP  ++P   ++IP  ++P   ++P   ++IP
-UpdateKeyDescription                ++P   +++P  ++R   ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   ++P   +++P
-ScheduleKeyDeletion                 ++P   +++P  ++R   ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   ++P   +++P
-CancelKeyDeletion                   NN+   NNN+  NN+   NN+   NNN+  NN+   NNN+  NN+   NNN+  NN+   NNN+  NN+   NN+   NNN+
+DescribeKey                         +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++
+GetKeyLastUsage                     +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++
+EnableKey                           ++P   ++IP  ++R   ++P   ++IP  ++P   ++IP  ++P   ++IP  ++P   ++IP  ++P   ++IP  ++P   ++IP
+DisableKey                          ++P   ++IP  ++R   ++P   ++IP  ++P   ++IP  ++P   ++IP  ++P   ++IP  ++P   ++IP  ++P   ++IP
+UpdateKeyDescription                ++P   +++P  ++R   ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P
+ScheduleKeyDeletion                 ++P   +++P  ++R   ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P
+CancelKeyDeletion                   NN+   NNN+  NN+   NN+   NNN+  NN+   NNN+  NN+   NNN+  NN+   NNN+  NN+   NNN+  NN+   NNN+
 
-EnableKeyRotation                   +DP   SSSS  +DR   SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSS   SSSS
-DisableKeyRotation                  +DP   SSSS  +DR   SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSS   SSSS
-GetKeyRotationStatus                +++   ++++  +++   SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSS   SSSS
-RotateKeyOnDemand                   +DP   WDIP  +DR   SDP   SDIP  SDP   SDIP  SDP   SDIP  SDP   SDIP  SDP   SDP   SDIP
-ListKeyRotations                    +++   ++++  +++   SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSS   SSSS
+EnableKeyRotation                   +DP   SSSS  +DR   SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS
+DisableKeyRotation                  +DP   SSSS  +DR   SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS
+GetKeyRotationStatus                +++   ++++  +++   SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS
+RotateKeyOnDemand                   +DP   WDIP  +DR   SDP   SDIP  SDP   SDIP  SDP   SDIP  SDP   SDIP  SDP   SDIP  SDP   SDIP
+ListKeyRotations                    +++   ++++  +++   SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS
 
-GetParametersForImport              OOO   +++P  OOO   OOO   +++P  OOO   +++P  OOO   +++P  OOO   +++P  OOO   OOO   +++P
-ImportKeyMaterial                   OOO   +++P  OOO   OOO   +++P  OOO   +++P  OOO   +++P  OOO   +++P  OOO   OOO   +++P
-DeleteImportedKeyMaterial           OOO   ++++  OOO   OOO   ++++  OOO   ++++  OOO   ++++  OOO   ++++  OOO   OOO   ++++
+GetParametersForImport              OOO   +++P  OOO   OOO   +++P  OOO   +++P  OOO   +++P  OOO   +++P  OOO   +++P  OOO   +++P
+ImportKeyMaterial                   OOO   +++P  OOO   OOO   +++P  OOO   +++P  OOO   +++P  OOO   +++P  OOO   +++P  OOO   +++P
+DeleteImportedKeyMaterial           OOO   ++++  OOO   OOO   ++++  OOO   ++++  OOO   ++++  OOO   ++++  OOO   ++++  OOO   ++++
 
-CreateAlias                         ++P   +++P  ++R   ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   ++P   +++P
-UpdateAlias from                    +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
-UpdateAlias to                      ++P   +++P  ++R   ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   ++P   +++P
-DeleteAlias                         +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
-ListAliases                         +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
+CreateAlias                         ++P   +++P  ++R   ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P
+UpdateAlias from                    +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++
+UpdateAlias to                      ++P   +++P  ++R   ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P
+DeleteAlias                         +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++
+ListAliases                         +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++
 
-TagResource                         ++P   +++P  ++R   ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   ++P   +++P
-UntagResource                       ++P   +++P  ++R   ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   ++P   +++P
-ListResourceTags                    +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
+TagResource                         ++P   +++P  ++R   ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P
+UntagResource                       ++P   +++P  ++R   ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P
+ListResourceTags                    +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++
 
-GetKeyPolicy                        +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
-ListKeyPolicies                     +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
-PutKeyPolicy                        +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
+GetKeyPolicy                        +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++
+ListKeyPolicies                     +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++
+PutKeyPolicy                        +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++
 
-CreateGrant                         +DP   +DIP  +DR   +DP   +DIP  +DP   +DIP  +DP   +DIP  +DP   +DIP  +DP   +DP   +DIP
-ListGrants                          +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
-RetireGrant                         +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
-RevokeGrant                         +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   +++   ++++
+CreateGrant                         +DP   +DIP  +DR   +DP   +DIP  +DP   +DIP  +DP   +DIP  +DP   +DIP  +DP   +DIP  +DP   +DIP
+ListGrants                          +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++
+RetireGrant                         +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++
+RevokeGrant                         +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++
 
-ReplicateKey                        SDP   SDIP  EDR   SDP   SDIP  SDP   SDIP  SDP   SDIP  SDP   SDIP  SDP   SDP   SDIP
-UpdatePrimaryRegion                 SSS   SSSS  +DR   SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSS   SSSS
+ReplicateKey                        SDP   SDIP  EDR   SDP   SDIP  SDP   SDIP  SDP   SDIP  SDP   SDIP  SDP   SDIP  SDP   SDIP
+UpdatePrimaryRegion                 SSS   SSSS  +DR   SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS
 `
 
 /** Operations that are about no key that exists. What is not offered answers UnsupportedOperationException. */

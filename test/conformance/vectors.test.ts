@@ -1,4 +1,4 @@
-/** Published vectors, good and bad, through imported keys: Project Wycheproof, and RFC 4231. */
+/** Published vectors, good and bad, through imported keys: Project Wycheproof, RFC 4231 and RFC 8032. */
 import { createECDH, createPrivateKey, hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { EncryptionAlgorithmSpec, KeySpec, KeyUsageType, MacAlgorithmSpec } from '@aws-sdk/client-kms'
@@ -40,6 +40,24 @@ describe('RFC 4231', () => {
       const sent = { KeyId, Message: hex(data), MacAlgorithm: `HMAC_SHA_${bits}` as MacAlgorithmSpec }
       expect(Buffer.from((await kms.generateMac(sent)).Mac!).toString('hex')).toBe(macs[bits])
     }
+  })
+})
+
+describe('RFC 8032', () => {
+  const vectors = new URL('../vectors/rfc8032.json', import.meta.url)
+  const { cases } = JSON.parse(readFileSync(vectors, 'utf8')) as {
+    cases: { key: string; data: string; signature: string }[]
+  }
+  /** PKCS #8 before its seed (RFC 8410 section 7). */
+  const PKCS8 = '302e020100300506032b657004220420'
+
+  test.each(cases)('Ed25519 of $data', async ({ key, data, signature }) => {
+    const KeyId = await imported('ECC_NIST_EDWARDS25519', 'SIGN_VERIFY', hex(`${PKCS8}${key}`))
+    const sent = { KeyId, Message: hex(data), SigningAlgorithm: 'ED25519_SHA_512' } as const
+    expect(Buffer.from((await kms.sign(sent)).Signature!).toString('hex')).toBe(signature)
+    expect((await kms.verify({ ...sent, Signature: hex(signature) })).SignatureValid).toBe(true)
+    const forged = Buffer.concat([hex(signature).subarray(0, -1), hex('ff')])
+    expect(await refusal(kms.verify({ ...sent, Signature: forged }))).toBe('KMSInvalidSignatureException: UnknownError')
   })
 })
 

@@ -1,5 +1,5 @@
 /** Imported material over time and between the worlds: a daemon in this process, with a clock that can be moved. */
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -8,13 +8,19 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { DAY_MS, HOUR_MS } from '../../src/base/clock.ts'
 import { contextHash } from '../../src/formats/aad.ts'
 import { HEADER_BYTES } from '../../src/formats/ciphertext.ts'
+import { isResidentCkaIdOf } from '../../src/formats/resident-key.ts'
+import { kidOf } from '../../src/model/key-id.ts'
 import { type ComposedDaemon, composeDaemon } from '../support/composed-daemon.ts'
-import { importMaterial } from '../support/import.ts'
+import { importMaterial, pkcs8 } from '../support/import.ts'
 import { type Instance, makeInstance } from '../support/instance.ts'
+import { waitUntil } from '../support/processes.ts'
 import { makeSalamander } from '../support/salamander.ts'
+import { asPinHolder } from '../support/tokens.ts'
 
 const Plaintext = Buffer.from('attack at dawn')
 const RARELY_MS = 86_400_000
+const READY_MS = 60_000
+const ED25519 = { KeySpec: 'ECC_NIST_EDWARDS25519', KeyUsage: 'SIGN_VERIFY', Origin: 'EXTERNAL' } as const
 
 let instance: Instance
 let daemon: ComposedDaemon
@@ -191,8 +197,75 @@ describe('where imports through the host are forbidden', () => {
     })
     await importMaterial(kms(), KeyId, randomBytes(32))
     expect(await stateOf(KeyId)).toBe('Enabled')
+    await expect(kms().createKey(ED25519)).rejects.toMatchObject({
+      name: 'UnsupportedOperationException',
+      message: expect.stringContaining('(hsm.importInHost) forbids'),
+    })
   })
 })
+
+describe('an imported Ed25519 key', () => {
+  const Message = Buffer.from('attack at dawn')
+
+  it('is one object of the token: none is left of material that was refused, replaced, taken away or expired', async () => {
+    const KeyId = (await kms().createKey(ED25519)).KeyMetadata!.KeyId!
+    const pairs = [generateKeyPairSync('ed25519'), generateKeyPairSync('ed25519')] as const
+    const [material, other] = pairs.map(({ privateKey }) => pkcs8(privateKey)) as [Buffer, Buffer]
+    const put = (bytes: Buffer, terms = {}) => importMaterial(kms(), KeyId, bytes, terms, 'RSAES_OAEP_SHA_256')
+    const expectUsable = async () => {
+      const { Signature } = await kms().sign({ KeyId, Message, SigningAlgorithm: 'ED25519_SHA_512' })
+      expect(Buffer.from(Signature!)).toEqual(sign(null, Message, pairs[0].privateKey))
+    }
+    /** What is doomed is destroyed with the keys that are due, while its token serves. */
+    const expectObjects = (count: number) =>
+      waitUntil(async () => {
+        await daemon.deleteDueKeys()
+        return objectsOf(KeyId).length === count
+      }, READY_MS)
+    const before = await privateObjects()
+    await put(material)
+    await expectUsable()
+    const [first] = objectsOf(KeyId)
+    await expect(put(other)).rejects.toMatchObject({ name: 'IncorrectKeyMaterialException' })
+    await expect(put(Buffer.alloc(48))).rejects.toMatchObject({ name: 'InvalidCiphertextException' })
+    await expectObjects(1)
+    expect(objectsOf(KeyId)).toEqual([first])
+    // The same bytes again are another object.
+    await put(material, { ValidTo: inAnHour() })
+    await expectObjects(1)
+    expect(objectsOf(KeyId)).not.toEqual([first])
+    expect(await privateObjects()).toBe(before + 1)
+    await expectUsable()
+    clock.offsetMs += HOUR_MS
+    expect(await daemon.expireMaterial()).toBe(1)
+    await expectObjects(0)
+    expect(await privateObjects()).toBe(before)
+    expect(await stateOf(KeyId)).toBe('PendingImport')
+    await put(material)
+    await expectUsable()
+    await kms().deleteImportedKeyMaterial({ KeyId })
+    await expectObjects(0)
+    expect(await privateObjects()).toBe(before)
+  })
+})
+
+/** CKA_IDs of the objects that are the key's, or were. */
+function objectsOf(keyId: string): string[] {
+  const database = new DatabaseSync(join(instance.stateDir, 'strongroom.db'), { readOnly: true })
+  try {
+    const rows = database.prepare('select cka_id from resident_objects').all()
+    const ids = rows.map(row => Buffer.from(row.cka_id as Uint8Array))
+    return ids.filter(ckaId => isResidentCkaIdOf(ckaId, kidOf(keyId))).map(ckaId => ckaId.toString('hex'))
+  } finally {
+    database.close()
+  }
+}
+
+/** Private HBKs as objects of the token. */
+async function privateObjects(): Promise<number> {
+  const labels = await asPinHolder(instance.locations.a!, 'listObjects', {})
+  return labels.filter(each => each.startsWith('private strongroom/hbk/')).length
+}
 
 describe('what is left of imported material', () => {
   it('is no byte of its record, nor of the wrapping key, once it has been deleted', async () => {

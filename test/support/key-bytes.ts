@@ -31,6 +31,7 @@ export function makeKnownKeys(): KnownKey[] {
     rsaKey('RSA_AES_KEY_WRAP_SHA_256'),
     ecKey('RSA_AES_KEY_WRAP_SHA_256'),
     ecKey('RSAES_OAEP_SHA_256'),
+    edwardsKey('RSA_AES_KEY_WRAP_SHA_256'),
   ]
 }
 
@@ -45,6 +46,13 @@ function ecKey(algorithm: AlgorithmSpec): KnownKey {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const { d, x } = privateKey.export({ format: 'jwk' })
   const kind = { KeySpec: 'ECC_NIST_P256', KeyUsage: 'SIGN_VERIFY' } as const
+  return { kind, algorithm, material: pkcs8(privateKey), secrets: [numberOf(d)], publicPart: numberOf(x) }
+}
+
+function edwardsKey(algorithm: AlgorithmSpec): KnownKey {
+  const { privateKey } = generateKeyPairSync('ed25519')
+  const { d, x } = privateKey.export({ format: 'jwk' })
+  const kind = { KeySpec: 'ECC_NIST_EDWARDS25519', KeyUsage: 'SIGN_VERIFY' } as const
   return { kind, algorithm, material: pkcs8(privateKey), secrets: [numberOf(d)], publicPart: numberOf(x) }
 }
 

@@ -45,7 +45,7 @@ export const RESIDENT_KEYS_PAGE = 1_000
  * - `token`: the import token is not for this key.
  * - `padded`: a MAC key longer than its hash's block that this token pads when it wraps, and so changes.
  */
-export const IMPORT_OUTCOMES = ['imported', 'token', 'padded'] as const
+export const IMPORT_OUTCOMES = ['imported', 'token', 'padded', 'full'] as const
 /** Records in one macRows or verifyRows, so that the command keeps within a frame. */
 export const ROWS_MAX = 64
 
@@ -275,6 +275,8 @@ export const commands = {
         materialSpec: text(NAME_MAX),
         materialUsage: text(NAME_MAX),
         wrapped: bytes(CIPHERTEXT_MAX_BYTES),
+        /** Under which it stays in the token, as createResidentKey says; empty for material that is wrapped. */
+        ckaId: bytes(CKA_ID_BYTES),
       },
       {
         outcome: oneOf(IMPORT_OUTCOMES),

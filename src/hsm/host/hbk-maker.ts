@@ -155,6 +155,26 @@ export class HbkMaker {
     return this.#records.write(session, request, fields, 'EXTERNAL')
   }
 
+  /**
+   * The record of a private key that came from outside and stays in this token under `ckaId`: `take` makes the object, with
+   * the attributes that it is given last. Throws TokenFull.
+   */
+  keepImported(
+    session: SessionHandle,
+    request: HbkRequest,
+    pair: PairKind,
+    ckaId: Buffer,
+    take: (last: Attributes) => { readonly handle: ObjectHandle; readonly publicKey: Buffer },
+  ): NewHbk {
+    const { kid } = request
+    const form = pairForm(this.#cryptoki, pair)
+    const { made, body } = this.#resident.create(session, { kid, ckaId }, form, last => {
+      const taken = take(last)
+      return { ...taken, mid: pairMid(kid, taken.publicKey) }
+    })
+    return this.#recordPair(session, request, pair, { ...made, wrapScheme: 'resident', body }, 'EXTERNAL')
+  }
+
   /** Generates an HBK, puts it where `place` says, and writes its record. */
   #make(
     request: HbkRequest,
@@ -229,12 +249,14 @@ export class HbkMaker {
     request: HbkRequest,
     { tokenKeyType, lengthBytes }: PairKind,
     made: Pick<EktFields, 'wrapScheme' | 'body'> & Pick<NewHbk, 'mid' | 'publicKey'>,
+    origin: EktFields['origin'] = 'AWS_KMS',
   ): NewHbk {
     const { mid, publicKey, wrapScheme, body } = made
-    const record = this.#records.write(session, request, {
-      ...{ mid, wrapScheme, kdf: '', tokenKeyType, trueLength: lengthBytes },
+    const fields = {
+      ...({ mid, wrapScheme, kdf: '', tokenKeyType, trueLength: lengthBytes } as const),
       ...{ spkiDigest: spkiDigestOf(publicKey), body },
-    })
+    }
+    const record = this.#records.write(session, request, fields, origin)
     return { record, mid, publicKey }
   }
 }

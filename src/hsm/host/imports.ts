@@ -14,13 +14,15 @@ import type { Args, Result } from '../contract/commands.ts'
 import { HsmFault } from '../contract/fault.ts'
 import type { BackingKeys } from './backing-keys.ts'
 import { ckrCode } from './ckr.ts'
-import type { Cryptoki, ObjectHandle, SessionHandle } from './cryptoki.ts'
+import { keepPrivateKey } from './clear-private-keys.ts'
+import type { Attributes, Cryptoki, ObjectHandle, SessionHandle } from './cryptoki.ts'
 import type { DomainKeys } from './domain-keys.ts'
 import type { HbkRequest } from './hbk.ts'
 import type { HbkMaker } from './hbk-maker.ts'
 import { IMPORT_USAGE, type PairKind, pairKindOf, pairMid, readAttribute, spkiDigestOf } from './key-pairs.ts'
 import { badMaterial, type MaterialImport, requireRefusal, type WrappingKey } from './material-import.ts'
 import { HMAC_BY_SPEC, HMAC_SHA_256 } from './mechanisms.ts'
+import { TokenFull } from './resident-keys.ts'
 import type { Sessions } from './sessions.ts'
 
 type Imported = Result<'importKeyMaterial'>
@@ -75,6 +77,8 @@ export class Imports {
       return this.#sessions.withSession(session => {
         if (!this.#isToken(session, terms, args.mac)) return { ...NOTHING, outcome: 'token' }
         const pair = pairKindOf(keySpec, keyUsage)
+        if (pair !== undefined && args.ckaId.length > 0)
+          return this.#keepPair(session, wrappingKey, request, pair, args)
         if (pair !== undefined) return this.#importPair(session, wrappingKey, request, pair, args)
         return this.#importSecret(session, wrappingKey, request, args)
       })
@@ -106,6 +110,27 @@ export class Imports {
       return { ...NOTHING, outcome: 'imported', record, mid, publicKey }
     } finally {
       this.#cryptoki.C_DestroyObject(session, handle)
+    }
+  }
+
+  /** A private key that stays in the token. A full token is an answer and no fault: it serves the keys that it has. */
+  #keepPair(
+    session: SessionHandle,
+    wrappingKey: WrappingKey,
+    request: HbkRequest,
+    pair: PairKind,
+    { algorithm, wrapped, ckaId }: Args<'importKeyMaterial'>,
+  ): Imported {
+    const pkcs8 = this.#material.openPrivateKey(session, wrappingKey, algorithm, wrapped)
+    try {
+      const take = (last: Attributes) => keepPrivateKey(this.#cryptoki, session, pair, pkcs8, last)
+      const { record, mid, publicKey } = this.#hbkMaker.keepImported(session, request, pair, ckaId, take)
+      return { ...NOTHING, outcome: 'imported', record, mid, publicKey }
+    } catch (error) {
+      if (error instanceof TokenFull) return { ...NOTHING, outcome: 'full' }
+      throw error
+    } finally {
+      wipe(pkcs8)
     }
   }
 

@@ -65,10 +65,16 @@ const AES: SecretShape = {
   rights: { UNWRAP: true },
   extractable: false,
 }
+/** What is read out at once. */
+const READABLE = attributes({
+  ...{ CLASS: pkcs11.CKO_SECRET_KEY, KEY_TYPE: pkcs11.CKK_GENERIC_SECRET, TOKEN: false, PRIVATE: true },
+  ...{ SENSITIVE: false, EXTRACTABLE: true, ...NO_RIGHTS },
+})
 const AES_KEY_BYTES = 32
 const AES_BOUNDS = { min: AES_KEY_BYTES, max: AES_KEY_BYTES }
 const RFC5649_IV = Buffer.from('a65959a6', 'hex')
-const PROOF = Buffer.from('strongroom/import/proof/1', 'latin1')
+/** What an imported private key signs to show that it is the other half of a public key. */
+export const PROOF = Buffer.from('strongroom/import/proof/1', 'latin1')
 const SMALLEST_EXPONENT = 65_537n
 const COMPRESSED_EVEN = Buffer.from([0x02])
 
@@ -122,6 +128,25 @@ export class MaterialImport {
     } catch (error) {
       this.#cryptoki.C_DestroyObject(session, handle)
       throw refusedOrBroken(error)
+    }
+  }
+
+  /**
+   * A private key as PKCS #8 in this process, for kinds that a token does not take wrapped. The caller wipes it; where the
+   * padding was bad it is no key. Throws HsmFault.
+   */
+  openPrivateKey(session: SessionHandle, key: WrappingKey, algorithm: string, wrapped: Buffer): Buffer {
+    if (!this.#inHostAllowed) throw new HsmFault('key', 'material must not leave the token in the clear')
+    const facts = factsOf(algorithm)
+    if (!facts.twoSteps && !this.#inToken(facts))
+      return this.#openInHost(session, key, facts, wrapped) ?? randomBytes(AES_KEY_BYTES)
+    const handle = facts.twoSteps
+      ? this.#unwrapTwoSteps(session, key, facts, wrapped, READABLE)
+      : this.#unwrapOneStep(session, key, facts, wrapped, READABLE)
+    try {
+      return readAttribute(this.#cryptoki, session, handle, pkcs11.CKA_VALUE)
+    } finally {
+      this.#cryptoki.C_DestroyObject(session, handle)
     }
   }
 

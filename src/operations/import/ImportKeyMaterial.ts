@@ -3,7 +3,7 @@ import { type ImportedMaterial, sameMaterial } from '../../keyring/imports.ts'
 import { awaitInStep } from '../../keyring/related-keys.ts'
 import { KmsError } from '../../model/errors.ts'
 import { EXPIRATION_MODELS, IMPORT_TYPES, type ImportType } from '../../model/imports.ts'
-import { isComplete, type KeyMaterial, type KmsKey, LIVE_STATES, requireState } from '../../model/key.ts'
+import { type Ekt, isComplete, type KeyMaterial, type KmsKey, LIVE_STATES, requireState } from '../../model/key.ts'
 import { requireNoReplica } from '../../model/multi-region.ts'
 import type { Store } from '../../store/store.ts'
 import { defineOperation } from '../operation.ts'
@@ -56,13 +56,28 @@ export const ImportKeyMaterial = defineOperation({
     }
     const terms = { type, materialId, description, expiresAtMs: expiryOf(clock(), input) }
     const imported = await imports.take(key, input.ImportToken, input.EncryptedKeyMaterial)
-    await record(store, key, imported, terms, clock())
+    try {
+      const replaced = await record(store, key, imported, terms, clock())
+      if (replaced !== undefined) await imports.evict(key, replaced)
+    } catch (error) {
+      await imports.discard(key, imported)
+      throw error
+    }
     return { KeyId: key.arn, KeyMaterialId: symmetric ? imported.id : undefined }
   },
 })
 
-/** One transaction, over the key as it is then: of two imports at once only one is the first. */
-function record(store: Store, key: KmsKey, imported: ImportedMaterial, terms: Terms, nowMs: number): Promise<void> {
+/**
+ * One transaction, over the key as it is then: of two imports at once only one is the first. Resolves with the EKT that the
+ * same material had before.
+ */
+function record(
+  store: Store,
+  key: KmsKey,
+  imported: ImportedMaterial,
+  terms: Terms,
+  nowMs: number,
+): Promise<Ekt | undefined> {
   return store.transaction(async tx => {
     const current = await tx.findKey(key, key.id)
     if (current === undefined) throw new KmsError('NotFoundException', `Key '${key.arn}' does not exist`)
@@ -78,6 +93,7 @@ function record(store: Store, key: KmsKey, imported: ImportedMaterial, terms: Te
     if (other !== undefined) await tx.deleteMaterial(before, other.id)
     await tx.putMaterial(withMaterial(before, material, other), material)
     if (known === undefined && state === 'PENDING_ROTATION') await awaitInStep(tx, before, material)
+    return known?.ekt
   })
 }
 

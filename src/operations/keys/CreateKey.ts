@@ -46,7 +46,7 @@ export const CreateKey = defineOperation({
     return {}
   },
 
-  async run({ input, keyring, store, quotas, clock, access, ...asker }) {
+  async run({ input, keyring, imports, store, quotas, clock, access, ...asker }) {
     const { region } = asker
     const { account } = asker.caller
     const { spec, usage } = keySpecOf(input)
@@ -58,6 +58,7 @@ export const CreateKey = defineOperation({
       (input.CustomKeyStoreId !== undefined && 'CustomKeyStoreId') ||
       (input.XksKeyId !== undefined && 'XksKeyId')
     if (unsupported) throw new KmsError('UnsupportedOperationException', `${unsupported} is not supported yet.`)
+    if (origin === 'EXTERNAL') imports.requireImportable(region, spec)
     const tagList = requireTags(input.Tags ?? [], quotas)
     const primaryRegion = input.MultiRegion === true ? region : undefined
     if (primaryRegion !== undefined) keyring.requireMultiRegion(region, spec)

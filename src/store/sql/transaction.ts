@@ -2,7 +2,7 @@
 import type { Approval, ApprovalRequest, DualControl } from '../../model/dual-control.ts'
 import type { Grant } from '../../model/grant.ts'
 import type { AccessKey, AccessKeyUse, Account, Identity, ManagedPolicy } from '../../model/identity.ts'
-import type { Alias, KeyMaterial, KmsKey, Tag } from '../../model/key.ts'
+import type { Alias, Ekt, KeyMaterial, KmsKey, Tag } from '../../model/key.ts'
 import type { KeyUse } from '../../model/key-use.ts'
 import type { CeremonyRecord, Domain } from '../domain.ts'
 import type { DaemonKey, ImportKey, KeyGrant, Page, ResidentObject, Scope, StoredEkt } from '../records.ts'
@@ -56,13 +56,21 @@ export class SqlTransaction extends DecidingReader implements Transaction {
   }
 
   async putMaterial(key: KmsKey, material: KeyMaterial): Promise<void> {
+    const before = await this.#ektOf(key, material.id)
     await this.updateKey(key)
     await keys.putMaterial(this.db, key, material)
+    await this.#moveResidence(key, before, material.ekt, material.createdAtMs)
   }
 
   async deleteMaterial(key: KmsKey, materialId: string): Promise<void> {
+    const before = await this.#ektOf(key, materialId)
     await this.updateKey(key)
     await keys.deleteMaterial(this.db, key, materialId)
+    await this.#moveResidence(key, before, undefined, Date.now())
+  }
+
+  doomResidentObject(region: string, ekt: Ekt, nowMs: number): Promise<void> {
+    return residents.doomResident(this.db, region, ekt, nowMs)
   }
 
   insertImportKey(key: ImportKey): Promise<void> {
@@ -315,5 +323,16 @@ export class SqlTransaction extends DecidingReader implements Transaction {
   #touch({ kind, principalId }: Identity): void {
     this.#touched.principals.add(principalId)
     if (kind === 'group') this.#touched.everyPrincipal = true
+  }
+
+  async #ektOf(key: KmsKey, materialId: string): Promise<Ekt | undefined> {
+    return (await keys.findKey(this.db, key, key.id))?.materials.get(materialId)?.ekt
+  }
+
+  /** The object that a stored record names is the key's from here on, and that of the record before it is nobody's. */
+  async #moveResidence({ region }: KmsKey, before: Ekt | undefined, after: Ekt | undefined, nowMs: number) {
+    if (before !== undefined && after?.digest.equals(before.digest)) return
+    if (after !== undefined) await residents.recordResident(this.db, region, after)
+    if (before !== undefined) await residents.doomResident(this.db, region, before, nowMs)
   }
 }

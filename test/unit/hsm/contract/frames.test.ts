@@ -130,6 +130,7 @@ const samples: { readonly [C in CommandName]: readonly [fc.Arbitrary<Args<C>>, f
     fc.record({
       ...{ ekt, algorithm: name, importId: buffer(16), notAfterMs: u48, mac: digest },
       ...{ materialSpec: name, materialUsage: name, wrapped: upTo(CIPHERTEXT_MAX_BYTES) },
+      ckaId: buffer(0, 32),
     }),
     fc.record({
       outcome: fc.constantFrom(...IMPORT_OUTCOMES),
