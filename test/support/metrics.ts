@@ -9,7 +9,9 @@ export async function readMetrics(adminEndpoint: string): Promise<ReadonlyMap<st
   for (const line of (await response.text()).split('\n')) {
     if (line === '' || /^# (HELP|TYPE) [a-z0-9_]+ /.test(line)) continue
     const [, name, value] = /^([a-z_][a-z0-9_]*(?:\{(?:[a-z_]+="[^"\\]*",?)*\})?) (\S+)$/.exec(line) ?? []
-    if (name === undefined || Number.isNaN(Number(value))) throw new Error(`not a sample: ${line}`)
+    // prom-client's spelling: two scrapes in a moment leave the event loop's lag without a sample, and so without a mean.
+    const known = value === 'Nan' || !Number.isNaN(Number(value))
+    if (name === undefined || !known) throw new Error(`not a sample: ${line}`)
     samples.set(name, Number(value))
   }
   return samples
