@@ -1,5 +1,6 @@
 /** The thread that adds blocks of the audit log to the key store, and removes the oldest (sqlite-blocks.ts). */
 import { DatabaseSync } from 'node:sqlite'
+import { pathToFileURL } from 'node:url'
 import { parentPort, workerData } from 'node:worker_threads'
 import { Kysely } from 'kysely'
 import { StoreLocked } from '../faults.ts'
@@ -13,8 +14,11 @@ const EXPIRED_AT_ONCE = 16
 
 const { path, lockWaitMs } = workerData as BlockThreadData
 const port = parentPort!
+// An empty file in the place of a store that is gone would have SQLite remove that one's WAL.
+const location = pathToFileURL(path)
+location.searchParams.set('mode', 'rw')
 // Nobody waits here but this thread, so SQLite may wait for a lock itself.
-const connection = new DatabaseSync(path, { timeout: lockWaitMs })
+const connection = new DatabaseSync(location, { timeout: lockWaitMs })
 // Blocks hold nothing that must be overwritten when they go.
 connection.exec('PRAGMA synchronous = FULL; PRAGMA secure_delete = OFF; PRAGMA trusted_schema = OFF')
 const writer = new Kysely<Tables>({
