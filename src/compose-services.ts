@@ -84,6 +84,10 @@ export async function composeServices(
   const cachedKeys = configuration.store.cachedRecords
   const store = await openStore({
     ...{ path: storePath, cachedKeys, rows, events: pending, metrics, siblings: siblings?.ofStore },
+    onStale(reason) {
+      if (reason === undefined) logger.info('the key store can be looked at again')
+      else logger.error('nothing is answered while it cannot be seen whether others change the key store', { reason })
+    },
   })
   parts.defer(() => store.close())
   onStore?.(store)

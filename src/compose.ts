@@ -126,7 +126,10 @@ export async function compose(
   const adminSocket = await listenOn(createServer(administration), { path: state.adminSocket })
   parts.defer(() => drain(adminSocket))
   chmodSync(state.adminSocket, 0o600)
-  const obstacles = () => [...storeAnchors.obstacles, ...(processes?.obstacles ?? [])]
+  const obstacles = () => [
+    ...[...storeAnchors.obstacles, ...(processes?.obstacles ?? [])],
+    ...(store.view.obstacle === undefined ? [] : [store.view.obstacle]),
+  ]
   const throttle = new Throttle(configuration.quotas.requests, { metrics })
   if (listen.tls.keyFile === '' && !loopback(listen.host))
     logger.warn('plain HTTP beyond loopback: anybody on the way reads secrets and plaintext')

@@ -4,6 +4,8 @@ import type { HsmPool } from '../hsm/pool/pool.ts'
 import type { Store } from '../store/store.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
+const MS_PER_SECOND = 1_000
+
 /** All metrics of a process. */
 export type MetricValues = readonly MetricObjectWithValues<MetricValue<string>>[]
 
@@ -67,6 +69,7 @@ export class Scrape {
     metrics.storeHits.inc(hits - this.#told.hits)
     this.#told = { reads, hits }
     metrics.storeCached.set(size)
+    metrics.storeViewAge.set(store.view.ageMs / MS_PER_SECOND)
     const { database, wal } = await store.sizes()
     metrics.storeBytes.set({ file: 'database' }, database)
     metrics.storeBytes.set({ file: 'wal' }, wal)

@@ -4,6 +4,7 @@
  *
  *   body           bytes, within a bound                                 413
  *   writable       nothing is begun that could not be recorded           DependencyTimeout
+ *   current        nothing is answered from what may have changed       DependencyTimeout
  *   authenticate   SigV4 -> Caller and region                            MissingAuthenticationToken, InvalidSignature, …
  *   perform        the pipeline
  *   record         the event is in the audit log, allowed or refused     DependencyTimeout: then nothing is answered
@@ -14,7 +15,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { AuditUnavailable } from '../audit/unavailable.ts'
 import { wipe } from '../base/bytes.ts'
 import { KmsError } from '../model/errors.ts'
-import { StoreLocked } from '../store/faults.ts'
+import { StoreLocked, StoreStale } from '../store/faults.ts'
+import type { StoreView } from '../store/store.ts'
 import type { RequestSpan, Tracing } from '../telemetry/tracing.ts'
 import type { Authenticated, Authenticator } from './authenticate.ts'
 import { readBody } from './body.ts'
@@ -46,6 +48,7 @@ export interface Pipeline<Output extends Members, Refusal extends Failure> {
 export interface RoadParts {
   readonly authenticator: Pick<Authenticator, 'authenticate'>
   readonly record: Pick<RequestRecord, 'requireWritable' | 'audited' | 'observed'>
+  readonly view: Pick<StoreView, 'requireCurrent'>
   /** Absent when nobody wants traces. */
   readonly tracing: Tracing | undefined
 }
@@ -72,7 +75,7 @@ export class Road<Output extends Members, Refusal extends Failure> {
     headers: HeaderFields,
     span?: RequestSpan,
   ): Promise<void> {
-    const { authenticator, record } = this.#parts
+    const { authenticator, record, view } = this.#parts
     const pipeline = this.#pipeline
     const journey = setOut(request, headers, span)
     let output: Output | undefined
@@ -81,6 +84,7 @@ export class Road<Output extends Members, Refusal extends Failure> {
       const body = await readBody(request, headers)
       try {
         record.requireWritable()
+        view.requireCurrent()
         const { method = '', url = '', rawHeaders } = request
         const authenticated = await authenticator.authenticate({ method, url, rawHeaders, body }, headers)
         journey.authenticated = authenticated
@@ -125,6 +129,10 @@ export class Road<Output extends Members, Refusal extends Failure> {
 function inWordsOfKms(thrown: unknown): unknown {
   if (thrown instanceof StoreLocked) {
     return new KmsError('DependencyTimeoutException', 'The key store did not answer in time.', { cause: thrown })
+  }
+  if (thrown instanceof StoreStale) {
+    const options = { cause: thrown, detail: thrown.message }
+    return new KmsError('DependencyTimeoutException', 'The key store cannot be looked at now. Try again.', options)
   }
   if (thrown instanceof AuditUnavailable) {
     const options = { cause: thrown, detail: thrown.message }

@@ -57,7 +57,8 @@ export function createApiServer(parts: ApiParts, tls?: SecureContextOptions): Se
   const endsOf = (service: string) => {
     const served = { regions, services: new Set([service]) }
     const authenticator = new Authenticator({ hot: store.hot, secrets, sessions, accessKeyUses, served, clock })
-    return { authenticator, record: new RequestRecord(service, { audit, metrics, logger }), tracing }
+    const record = new RequestRecord(service, { audit, metrics, logger })
+    return { authenticator, record, view: store.view, tracing }
   }
   const kmsEnds = endsOf('kms')
   const kms = new Road(new KmsPipeline({ throttle, services, record: kmsEnds.record }), kmsEnds)

@@ -27,6 +27,23 @@ export class StoreLocked extends Error {
   override readonly name = 'StoreLocked'
 }
 
+/**
+ * For too long it has not been known whether other processes have changed the store, so nothing is answered from what memory
+ * holds of it.
+ */
+export class StoreStale extends Error {
+  override readonly name = 'StoreStale'
+
+  constructor(reason: string, options: ErrorOptions) {
+    super(`it cannot be seen whether others have changed the key store: ${reason}`, options)
+  }
+}
+
+/** The file of the store is not where it was opened: other processes would find another one, or none. */
+export class StoreMoved extends Error {
+  override readonly name = 'StoreMoved'
+}
+
 /** The store cannot be opened by this program: another kind of file, or one that a newer Strongroom has written. */
 export class StoreUnusable extends Error {
   override readonly name = 'StoreUnusable'

@@ -6,7 +6,7 @@ import type { Database } from './dialects/database.ts'
 import { openSqlite } from './dialects/sqlite.ts'
 import { DomainGate } from './domain-gate.ts'
 import { ChangedMeanwhile } from './faults.ts'
-import { UntoldChanges, watchForeignCommits } from './foreign-changes.ts'
+import { ForeignChanges, UntoldChanges } from './foreign-changes.ts'
 import { CachedReader } from './hot-reader.ts'
 import { migrate } from './migrations/migrate.ts'
 import { RowChanges } from './row-changes.ts'
@@ -22,6 +22,7 @@ import { StoreMetrics } from './store-metrics.ts'
 import type { PendingEventSource } from './stored-audit.ts'
 import { Touched } from './touched.ts'
 import { VerifiedReader } from './verified-reader.ts'
+import { View } from './view.ts'
 
 export interface StoreOptions {
   /** The file; its folder exists, with mode 0700. */
@@ -39,6 +40,10 @@ export interface StoreOptions {
   readonly events?: PendingEventSource
   /** The other processes of the daemon that work with this store, when there are any. */
   readonly siblings?: StoreSiblings | undefined
+  /** How old the view of what others have committed may become before nothing is answered from it; see view.ts. */
+  readonly maxViewAgeMs?: number
+  /** Called with the reason when the view is too old, and with undefined when it is current again. */
+  readonly onStale?: (reason: string | undefined) => void
   /** Where transactions are counted and timed. */
   readonly metrics?: Metrics
 }
@@ -60,13 +65,15 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const reader = new VerifiedReader(database.reader, database.snapshots, guard, domains)
   const hot = new CachedReader(reader, options.cachedKeys ?? CACHED_KEYS_DEFAULT)
   const metrics = options.metrics && new StoreMetrics(options.metrics)
-  const forgetAll = () => hot.forgetAll()
   const { siblings, events } = options
-  const changes = siblings && (await UntoldChanges.watch(database, forgetAll))
-  const stopWatching = changes === undefined ? watchForeignCommits(database, forgetAll) : () => changes.stop()
+  const view = new View({ look: () => watch.look(), onStale: options.onStale, maxAgeMs: options.maxViewAgeMs })
+  const watched = { database, view, onChange: () => hot.forgetAll() }
+  const changes = siblings && (await UntoldChanges.watch(watched))
+  const watch = changes ?? new ForeignChanges(watched)
   return {
     reader,
     hot,
+    view,
     transaction: work => runTransaction({ database, guard, domains, hot, metrics, events, siblings, changes }, work),
     heed(change) {
       hot.forget(Touched.of(change))
@@ -79,7 +86,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     copyTo: (path, onProgress = () => {}) => database.copyTo(path, onProgress),
     sizes: () => database.sizes(),
     async close() {
-      stopWatching()
+      watch.stop()
       await database.close()
     },
   }

@@ -244,6 +244,16 @@ export interface HotReader {
   readonly size: number
 }
 
+/** How old what memory answers from is, as to the changes of other processes. */
+export interface StoreView {
+  /** Time since it was last known to be current, in milliseconds. */
+  readonly ageMs: number
+  /** Why nothing is answered; undefined when it is. */
+  readonly obstacle: string | undefined
+  /** Throws StoreStale when it is too old and a look does not renew it: then nothing may be answered. */
+  requireCurrent(): void
+}
+
 /** What a look at the whole store found wrong with one of its records, or with a part of it. */
 export interface CheckFinding {
   readonly table: string
@@ -293,6 +303,7 @@ export interface StoreSizes {
 export interface Store {
   readonly reader: Reader
   readonly hot: HotReader
+  readonly view: StoreView
   readonly rowMacs: StoredRowMacs
   readonly audit: StoredAudit
   /**

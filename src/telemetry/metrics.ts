@@ -181,6 +181,12 @@ export class Metrics {
     ['file'],
     'max',
   )
+  readonly storeViewAge = this.#gauge(
+    'store_view_age_seconds',
+    'Since it was last known that no other process has changed what memory holds of the key store. Above 5, requests are refused.',
+    [],
+    'max',
+  )
   readonly transactionWaitSeconds = this.#histogram(
     'store_transaction_wait_seconds',
     'How long transactions waited for their turn and for the write lock.',

@@ -24,7 +24,10 @@ export interface Database {
   readonly writer: Kysely<Tables>
   readonly blocks: BlockWriter
   readonly bytesColumn: BytesColumn
-  /** A number that changes when another process has committed, and does not when this one has. */
+  /**
+   * A number that changes when another process has committed, and does not when this one has. Throws when that cannot be known,
+   * and when the database is not where others find it.
+   */
   foreignCommits(): number
   /** Whether a statement failed because the row it points at does not exist. */
   isMissingReference(error: unknown): boolean

@@ -1,6 +1,7 @@
 /** The thread that adds blocks of the audit log to the key store, and removes the oldest (sqlite-blocks.ts). */
 import { constants, getPriority, setPriority } from 'node:os'
 import { DatabaseSync } from 'node:sqlite'
+import { pathToFileURL } from 'node:url'
 import { parentPort, workerData } from 'node:worker_threads'
 import { Kysely } from 'kysely'
 import { StoreLocked } from '../faults.ts'
@@ -18,8 +19,11 @@ const { path, lockWaitMs } = workerData as BlockThreadData
 const port = parentPort!
 // Requests go first. On Linux a niceness is that of the calling thread.
 setPriority(Math.min(getPriority() + LESS_URGENT_BY, constants.priority.PRIORITY_LOW))
+// An empty file in the place of a store that is gone would have SQLite remove that one's WAL.
+const location = pathToFileURL(path)
+location.searchParams.set('mode', 'rw')
 // Nobody waits here but this thread, so SQLite may wait for a lock itself.
-const connection = new DatabaseSync(path, { timeout: lockWaitMs })
+const connection = new DatabaseSync(location, { timeout: lockWaitMs })
 // Blocks hold nothing that must be overwritten when they go.
 connection.exec('PRAGMA synchronous = FULL; PRAGMA secure_delete = OFF; PRAGMA trusted_schema = OFF')
 const writer = new Kysely<Tables>({

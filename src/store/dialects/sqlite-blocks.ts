@@ -124,13 +124,14 @@ export class ThreadedBlockWriter implements BlockWriter {
   #start(): Worker {
     const worker = new Worker(ENTRY, { workerData: this.#parts.thread, resourceLimits: HEAP, execArgv: [] })
     worker.on('message', (answer: BlockAnswer) => this.#waiting.shift()?.resolve(answer))
-    worker.on('error', error => this.#ended(error as Error))
-    worker.on('exit', () => this.#ended(new Error(ENDED)))
+    worker.on('error', error => this.#ended(worker, error as Error))
+    worker.on('exit', () => this.#ended(worker, new Error(ENDED)))
     return worker
   }
 
-  /** The next request starts another. */
-  #ended(error: Error): void {
+  /** The next request starts another. One that fails is heard of twice, and the other may have been started by then. */
+  #ended(worker: Worker, error: Error): void {
+    if (worker !== this.#worker) return
     this.#worker = undefined
     for (const { reject } of this.#waiting.splice(0)) reject(error)
   }

@@ -3,11 +3,11 @@
  * for a transaction nor sees what it has not committed; on the second of them several statements see one moment. This process must not open and close the file by other
  * means while the store is open: POSIX would drop SQLite's locks with the first close.
  */
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, openSync, statSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { DatabaseSync } from 'node:sqlite'
 import { CompiledQuery, Kysely } from 'kysely'
-import { StoreLocked, StoreUnusable } from '../faults.ts'
+import { StoreLocked, StoreMoved, StoreUnusable } from '../faults.ts'
 import type { Tables } from '../sql/tables.ts'
 import type { Database } from './database.ts'
 import { ForeignCommits, ThreadedBlockWriter } from './sqlite-blocks.ts'
@@ -66,6 +66,7 @@ interface Connections {
 }
 
 function databaseOf({ path, writing, reading, looking }: Connections, lockWaitMs: number): Database {
+  const requirePlace = holdPlace(path)
   const handle = (database: DatabaseSync, exclusive: boolean, writes: boolean) =>
     new Kysely<Tables>({ dialect: new NodeSqliteDialect(database, { exclusive, writes, lockWaitMs }) })
   const writer = handle(writing, true, true)
@@ -81,7 +82,10 @@ function databaseOf({ path, writing, reading, looking }: Connections, lockWaitMs
     snapshots,
     writer,
     bytesColumn: 'blob',
-    foreignCommits: () => foreign.count(),
+    foreignCommits() {
+      requirePlace()
+      return foreign.count()
+    },
     isMissingReference: error => errorNumber(error) === FOREIGN_KEY_VIOLATION,
     sizes: async () => ({ database: await sizeOf(path), wal: await sizeOf(`${path}-wal`) }),
     scrub: () => truncateLog(writer, lockWaitMs),
@@ -98,6 +102,20 @@ function databaseOf({ path, writing, reading, looking }: Connections, lockWaitMs
         if (writing.isOpen) writing.close()
       })
     },
+  }
+}
+
+/**
+ * Returns what throws when the file that is at the path is no longer the one of this moment: what others commit is in that one
+ * then, and the connections of this process do not see it.
+ */
+function holdPlace(path: string): () => void {
+  const held = statSync(path, { bigint: true })
+  return () => {
+    const found = statSync(path, { bigint: true, throwIfNoEntry: false })
+    if (found === undefined) throw new StoreMoved(`${path} is gone`)
+    if (found.ino !== held.ino || found.dev !== held.dev)
+      throw new StoreMoved(`${path} is another file than was opened`)
   }
 }
 

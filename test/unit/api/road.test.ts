@@ -9,13 +9,13 @@ import { foldHeaders } from '../../../src/api/sigv4/headers.ts'
 import type { IncomingRequest } from '../../../src/api/sigv4/verify.ts'
 import { AuditUnavailable } from '../../../src/audit/unavailable.ts'
 import { KmsError } from '../../../src/model/errors.ts'
-import { StoreLocked } from '../../../src/store/faults.ts'
+import { StoreLocked, StoreStale } from '../../../src/store/faults.ts'
 
 const caller = { arn: 'arn:aws:iam::000000000001:user/ada', account: '000000000001', tags: new Map() }
 const SECRET = 'gold bars'
 
 type Output = { readonly Plaintext: Buffer }
-type Step = 'writable' | 'authenticate' | 'perform' | 'audited' | 'observed'
+type Step = 'writable' | 'current' | 'authenticate' | 'perform' | 'audited' | 'observed'
 
 describe('a road', () => {
   /** What the steps did for the request that is on the road, and what they have seen. */
@@ -62,7 +62,8 @@ describe('a road', () => {
       observed: (journey: Journey, failure: Failure | undefined) =>
         step('observed', told('observed', journey, failure)),
     }
-    const road = new Road(pipeline, { authenticator, record, tracing: undefined })
+    const view = { requireCurrent: () => step('current') }
+    const road = new Road(pipeline, { authenticator, record, tracing: undefined, view })
     server = createServer((request, response) => road.travel(request, response, foldHeaders(request.rawHeaders)))
     await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   })
@@ -85,7 +86,14 @@ describe('a road', () => {
 
   it('records what it did before it answers, and overwrites what it read and wrote', async () => {
     expect(await travel()).toEqual({ status: 200, type: null, text: SECRET })
-    const done = ['writable', 'authenticate', `perform ${SECRET}`, 'audited Decrypt ok', 'observed Decrypt ok']
+    const done = [
+      'writable',
+      'current',
+      'authenticate',
+      `perform ${SECRET}`,
+      'audited Decrypt ok',
+      'observed Decrypt ok',
+    ]
     expect(steps).toEqual(done)
     expect(bodies).toHaveLength(2)
     expect(areWiped()).toBe(true)
@@ -97,7 +105,7 @@ describe('a road', () => {
     expect(await travel()).toEqual({
       ...{ status: 400, type: 'InvalidSignatureException', text: 'InvalidSignatureException: Wrong.' },
     })
-    expect(steps.slice(2)).toEqual([
+    expect(steps.slice(3)).toEqual([
       ...['audited unknown InvalidSignatureException', 'observed unknown InvalidSignatureException'],
     ])
     expect(bodies).toHaveLength(1)
@@ -111,6 +119,17 @@ describe('a road', () => {
     expect(steps[1]).toMatch(/^audited/)
   })
 
+  it('asks nobody who calls while it is not known what others have changed', async () => {
+    failing.current = new StoreStale('the disk is gone', {})
+    expect(await travel()).toEqual({
+      ...{ status: 503, type: 'DependencyTimeoutException' },
+      text: 'DependencyTimeoutException: The key store cannot be looked at now. Try again.',
+    })
+    const refused = 'unknown DependencyTimeoutException'
+    expect(steps).toEqual(['writable', 'current', `audited ${refused}`, `observed ${refused}`])
+    expect(areWiped()).toBe(false)
+  })
+
   it('answers nothing of what it did when that cannot be recorded', async () => {
     failing.audited = new AuditUnavailable('the disk is full')
     const answer = await travel()
@@ -118,7 +137,7 @@ describe('a road', () => {
       ...{ status: 503, type: 'DependencyTimeoutException' },
       text: 'DependencyTimeoutException: The request cannot be recorded now. Try again.',
     })
-    expect(steps.slice(3)).toEqual(['audited Decrypt ok', 'observed Decrypt DependencyTimeoutException'])
+    expect(steps.slice(4)).toEqual(['audited Decrypt ok', 'observed Decrypt DependencyTimeoutException'])
     expect(areWiped()).toBe(true)
   })
 

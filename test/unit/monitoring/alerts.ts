@@ -167,6 +167,11 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
       [`strongroom_store_transaction_wait_seconds_bucket{${FROM},outcome="committed",le="+Inf"}`]: '0+100x80',
     },
   },
+  StrongroomStoreUnseen: {
+    ...{ fires: { [`strongroom_store_view_age_seconds{${FROM}}`]: '0x4 0+15x40' }, after: '5m', labels: AT },
+    summary: 'a has not seen for 3m 45s what others change in the key store, and refuses requests',
+    quiet: { [`strongroom_store_view_age_seconds{${FROM}}`]: '0.4x80' },
+  },
   StrongroomWalLarge: {
     fires: { [`strongroom_store_file_bytes{${FROM},file="wal"}`]: '2147483648x80' },
     ...{ after: '15m', labels: { ...AT, file: 'wal' } },

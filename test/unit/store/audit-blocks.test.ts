@@ -1,5 +1,6 @@
 /** Blocks of the audit log in the key store: added on a thread, packed, and none of another process's business. */
 import { randomBytes } from 'node:crypto'
+import { existsSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
@@ -107,6 +108,15 @@ describe('blocks of the audit log', () => {
     await expect(store.audit.addBlock(makeBlock(0), [])).rejects.toThrow(StoreLocked)
     other.exec('COMMIT')
     other.close()
+    await store.audit.addBlock(makeBlock(0), [])
+    expect(await all(store.audit.blocks())).toHaveLength(1)
+  })
+
+  it('make no file where the store is gone, and go in when it is there again', async () => {
+    renameSync(path, `${path}.away`)
+    await expect(store.audit.addBlock(makeBlock(0), [])).rejects.toThrow('unable to open database file')
+    expect(existsSync(path)).toBe(false)
+    renameSync(`${path}.away`, path)
     await store.audit.addBlock(makeBlock(0), [])
     expect(await all(store.audit.blocks())).toHaveLength(1)
   })
