@@ -88,7 +88,8 @@ const answers = {
     const added = await fillStore({ ...opened, path, pool, template }, keys - ids.length, count =>
       process.stderr.write(`${count.toLocaleString('en')} more\n`),
     )
-    ids.push(...added)
+    // One by one: a million arguments are more than a call takes.
+    for (const id of added) ids.push(id)
     // From all over the store.
     return Array.from({ length: inUse }, (_, at) => ids[Math.floor((at * ids.length) / inUse)]!)
   },
