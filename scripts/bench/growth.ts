@@ -59,7 +59,7 @@ export async function growth(
     const measured: Partial<Record<(typeof OPERATIONS)[number], Sample>> = {}
     for (const operation of OPERATIONS) {
       const target = targetOf(endpoint, credentials, operation, bodies[operation])
-      await sampleOf(load, target, pid, warmUp)
+      await sampleOf(load, target, pid, warmUp + ids.length / FIRST_USES_PER_SECOND)
       measured[operation] = await sampleOf(load, target, pid, seconds)
     }
     const { bytes: loadedBytes, peakBytes } = await keeper.ask('memory', null)
@@ -108,6 +108,8 @@ function targetOf(endpoint: string, credentials: Credentials, operation: string,
   return { host: hostname, port: Number(port), path: '/', bodies, kms: { operation, credentials } }
 }
 
+/** The first use of a key reads its record and has each token unwrap its EKT: what is measured is what comes after. */
+const FIRST_USES_PER_SECOND = 400
 const COLUMNS = ['keys', 'in use', 'filled in s', 'ready in ms', 'MB ready', 'MB loaded', 'MB at most']
 const BYTES_PER_MEGABYTE = 1_048_576
 
