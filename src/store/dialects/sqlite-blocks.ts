@@ -31,11 +31,16 @@ const ENDED = 'the thread that stores audit events has ended'
 /** It holds a block at a time. */
 const HEAP = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 }
 
+/** Less than the time between two looks at what others have committed: one is left out at most. */
+const UNDECIDED_MS = 400
+
 /** Counts what other processes commit. Commits of this process through another connection look like theirs to SQLite. */
 export class ForeignCommits {
   readonly #version: () => number
   #seen: number
   #count = 0
+  /** When a commit of this process began whose end is not known yet. */
+  #ownSinceMs: number | undefined
 
   /** `version` is `PRAGMA data_version` of the writing connection. */
   constructor(version: () => number) {
@@ -43,8 +48,13 @@ export class ForeignCommits {
     this.#seen = version()
   }
 
-  /** A number that changes when another process has committed. */
+  /**
+   * A number that changes when another process has committed. While a commit of this process is under way nobody can tell whose
+   * is seen: it is told afterwards, unless that takes long.
+   */
   count(): number {
+    const sinceMs = this.#ownSinceMs
+    if (sinceMs !== undefined && performance.now() - sinceMs < UNDECIDED_MS) return this.#count
     const version = this.#version()
     if (version !== this.#seen) this.#count += 1
     this.#seen = version
@@ -58,10 +68,15 @@ export class ForeignCommits {
   async exceptOwn<T>(theirs: () => Promise<number>, commit: () => Promise<T>): Promise<T> {
     const before = await theirs()
     this.count()
-    const result = await commit()
-    const version = this.#version()
-    if ((await theirs()) === before) this.#seen = version
-    return result
+    this.#ownSinceMs = performance.now()
+    try {
+      const result = await commit()
+      const version = this.#version()
+      if ((await theirs()) === before) this.#seen = version
+      return result
+    } finally {
+      this.#ownSinceMs = undefined
+    }
   }
 }
 

@@ -169,15 +169,21 @@ describe('a commit of another process', () => {
     },
   )
 
-  it('is not seen in one of this process', async () => {
+  it('is not seen in one of this process, whenever somebody looks', async () => {
     const { seen, foreign } = world()
     const before = foreign.count()
+    const looked: number[] = []
     await foreign.exceptOwn(
-      async () => seen.theirs,
+      async () => {
+        looked.push(foreign.count())
+        return seen.theirs
+      },
       async () => {
         seen.ours += 1
+        looked.push(foreign.count())
       },
     )
-    expect(foreign.count()).toBe(before)
+    looked.push(foreign.count())
+    expect(looked).toEqual([before, before, before, before])
   })
 })
