@@ -4,6 +4,9 @@ import { cpuOfMachine } from './cpu.ts'
 import type { Measurement, Operation, Sample, Server } from './operations.ts'
 import { DISTURBED_PERCENT, type Report, type Rounds, summarise } from './report.ts'
 
+/** The first operation is the first that a server runs at all: its compilers need some 100,000 requests to settle. */
+const FIRST_WARM_UP = 3
+
 interface Plan {
   readonly connections: number
   readonly operations: readonly Operation[]
@@ -22,7 +25,8 @@ export async function closedLoop(
     const servers = started.filter(server => server.offers(operation))
     const rounds: Rounds = {}
     progress(`${operation}, ${connections} connections: warming up`)
-    for (const server of servers) await server.measure(operation, warmUp)
+    const settles = operation === operations[0] ? FIRST_WARM_UP * warmUp : warmUp
+    for (const server of servers) await server.measure(operation, settles)
     for (let round = 1; round <= count; round++) {
       for (const server of servers) {
         const sample = await measured(() => server.measure(operation, seconds))
