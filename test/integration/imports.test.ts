@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { AlgorithmSpec, KMS } from '@aws-sdk/client-kms'
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
 import { DAY_MS, HOUR_MS } from '../../src/base/clock.ts'
 import { contextHash } from '../../src/formats/aad.ts'
 import { HEADER_BYTES } from '../../src/formats/ciphertext.ts'
@@ -15,7 +15,7 @@ import { importMaterial, pkcs8 } from '../support/import.ts'
 import { type Instance, makeInstance } from '../support/instance.ts'
 import { waitUntil } from '../support/processes.ts'
 import { makeSalamander } from '../support/salamander.ts'
-import { asPinHolder } from '../support/tokens.ts'
+import { asPinHolder, REGION } from '../support/tokens.ts'
 
 const Plaintext = Buffer.from('attack at dawn')
 const RARELY_MS = 86_400_000
@@ -235,6 +235,11 @@ describe('an imported Ed25519 key', () => {
     await expectObjects(1)
     expect(objectsOf(KeyId)).not.toEqual([first])
     expect(await privateObjects()).toBe(before + 1)
+    await expectUsable()
+    // What was recorded is the key's, even if hosts could not be told of it.
+    jest.spyOn(daemon.pools.get(REGION)!, 'evict').mockRejectedValueOnce(new Error('a process has ended'))
+    await expect(put(material, { ValidTo: inAnHour() })).rejects.toMatchObject({ name: 'KMSInternalException' })
+    await expectObjects(1)
     await expectUsable()
     clock.offsetMs += HOUR_MS
     expect(await daemon.expireMaterial()).toBe(1)

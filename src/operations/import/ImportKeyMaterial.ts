@@ -56,13 +56,12 @@ export const ImportKeyMaterial = defineOperation({
     }
     const terms = { type, materialId, description, expiresAtMs: expiryOf(clock(), input) }
     const imported = await imports.take(key, input.ImportToken, input.EncryptedKeyMaterial)
-    try {
-      const replaced = await record(store, key, imported, terms, clock())
-      if (replaced !== undefined) await imports.evict(key, replaced)
-    } catch (error) {
+    const replaced = await record(store, key, imported, terms, clock()).catch(async error => {
       await imports.discard(key, imported)
       throw error
-    }
+    })
+    // What was recorded is the key's, whatever comes of this.
+    if (replaced !== undefined) await imports.evict(key, replaced)
     return { KeyId: key.arn, KeyMaterialId: symmetric ? imported.id : undefined }
   },
 })

@@ -1,5 +1,6 @@
 /** What is left of deleted keys: that there was one of that id, and when it went. */
 import { sql } from 'kysely'
+import { isMultiRegionKeyId } from '../../model/key-id.ts'
 import type { ErasedKey } from '../store.ts'
 import { buildOnce } from './build-once.ts'
 import type { Handle } from './tables.ts'
@@ -22,7 +23,7 @@ export async function undeadAmong(db: Handle, primaryKeys: readonly string[]): P
   const undead: string[] = []
   for (const primaryKey of primaryKeys) {
     const [region = '', account = '', id = ''] = primaryKey.split('/')
-    if (!id.startsWith('mrk-') && (await selectKey(db, region, account, id)).length > 0) undead.push(primaryKey)
+    if (!isMultiRegionKeyId(id) && (await selectKey(db, region, account, id)).length > 0) undead.push(primaryKey)
   }
   return undead
 }
