@@ -7,6 +7,8 @@ import type { ViewKeeper } from './view.ts'
 const POLL_MS = 500
 /** Where siblings tell of theirs, a change is another's only when it is still unexplained at the next look. */
 const POLL_TOLD_MS = 250
+/** After a look that came in the middle of a commit of this process. */
+const LOOK_AGAIN_MS = 20
 
 /** Looks now and then whether others have committed. */
 export interface Watch {
@@ -29,18 +31,43 @@ export class ForeignChanges implements Watch {
   readonly #timer: NodeJS.Timeout
   /** Undefined after a look that failed: what was committed until the next one is not known. */
   #seen: number | undefined
+  #again: NodeJS.Timeout | undefined
 
   constructor(parts: WatchParts) {
     this.#parts = parts
     this.#seen = parts.database.foreignCommits()
-    this.#timer = setInterval(() => this.look(), POLL_MS).unref()
+    this.#timer = setInterval(() => this.#lookInTime(), POLL_MS).unref()
   }
 
+  /** Who may have made a commit is not waited for: memory forgets all then. */
   look(): void {
+    this.#look(atMs => {
+      this.#parts.onChange()
+      this.#parts.view.confirmed(atMs)
+    })
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+    clearTimeout(this.#again)
+  }
+
+  #lookInTime(): void {
+    clearTimeout(this.#again)
+    this.#look(() => {
+      this.#again = setTimeout(() => this.#lookInTime(), LOOK_AGAIN_MS).unref()
+    })
+  }
+
+  #look(undecided: (atMs: number) => void): void {
     const { database, view, onChange } = this.#parts
     const atMs = performance.now()
     try {
       const commits = database.foreignCommits()
+      if (commits === undefined) {
+        undecided(atMs)
+        return
+      }
       if (commits !== this.#seen) onChange()
       this.#seen = commits
       view.confirmed(atMs)
@@ -49,10 +76,6 @@ export class ForeignChanges implements Watch {
       onChange()
       view.failed(error)
     }
-  }
-
-  stop(): void {
-    clearInterval(this.#timer)
   }
 }
 
@@ -96,8 +119,9 @@ export class UntoldChanges implements Watch {
     const { database, view, onChange } = this.#parts
     const atMs = performance.now()
     try {
-      const quiet = database.foreignCommits() === this.#commits && this.#missing === undefined && !this.#comparing
-      if (!quiet) onChange()
+      const commits = database.foreignCommits()
+      const known = commits !== undefined && commits === this.#commits
+      if (!known || this.#missing !== undefined || this.#comparing) onChange()
       view.confirmed(atMs)
     } catch (error) {
       this.#lose(error)
@@ -115,8 +139,9 @@ export class UntoldChanges implements Watch {
     try {
       const before = this.#commits
       this.#commits = this.#parts.database.foreignCommits()
-      if (this.#commits !== before || this.#missing !== undefined) await this.#compare(atMs)
-      else this.#parts.view.confirmed(atMs)
+      const known = this.#commits !== undefined && this.#commits === before
+      if (known && this.#missing === undefined) this.#parts.view.confirmed(atMs)
+      else await this.#compare(atMs)
     } catch (error) {
       this.#lose(error)
     } finally {

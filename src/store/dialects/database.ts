@@ -25,10 +25,10 @@ export interface Database {
   readonly blocks: BlockWriter
   readonly bytesColumn: BytesColumn
   /**
-   * A number that changes when another process has committed, and does not when this one has. Throws when that cannot be known,
-   * and when the database is not where others find it.
+   * A number that changes when another process has committed, and does not when this one has. Undefined for a moment while this
+   * one commits. Throws when it cannot be known, and when the database is not where others find it.
    */
-  foreignCommits(): number
+  foreignCommits(): number | undefined
   /** Whether a statement failed because the row it points at does not exist. */
   isMissingReference(error: unknown): boolean
   /** Bytes on disk, by what holds them. */

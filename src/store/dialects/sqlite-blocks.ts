@@ -31,7 +31,7 @@ const ENDED = 'the thread that stores audit events has ended'
 /** It holds a block at a time. */
 const HEAP = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 }
 
-/** Less than the time between two looks at what others have committed: one is left out at most. */
+/** A commit of our own that takes longer is taken for another's, which costs what memory holds. */
 const UNDECIDED_MS = 400
 
 /** Counts what other processes commit. Commits of this process through another connection look like theirs to SQLite. */
@@ -49,12 +49,12 @@ export class ForeignCommits {
   }
 
   /**
-   * A number that changes when another process has committed. While a commit of this process is under way nobody can tell whose
-   * is seen: it is told afterwards, unless that takes long.
+   * A number that changes when another process has committed. Undefined while a commit of this process is under way, unless that
+   * takes long: nobody can tell whose is seen.
    */
-  count(): number {
+  count(): number | undefined {
     const sinceMs = this.#ownSinceMs
-    if (sinceMs !== undefined && performance.now() - sinceMs < UNDECIDED_MS) return this.#count
+    if (sinceMs !== undefined && performance.now() - sinceMs < UNDECIDED_MS) return undefined
     const version = this.#version()
     if (version !== this.#seen) this.#count += 1
     this.#seen = version
