@@ -5,7 +5,7 @@ import { isIP } from 'node:net'
 import { type ActFacts, actEvent } from './audit/events.ts'
 import { Forwarder, type Sink } from './audit/forwarder.ts'
 import { httpSink } from './audit/http-sink.ts'
-import { operator } from './audit/identity.ts'
+import { ITSELF } from './audit/identity.ts'
 import { AuditLog } from './audit/log.ts'
 import { LogFiles } from './audit/log-files.ts'
 import { Notary } from './audit/notary.ts'
@@ -53,7 +53,6 @@ const PENDING_MAX = 100_000
 const FORWARD_MS = 500
 const MS_PER_SECOND = 1_000
 const BYTES_PER_MB = 1_048_576
-const ITSELF = operator('strongroom')
 
 /** Starts the chain of this daemon. Throws {@link NotReady} when its first event cannot be written. */
 export async function composeAudit(parts: AuditParts): Promise<Audit> {

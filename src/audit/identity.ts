@@ -32,6 +32,9 @@ export function operator(userName: string, details: Readonly<Record<string, unkn
   return JSON.stringify({ type: 'Operator', userName, ...details })
 }
 
+/** JSON of the daemon, in what it says of itself. */
+export const ITSELF = operator('strongroom')
+
 function describe(caller: Caller, accessKeyId: string): Record<string, unknown> {
   const { kind, arn, account: accountId, userId: principalId, userName, sourceIdentity } = caller
   const common = { principalId, arn, accountId, accessKeyId }

@@ -4,7 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import { type ActFacts, actEvent, type CallFacts, callEvent } from './events.ts'
 import type { AuditLog } from './log.ts'
 import type { PendingEvents } from './pending.ts'
-import type { RefusalSummary, UnprovenRefusals } from './refusals.ts'
+import { REFUSALS_EVENT, type UnprovenRefusals } from './refusals.ts'
 
 /** What records requests: here, or in another process of the daemon. */
 export type RequestRecorder = Pick<AuditRecorder, 'requireWritable' | 'call' | 'changing' | 'changed'>
@@ -21,8 +21,6 @@ export class AuditRecorder {
   readonly #pending: PendingEvents
   readonly #clock: Clock
   readonly #refusals: UnprovenRefusals | undefined
-  /** Counted refusals that no event tells of yet. */
-  #owed: RefusalSummary | undefined
   /** Events of changes that are in the log's files, and still among the key store's pending ones. */
   readonly #chained = new Set<string>()
 
@@ -47,11 +45,9 @@ export class AuditRecorder {
   }
 
   /** Records how many refusals were counted, when it is time, or `now`. Rejects with AuditUnavailable: then the next time. */
-  async noteRefusals(facts: Omit<ActFacts, 'name' | 'parameters'>, { now = false } = {}): Promise<void> {
-    this.#owed ??= this.#refusals?.take(this.#clock(), { now })
-    if (this.#owed === undefined) return
-    await this.note({ ...facts, name: 'UnauthenticatedRequestsRefused', parameters: this.#owed })
-    this.#owed = undefined
+  async noteRefusals(facts: Omit<ActFacts, 'name' | 'parameters'>, options: { now?: boolean } = {}): Promise<void> {
+    const note = (parameters: object) => this.note({ ...facts, name: REFUSALS_EVENT, parameters })
+    await this.#refusals?.tell(note, this.#clock(), options)
   }
 
   /** Runs what changes something for a request: its transactions leave its event behind, as it is known then. */

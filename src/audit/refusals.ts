@@ -13,6 +13,9 @@ export interface RefusalRates {
   readonly perSecond: number
 }
 
+/** The event that tells how many there were. */
+export const REFUSALS_EVENT = 'UnauthenticatedRequestsRefused'
+
 /** Refusals without events of their own. */
 export interface RefusalCount {
   readonly refused: number
@@ -42,6 +45,11 @@ interface RefusalsParts {
   readonly nowMs?: () => number
 }
 
+/** What each of several processes that are asked at once may let through. */
+export function sharedBy(processes: number, { perSourcePerSecond, perSecond }: RefusalRates): RefusalRates {
+  return { perSourcePerSecond: perSourcePerSecond / processes, perSecond: perSecond / processes }
+}
+
 export class UnprovenRefusals {
   readonly #rates: RefusalRates
   readonly #onCounted: () => void
@@ -49,6 +57,8 @@ export class UnprovenRefusals {
   readonly #all: TokenBucket
   readonly #bySource = new LRUCache<string, TokenBucket>({ max: SOURCES_HELD })
   #tally = new Tally()
+  /** Counted, and told nobody yet. */
+  #owed: RefusalSummary | undefined
 
   constructor({ rates, onCounted = () => {}, nowMs = () => performance.now() }: RefusalsParts) {
     this.#rates = rates
@@ -72,6 +82,20 @@ export class UnprovenRefusals {
     this.#tally.add(source, error.code, atMs)
     this.#onCounted()
     return true
+  }
+
+  /**
+   * Has `note` record what was counted, when it is time, or `now`. Rejects as `note` does: what it was given is told the next time.
+   */
+  async tell(
+    note: (summary: RefusalSummary) => Promise<void>,
+    atMs: number,
+    options: { readonly now?: boolean } = {},
+  ): Promise<void> {
+    this.#owed ??= this.take(atMs, options)
+    if (this.#owed === undefined) return
+    await note(this.#owed)
+    this.#owed = undefined
   }
 
   /** What was counted, once that was a while ago or when `now` is wanted; what is taken is not told again. */

@@ -6,6 +6,7 @@
 import { type ActFacts, actEvent, type CallFacts, callEvent } from '../audit/events.ts'
 import type { PendingEvents } from '../audit/pending.ts'
 import type { RequestRecorder } from '../audit/recorder.ts'
+import { REFUSALS_EVENT, type UnprovenRefusals } from '../audit/refusals.ts'
 import { AuditUnavailable } from '../audit/unavailable.ts'
 import type { Clock } from '../base/clock.ts'
 import type { FirstProcess } from './first-process.ts'
@@ -20,6 +21,7 @@ export class RelayedRecorder implements RequestRecorder {
   readonly #first: Pick<FirstProcess, 'ask' | 'auditFailure'>
   readonly #pending: PendingEvents
   readonly #clock: Clock
+  readonly #refusals: UnprovenRefusals
   #batch: Batch | undefined
   #sending = false
 
@@ -27,10 +29,12 @@ export class RelayedRecorder implements RequestRecorder {
     first: Pick<FirstProcess, 'ask' | 'auditFailure'>
     pending: PendingEvents
     clock: Clock
+    refusals: UnprovenRefusals
   }) {
     this.#first = parts.first
     this.#pending = parts.pending
     this.#clock = parts.clock
+    this.#refusals = parts.refusals
   }
 
   /** Throws AuditUnavailable while nothing can be recorded. */
@@ -39,9 +43,17 @@ export class RelayedRecorder implements RequestRecorder {
     if (auditFailure !== undefined) throw new AuditUnavailable(auditFailure)
   }
 
-  /** Rejects with AuditUnavailable. */
+  /** One that proves nothing, and is refused, may be counted instead. Rejects with AuditUnavailable. */
   call(facts: CallFacts): Promise<void> {
-    return this.#append(callEvent(facts, this.#clock()))
+    const nowMs = this.#clock()
+    if (this.#refusals.leavesOut(facts, nowMs)) return Promise.resolve()
+    return this.#append(callEvent(facts, nowMs))
+  }
+
+  /** Records how many refusals were counted, when it is time, or `now`. Rejects with AuditUnavailable: then the next time. */
+  noteRefusals(facts: Omit<ActFacts, 'name' | 'parameters'>, options: { now?: boolean } = {}): Promise<void> {
+    const note = (parameters: object) => this.note({ ...facts, name: REFUSALS_EVENT, parameters })
+    return this.#refusals.tell(note, this.#clock(), options)
   }
 
   /** Records something that happened. Rejects with AuditUnavailable. */
@@ -53,7 +65,7 @@ export class RelayedRecorder implements RequestRecorder {
     const { eventId: id } = facts()
     const text = (resources: readonly string[]) =>
       callEvent({ ...facts(), resources, outcomeUnknown: true }, this.#clock())
-    await this.#first.ask('hold', { id })
+    await this.#first.ask('hold', { id }).catch(unavailable)
     return this.#pending.during({ id, text }, work)
   }
 
@@ -92,10 +104,7 @@ export class RelayedRecorder implements RequestRecorder {
   async #sendAll(): Promise<void> {
     for (let batch = this.#take(); batch !== undefined; batch = this.#take()) {
       const { events, changes, recorded } = batch
-      await this.#first.ask('record', { events, changes }).then(
-        () => recorded.resolve(),
-        (error: Error) => recorded.reject(new AuditUnavailable(error.message, { cause: error })),
-      )
+      await this.#first.ask('record', { events, changes }).catch(unavailable).then(recorded.resolve, recorded.reject)
     }
     this.#sending = false
   }
@@ -105,4 +114,8 @@ export class RelayedRecorder implements RequestRecorder {
     this.#batch = undefined
     return batch
   }
+}
+
+function unavailable(error: Error): never {
+  throw new AuditUnavailable(error.message, { cause: error })
 }

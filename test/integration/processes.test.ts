@@ -256,6 +256,32 @@ describe('several service processes', () => {
     expect(new Set(events).size).toBe(events.length)
   })
 
+  it('let no flood of callers who prove nothing fill the log: all together leave so many events, and count the others', async () => {
+    const written = () =>
+      readdirSync(join(sandbox.description.dir, 'audit'))
+        .map(name => readFileSync(join(sandbox.description.dir, 'audit', name), 'utf8'))
+        .join('')
+    const own = () => written().match(/"errorCode":"MissingAuthenticationTokenException"/g)?.length ?? 0
+    const summed = () =>
+      [...written().matchAll(/"eventName":"UnauthenticatedRequestsRefused".*?"refused":(\d+)/g)].reduce(
+        (sum, [, refused]) => sum + Number(refused),
+        0,
+      )
+    const unsigned = { method: 'POST', headers: { 'x-amz-target': 'TrentService.ListKeys' }, body: '{}' }
+    const before = own() + summed()
+    let sent = 0
+    // A slow machine sends them slowly, and they are let through: until many are not.
+    await waitUntil(async () => {
+      const answers = await Promise.all(Array.from({ length: 50 }, () => fetch(sandbox.description.endpoint, unsigned)))
+      sent += answers.filter(({ status }) => status === 400).length
+      return sent - own() > 50
+    }, PATIENCE_MS)
+    // Each process tells of its own, some seconds later.
+    await waitUntil(() => own() + summed() - before === sent, PATIENCE_MS)
+    const asked = await ask('audit/query', { operation: 'UnauthenticatedRequestsRefused', limit: 100 })
+    expect((asked as unknown[]).length).toBeGreaterThan(0)
+  })
+
   it('end with the daemon, and nothing of them is left', async () => {
     const pids = await servicePids()
     const all = [sandbox.description.pid, ...pids, ...pids.flatMap(pid => childrenOf(pid).map(child => child.pid))]
