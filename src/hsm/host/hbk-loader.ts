@@ -13,6 +13,7 @@ import type { Domains } from './domains.ts'
 import type { EktRecords } from './ekt-records.ts'
 import { type Hbk, NO_SPKI_DIGEST } from './hbk.ts'
 import { type HbkKind, hbkTemplate, kindOf, objectOf } from './hbk-kinds.ts'
+import type { HbkParts } from './hbk-parts.ts'
 import { IMPORT_USAGE, type PairKind, pairKindOf, privateTemplate } from './key-pairs.ts'
 import type { WrappingKey } from './material-import.ts'
 import { residentFormOf } from './resident-forms.ts'
@@ -30,14 +31,7 @@ export class HbkLoader {
   readonly #resident: ResidentKeys
   readonly #records: EktRecords
 
-  constructor(parts: {
-    cryptoki: Cryptoki
-    sessions: Sessions
-    domains: Domains
-    ciphers: MessageCiphers
-    resident: ResidentKeys
-    records: EktRecords
-  }) {
+  constructor(parts: HbkParts) {
     this.#cryptoki = parts.cryptoki
     this.#sessions = parts.sessions
     this.#domains = parts.domains

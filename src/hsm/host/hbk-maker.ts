@@ -13,6 +13,7 @@ import type { Domains, HostDomain } from './domains.ts'
 import type { EktRecords } from './ekt-records.ts'
 import { type Hbk, type HbkRequest, type NewHbk, NO_SPKI_DIGEST } from './hbk.ts'
 import { generateHbk, type HbkObject, kindOf, objectOf } from './hbk-kinds.ts'
+import type { HbkParts } from './hbk-parts.ts'
 import {
   generatePair,
   generateResidentPair,
@@ -41,14 +42,7 @@ export class HbkMaker {
   readonly #resident: ResidentKeys
   readonly #records: EktRecords
 
-  constructor(parts: {
-    cryptoki: Cryptoki
-    sessions: Sessions
-    domains: Domains
-    ciphers: MessageCiphers
-    resident: ResidentKeys
-    records: EktRecords
-  }) {
+  constructor(parts: HbkParts) {
     this.#cryptoki = parts.cryptoki
     this.#sessions = parts.sessions
     this.#domains = parts.domains

@@ -122,9 +122,9 @@ export class Lane {
       const ciphers = new MessageCiphers({ cryptoki, sessions }, capabilities)
       const resident = new ResidentKeys(token, domain.id)
       const records = new EktRecords({ sessions, domains })
-      const hbkMaker = new HbkMaker({ cryptoki, sessions, domains, ciphers, resident, records })
-      const hbkLoader = new HbkLoader({ cryptoki, sessions, domains, ciphers, resident, records })
-      const backingKeys = new BackingKeys(hbkLoader, limits)
+      const hbkParts = { cryptoki, sessions, domains, ciphers, resident, records }
+      const hbkMaker = new HbkMaker(hbkParts)
+      const backingKeys = new BackingKeys(new HbkLoader(hbkParts), limits)
       const sealing = new Sealing({ cryptoki, sessions, ciphers })
       const rsa = new RsaDecryption(cryptoki, capabilities.profile.oaepHashes)
       const inHostAllowed = this.#configuration.importInHost
