@@ -54,7 +54,7 @@ export const Decrypt = defineOperation({
   },
   uses: ({ key }) => [key],
 
-  async run({ key, blob, input, keyring }) {
+  async run({ key, blob }, { keyring }, input) {
     const algorithm = encryptionAlgorithmOf(key, input.EncryptionAlgorithm)
     if (blob === undefined) return undefined
     if (isOaep(algorithm)) {
