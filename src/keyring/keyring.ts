@@ -6,7 +6,7 @@
 import { wipe } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { contextHash } from '../formats/aad.ts'
-import { parseCiphertext, TAG_BYTES } from '../formats/ciphertext.ts'
+import { midOfCiphertext, parseCiphertext, TAG_BYTES } from '../formats/ciphertext.ts'
 import type { Args, CommandName, Result } from '../hsm/contract/commands.ts'
 import { holdersOf } from '../hsm/pool/holders.ts'
 import type { HsmPool } from '../hsm/pool/pool.ts'
@@ -255,8 +255,7 @@ function notMultiRegion(region: string, why: string): KmsError {
 
 /** The material whose id stands in the header. The header is not proven: an unknown id is a ciphertext like any bad one. */
 function materialOf(key: KmsKey, blob: Buffer): PresentMaterial {
-  const { mid } = parseCiphertext(blob)
-  const material = key.materials.get(mid.toString('hex'))
+  const material = key.materials.get(midOfCiphertext(blob))
   if (material === undefined) throw new KmsError('InvalidCiphertextException', '', { detail: 'unknown key material' })
   return presentMaterial(key, material)
 }

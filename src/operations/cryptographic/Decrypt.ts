@@ -41,21 +41,18 @@ export const Decrypt = defineOperation({
     checkCiphertextInput(input, input.KeyId, 'keyId')
     refuseUnsupported(input)
   },
-  async access(access, request, input) {
-    const { KeyId } = input
+  access(access, request, input) {
     const facts = encryptionFacts(input.EncryptionContext, input.EncryptionAlgorithm)
     const needed = { ...need, facts, grantTokens: input.GrantTokens }
     const blob = ciphertextOf(input)
-    const key =
-      blob === undefined
-        ? await access.key(request, 'Decrypt', KeyId ?? '', needed)
-        : await access.keyOfCiphertext(request, 'Decrypt', blob, KeyId, needed)
-    return { key, blob }
+    if (blob === undefined) return access.key(request, 'Decrypt', input.KeyId ?? '', needed)
+    return access.keyOfCiphertext(request, 'Decrypt', blob, input.KeyId, needed)
   },
-  uses: ({ key }) => [key],
+  uses: key => [key],
 
-  async run({ key, blob }, { keyring }, input) {
+  async run(key, { keyring }, input) {
     const algorithm = encryptionAlgorithmOf(key, input.EncryptionAlgorithm)
+    const blob = ciphertextOf(input)
     if (blob === undefined) return undefined
     if (isOaep(algorithm)) {
       refuseContext(key, input.EncryptionContext)
