@@ -64,15 +64,19 @@ export function writeRequest<C extends CommandName>(
   context: WriteContext,
   trace?: Buffer,
 ): void {
-  framed(writer, () => {
-    if (trace === undefined) writer.u32(id).u8(commands[name].code)
-    else
-      writer
-        .u32(id)
-        .u8(commands[name].code | TRACED)
-        .fixed(trace, TRACE_CONTEXT_BYTES)
-    writeFields(writer, commands[name].args as (typeof commands)[C]['args'], args as never, context)
-  })
+  // As `framed` does it, without a function made for each request.
+  const start = writer.length
+  try {
+    writer.u32(0).u32(id)
+    const { code, args: layout } = commands[name]
+    if (trace === undefined) writer.u8(code)
+    else writer.u8(code | TRACED).fixed(trace, TRACE_CONTEXT_BYTES)
+    writeFields(writer, layout as (typeof commands)[C]['args'], args as never, context)
+    endFrame(writer, start)
+  } catch (error) {
+    writer.truncate(start)
+    throw error
+  }
 }
 
 /** Reads what follows a frame's length. Throws {@link MalformedBytes}. */
@@ -199,12 +203,16 @@ function framed(writer: ByteWriter, write: () => unknown): void {
   try {
     writer.u32(0)
     write()
-    writer.patchU32(writer.length - start - LENGTH_BYTES, start)
+    endFrame(writer, start)
   } catch (error) {
     // A field out of bounds must not leave half a frame in front of the others.
     writer.truncate(start)
     throw error
   }
+}
+
+function endFrame(writer: ByteWriter, start: number): void {
+  writer.patchU32(writer.length - start - LENGTH_BYTES, start)
 }
 
 function answerHead(writer: ByteWriter, id: number, outcome: Outcome, tokenMicroseconds: number): ByteWriter {

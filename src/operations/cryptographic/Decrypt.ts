@@ -1,4 +1,5 @@
 import { optional, structure } from '../../base/schema.ts'
+import { materialOf } from '../../keyring/keyring.ts'
 import { isOaep } from '../../model/algorithms.ts'
 import { EMPTY_CONTEXT } from '../../model/encryption-context.ts'
 import { defineOperation } from '../operation.ts'
@@ -59,7 +60,8 @@ export const Decrypt = defineOperation({
       const plaintext = await keyring.pairs.decrypt(key, algorithm, blob)
       return { KeyId: key.arn, Plaintext: plaintext, EncryptionAlgorithm: algorithm }
     }
-    const { plaintext, material } = await keyring.decrypt(key, blob, input.EncryptionContext ?? EMPTY_CONTEXT)
+    const material = materialOf(key, blob)
+    const { plaintext } = await keyring.decrypt(key, material, blob, input.EncryptionContext ?? EMPTY_CONTEXT)
     return { KeyId: key.arn, Plaintext: plaintext, EncryptionAlgorithm: algorithm, KeyMaterialId: material.id }
   },
 })
