@@ -53,7 +53,8 @@ export interface Answer {
   readonly id: number
   readonly outcome: Outcome
   readonly tokenMicroseconds: number
-  readonly body: Buffer
+  /** What follows, to be read once: {@link readResult}, {@link readFault} or {@link readEvent}. */
+  readonly body: ByteReader
 }
 
 export function writeRequest<C extends CommandName>(
@@ -142,18 +143,22 @@ export function readAnswer(frame: Buffer): Answer {
   const outcome = OUTCOMES[reader.u8()]
   if (outcome === undefined) throw new MalformedBytes('unknown outcome')
   const tokenMicroseconds = reader.u32()
-  return { id, outcome, tokenMicroseconds, body: reader.raw(reader.remaining) }
+  return { id, outcome, tokenMicroseconds, body: reader }
 }
 
-export function readResult<C extends CommandName>(name: C, body: Buffer): Result<C> {
-  return readFields(new ByteReader(body), commands[name].result) as Result<C>
+export function readResult<C extends CommandName>(name: C, body: ByteReader): Result<C> {
+  return readFields(body, commands[name].result) as Result<C>
 }
 
-export function readFault(body: Buffer): HsmFault {
-  const reader = new ByteReader(body)
-  const kind: FaultKind | undefined = FAULT_KINDS[reader.u8()]
+export function readFault(body: ByteReader): HsmFault {
+  const kind: FaultKind | undefined = FAULT_KINDS[body.u8()]
   if (kind === undefined) throw new MalformedBytes('unknown kind of fault')
-  return new HsmFault(kind, reader.text(REASON_MAX_BYTES))
+  return new HsmFault(kind, body.text(REASON_MAX_BYTES))
+}
+
+/** The JSON value of an event, as yet unchecked. */
+export function readEvent(body: ByteReader): unknown {
+  return JSON.parse(body.raw(body.remaining).toString('utf8'))
 }
 
 /** Cuts a stream of bytes into frames, whatever way it was split on its road. */
