@@ -540,6 +540,12 @@ export class Member {
   }
 
   #ask(lane: Lane, name: CommandName, args: Errand['args']): Promise<unknown> {
-    return new Promise((resolve, reject) => lane.send(new Errand(name, args, { resolve, reject }, { pinned: true })))
+    const errand = new Errand(name, args, { pinned: true })
+    try {
+      lane.send(errand)
+    } catch (error) {
+      errand.reject(error as Error)
+    }
+    return errand.result
   }
 }
