@@ -13,6 +13,7 @@ import type { Verdict } from '../../src/audit/verify.ts'
 import { verifyFiles } from '../../src/audit/verify-files.ts'
 import { type Instance, makeInstance, type Serving } from '../support/instance.ts'
 import { startLoad } from '../support/load.ts'
+import { readMetrics } from '../support/metrics.ts'
 import { waitUntil } from '../support/processes.ts'
 import { mountSmallDisk, type SmallDisk } from '../support/small-disk.ts'
 import { REGION } from '../support/tokens.ts'
@@ -151,6 +152,7 @@ describe('a full disk', () => {
       audit: { writable: true },
       store: { writable: false, reason },
     })
+    expect((await readMetrics(daemon.adminEndpoint)).get('strongroom_store_writable')).toBe(0)
     await generate()
     expect((await kms.describeKey({ KeyId })).KeyMetadata?.Description).toBe(last)
     disks.store!.free()
