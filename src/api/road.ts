@@ -66,7 +66,7 @@ export class Road<Output extends Members, Refusal extends Failure> {
   travel(request: IncomingMessage, response: ServerResponse, headers: HeaderFields): Promise<void> {
     const { tracing } = this.#parts
     if (tracing === undefined) return this.#travel(request, response, headers)
-    return tracing.request(headers.get(TRACEPARENT), span => this.#travel(request, response, headers, span))
+    return tracing.request(headers[TRACEPARENT], span => this.#travel(request, response, headers, span))
   }
 
   async #travel(
