@@ -59,7 +59,7 @@ export function createApiServer(parts: ApiParts, tls?: SecureContextOptions): Se
     const served = { regions, services: new Set([service]) }
     const authenticator = new Authenticator({ hot: store.hot, secrets, sessions, accessKeyUses, served, clock })
     const record = new RequestRecord(service, { audit, metrics, logger })
-    return { authenticator, record, view: store.view, tracing }
+    return { authenticator, record, view: store.view, tracing, logger }
   }
   const kmsEnds = endsOf('kms')
   const kms = new Road(new KmsPipeline({ throttle, services, record: kmsEnds.record }), kmsEnds)
@@ -76,12 +76,7 @@ export function createApiServer(parts: ApiParts, tls?: SecureContextOptions): Se
     return isCloudTrail(headers) ? cloudTrail : kms
   }
   const travel = (request: IncomingMessage, response: ServerResponse, headers: HeaderFields) =>
-    roadOf(headers)
-      .travel(request, response, headers)
-      .catch((error: unknown) => {
-        logger.error('a request has no answer', { error })
-        response.destroy()
-      })
+    roadOf(headers).travel(request, response, headers)
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
