@@ -151,7 +151,7 @@ export async function composeAudit(parts: AuditParts): Promise<Audit> {
       await log.close()
       await Promise.all(forwarding.map(each => each.stop()))
       for (const forwarder of forwarders) {
-        await forwarder.run()
+        await forwarder.run({ confirm: true })
         forwarder.close()
       }
     },

@@ -16,11 +16,11 @@ const TARGET_PREFIX = 'TrentService.'
  * answers alike.
  */
 export function operationOf(headers: HeaderFields): string {
-  const target = headers.get('x-amz-target')
+  const target = headers['x-amz-target']
   if (target === undefined || !target.startsWith(TARGET_PREFIX) || target.length === TARGET_PREFIX.length) {
     throw new KmsError('UnknownOperationException')
   }
-  if (!isJson(headers.get('content-type'))) {
+  if (!isJson(headers['content-type'])) {
     throw new KmsError('UnknownOperationException', `The Content-Type must be ${CONTENT_TYPE}.`)
   }
   return target.slice(TARGET_PREFIX.length)

@@ -3,6 +3,8 @@
  * says its own hash, so that the first one that was changed, removed, moved or added is named; who rehashes what follows is caught
  * by the next checkpoint (security.md 2.8).
  */
+import { hash } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
 import { MalformedBytes } from '../base/bytes.ts'
 import { CHAIN_START, ChainHasher, type ChainHead, readAuditLine } from '../formats/audit-chain.ts'
 import {
@@ -52,8 +54,18 @@ export interface Verdict {
   readonly uncovered: number
 }
 
+/** What the lines are of. */
+export interface VerifierOptions {
+  /** The key store: they come without the first lines of files. */
+  readonly bare?: boolean
+  /** A collector: what was forwarded may be there more than once, and what a crash cut off is not. */
+  readonly forwarded?: boolean
+}
+
 /** Beyond this many findings the rest is not told. */
 const FINDINGS_MAX = 20
+/** More lines than a forwarder sends again. */
+const LINES_HELD = 200_000
 
 interface Chain {
   readonly id: string
@@ -85,13 +97,16 @@ export class Verifier {
   #chain: Chain | undefined
   #place: Place = { source: '', line: 0 }
   #events = 0
-  /** Whether lines come without the first lines of files, as the key store has them. */
+  #repeated = 0
   readonly #bare: boolean
+  /** Digests of the lines of a collector: no two lines of a log are the same. */
+  readonly #seen: LRUCache<string, true> | undefined
 
   /** `publicKeys` are SubjectPublicKeyInfo, DER. */
-  constructor(publicKeys: readonly Buffer[], { bare = false }: { bare?: boolean } = {}) {
+  constructor(publicKeys: readonly Buffer[], { bare = false, forwarded = false }: VerifierOptions = {}) {
     this.#keys = new Map(publicKeys.map(key => [auditKeyId(key).toString('hex'), key]))
     this.#bare = bare
+    this.#seen = forwarded ? new LRUCache({ max: LINES_HELD }) : undefined
   }
 
   get events(): number {
@@ -111,6 +126,7 @@ export class Verifier {
       this.#torn(bytes.length)
       return
     }
+    if (this.#isRepeated(bytes)) return
     const line = readAuditLine(bytes)
     if (line?.kind === 'file' && !this.#bare) this.#file(line, line.file)
     else if (this.#chain === undefined) this.#find('no file of an audit log: it does not begin with the line of one')
@@ -136,6 +152,7 @@ export class Verifier {
     }
     if ((last?.tornBytes ?? 0) > 0)
       this.#notes.push(`the last line was cut off after ${last?.tornBytes} bytes: its event was never acknowledged`)
+    if (this.#repeated > 0) this.#notes.push(`${this.#repeated} lines came more than once, as forwarded lines may`)
     return {
       findings: this.#findings,
       notes: this.#notes,
@@ -143,6 +160,15 @@ export class Verifier {
       chains: this.#chains.map(summary),
       uncovered: last === undefined ? 0 : last.seq - Math.max(last.covered, last.firstSeq - 1),
     }
+  }
+
+  #isRepeated(bytes: Buffer): boolean {
+    if (this.#seen === undefined) return false
+    const digest = hash('sha256', bytes, 'base64')
+    const repeated = this.#seen.has(digest)
+    this.#seen.set(digest, true)
+    if (repeated) this.#repeated += 1
+    return repeated
   }
 
   #file(head: ChainHead, number: number): void {
@@ -222,7 +248,7 @@ export class Verifier {
       )
     } else if (before.previousCheckpoint !== undefined && named.checkpoint !== nameOf(before.previousCheckpoint)) {
       this.#find(`the last checkpoint of chain ${before.id} was removed or changed`, 1)
-    } else if (!this.#bare && named.tornBytes !== before.tornBytes) {
+    } else if (!this.#bare && this.#seen === undefined && named.tornBytes !== before.tornBytes) {
       this.#find(`the cut off line at the end of chain ${before.id} was changed`, 1)
     }
   }

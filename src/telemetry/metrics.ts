@@ -255,7 +255,7 @@ export class Metrics {
   )
   readonly auditForwardLagBytes = this.#gauge(
     'audit_forward_lag_bytes',
-    'Lines of the audit log that a sink has not got yet.',
+    'Lines of the audit log that a sink has not got for certain.',
     ['sink'],
   )
   readonly auditFailures = this.#counter(

@@ -53,11 +53,11 @@ export function readSignedRequest(
   request: IncomingRequest,
   headers: HeaderFields = foldHeaders(request.rawHeaders),
 ): SignedRequest {
-  const header = headers.get('authorization')
+  const header = headers.authorization
   if (request.url.includes('?')) refuseQueryForm(request.url, header)
   if (!header) throw new KmsError('MissingAuthenticationTokenException', 'Missing Authentication Token')
-  const amzDate = headers.get('x-amz-date')
-  const httpDate = amzDate === undefined ? headers.get('date') : undefined
+  const amzDate = headers['x-amz-date']
+  const httpDate = amzDate === undefined ? headers.date : undefined
   const authorization = parseAuthorization(header, (amzDate ?? httpDate) !== undefined)
   const timestamp = amzDate ?? basicTimestamp(Date.parse(httpDate!)) ?? httpDate!
   const signedAtMs = parseTimestamp(timestamp)
@@ -73,7 +73,7 @@ export function readSignedRequest(
     signature: authorization.signature,
     request,
     headers,
-    sessionToken: headers.get('x-amz-security-token'),
+    sessionToken: headers['x-amz-security-token'],
     timestamp,
     signedAtMs,
     signedHeaderNames: splitSignedHeaders(authorization.signedHeaders),
@@ -117,9 +117,9 @@ export function checkScope(signed: SignedRequest, { regions, services }: Served,
  * the holder of that key signed this method, target, body and these headers. Throws KmsError InvalidSignatureException.
  */
 export function checkSignature(signed: SignedRequest, signingKey: Uint8Array): void {
-  const { request, headers, timestamp, signedHeaderNames } = signed
+  const { request, headers, timestamp, signedHeaders, signedHeaderNames } = signed
   const payloadHash = hash('sha256', request.body, 'hex')
-  const declared = headers.get('x-amz-content-sha256')
+  const declared = headers['x-amz-content-sha256']
   // UNSIGNED-PAYLOAD and the STREAMING- forms are S3's, and end here too.
   if (declared !== undefined && declared !== payloadHash) {
     throw invalid("The provided 'x-amz-content-sha256' header does not match what was computed.")
@@ -128,7 +128,8 @@ export function checkSignature(signed: SignedRequest, signingKey: Uint8Array): v
     method: request.method,
     url: request.url,
     headers,
-    signedHeaders: signedHeaderNames,
+    signedHeaders,
+    signedHeaderNames,
     payloadHash,
   })
   if (!sameSignature(signatureOf(signingKey, stringToSign(canonical, timestamp, signed)), signed.signature)) {
@@ -187,7 +188,7 @@ function checkSignedHeaders({ headers, signedHeaderNames }: SignedRequest): void
   let host = false
   let signed = 0
   for (const name of signedHeaderNames) {
-    if (!headers.has(name)) {
+    if (headers[name] === undefined) {
       throw incomplete(`'${echo(name)}' is named as a SignedHeader, but it does not exist in the HTTP request.`)
     }
     if (name === 'host') host = true
@@ -195,9 +196,9 @@ function checkSignedHeaders({ headers, signedHeaderNames }: SignedRequest): void
   }
   if (!host) throw mustBeSigned('Host')
   let present = 0
-  for (const name of headers.keys()) if (decides(name)) present++
+  for (const name in headers) if (decides(name)) present++
   if (present === signed) return
-  for (const name of headers.keys()) {
+  for (const name in headers) {
     if (decides(name) && !signedHeaderNames.includes(name)) throw mustBeSigned(name)
   }
 }

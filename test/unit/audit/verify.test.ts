@@ -5,8 +5,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import type { LineBlock } from '../../../src/audit/log.ts'
 import { listLogFiles } from '../../../src/audit/log-files.ts'
 import { verifyBlocks, verifyFiles } from '../../../src/audit/verify-files.ts'
-import { ChainHasher, eventLine, readAuditLine } from '../../../src/formats/audit-chain.ts'
-import { auditPublicKey, MemoryStorage, startLog } from '../../support/audit-log.ts'
+import { ChainHasher, readAuditLine } from '../../../src/formats/audit-chain.ts'
+import { auditPublicKey, eventLine, MemoryStorage, startLog } from '../../support/audit-log.ts'
 import { makeFolder } from '../../support/tokens.ts'
 
 const KEYS = [auditPublicKey]
@@ -87,6 +87,33 @@ describe('a log that nobody has touched', () => {
     const { findings, notes } = await verifyFiles(given, KEYS)
     expect(findings).toEqual([])
     expect(notes.join()).toContain('were not given')
+  })
+})
+
+describe('what a collector has', () => {
+  const collected = join(folder.path, 'collected.jsonl')
+  const collect = (lines: readonly string[]) => {
+    write(collected, lines)
+    return verifyFiles([collected], KEYS, undefined, { forwarded: true })
+  }
+  const all = async () => (await files()).flatMap(linesOf)
+
+  it('is whole when lines were sent again', async () => {
+    const lines = await all()
+    const again = [...lines.slice(0, 60), ...lines.slice(20, 130), ...lines.slice(40)]
+    expect(await collect(again)).toMatchObject({
+      ...{ findings: [], events: 183, uncovered: 0 },
+      notes: ['130 lines came more than once, as forwarded lines may'],
+    })
+    expect((await verifyFiles([collected], KEYS)).findings).not.toEqual([])
+  })
+
+  it('is not when one was changed, removed or moved', async () => {
+    const lines = await all()
+    const at = lines.findIndex((line, index) => index > 60 && isEvent(line))
+    const changed = lines[at]!.replace('"Decrypt"', '"Encrypt"')
+    for (const wrong of [lines.with(at, changed), lines.toSpliced(at, 1), [...lines.toSpliced(at, 1), lines[at]!]])
+      expect((await collect([...wrong.slice(0, 30), ...wrong])).findings).not.toEqual([])
   })
 })
 
