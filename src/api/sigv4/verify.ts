@@ -13,6 +13,7 @@ import { KmsError } from '../../model/errors.ts'
 import { type Authorization, echo, incomplete, parseAuthorization } from './authorization.ts'
 import { canonicalRequest } from './canonical-request.ts'
 import { foldHeaders, type HeaderFields } from './headers.ts'
+import { Remembered } from './remembered.ts'
 import { sameSignature, signatureOf, stringToSign, TERMINATOR } from './signature.ts'
 
 /** As KMS enforces it, narrower than SigV4's general 15 minutes. */
@@ -76,7 +77,7 @@ export function readSignedRequest(
     sessionToken: headers['x-amz-security-token'],
     timestamp,
     signedAtMs,
-    signedHeaderNames: splitSignedHeaders(authorization.signedHeaders),
+    signedHeaderNames: signedHeaderLists.of(authorization.signedHeaders),
   }
 }
 
@@ -152,15 +153,10 @@ function refuseQueryForm(url: string, header: string | undefined): void {
   )
 }
 
-const REMEMBERED_LISTS = 64
-const REMEMBERED_LIST_CHARACTERS = 512
-/** A client names the same headers in every request, so lists are taken apart once. Bounded: anybody can send a list. */
-const signedHeaderLists = new Map<string, readonly string[]>()
+const signedHeaderLists = new Remembered(splitSignedHeaders)
 
 /** Lowercase, in order and each once, as SigV4 prescribes: only then does counting show that no header is unsigned. */
 function splitSignedHeaders(text: string): readonly string[] {
-  const known = signedHeaderLists.get(text)
-  if (known !== undefined) return known
   const names = text.split(';')
   let before = ''
   for (const name of names) {
@@ -169,9 +165,6 @@ function splitSignedHeaders(text: string): readonly string[] {
     }
     before = name
   }
-  if (text.length > REMEMBERED_LIST_CHARACTERS) return names
-  if (signedHeaderLists.size >= REMEMBERED_LISTS) signedHeaderLists.clear()
-  signedHeaderLists.set(text, names)
   return names
 }
 
