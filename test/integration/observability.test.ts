@@ -10,6 +10,7 @@ const LEFT = 'region="on-prem-1",token="on-prem-1-1"'
 const RIGHT = 'region="on-prem-1",token="on-prem-1-2"'
 const HOT_REQUESTS = 1_000
 const LANES = 10
+const SOON_MS = 60_000
 const REQUEST_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
 let sandbox: Sandbox
@@ -52,7 +53,7 @@ describe('the hot path', () => {
       else if (lane % 3 === 1) await kms.decrypt({ CiphertextBlob: CiphertextBlob! })
       else await kms.encrypt({ KeyId: 'alias/hot', Plaintext: Buffer.from('x') })
     })
-    await waitUntil(() => load.answered() >= HOT_REQUESTS, 60_000)
+    await waitUntil(() => load.answered() >= HOT_REQUESTS, SOON_MS)
     expect(await load.stop()).toMatchObject({ failures: [] })
     expect(await reads()).toEqual(before)
   })
@@ -61,7 +62,7 @@ describe('the hot path', () => {
 describe('/metrics', () => {
   it('has what the daemon and its tokens do, and only labels from closed sets', async () => {
     await expect(kms.describeKey({ KeyId: 'alias/absent' })).rejects.toMatchObject({ name: 'NotFoundException' })
-    await waitUntil(async () => ((await metrics()).get(`strongroom_hsm_open_sessions{${LEFT}}`) ?? 0) > 0, 10_000)
+    await waitUntil(async () => ((await metrics()).get(`strongroom_hsm_open_sessions{${LEFT}}`) ?? 0) > 0, SOON_MS)
     const samples = await metrics()
     const account = sandbox.description.accountId
     const requests = (operation: string, outcome: string) =>
@@ -120,7 +121,7 @@ describe('hosts', () => {
     const before = await imports()
     const other = (await kms.createKey({})).KeyMetadata!.KeyId!
     await kms.generateDataKey({ KeyId: other, KeySpec: 'AES_256' })
-    await waitUntil(async () => (await imports()) > before, 20_000)
+    await waitUntil(async () => (await imports()) > before, SOON_MS)
   })
 })
 
@@ -134,7 +135,7 @@ describe('the log', () => {
     ]
     const ids = [unsigned.headers.get('x-amzn-requestid'), ...answers.map(({ $metadata }) => $metadata.requestId)]
     for (const id of ids) expect(id).toMatch(REQUEST_ID)
-    await waitUntil(() => sandbox.log().includes(ids.at(-1)!), 5_000)
+    await waitUntil(() => sandbox.log().includes(ids.at(-1)!), SOON_MS)
     const timed = { milliseconds: expect.any(Number), timestamp: expect.stringMatching(/Z$/) }
     const common = { message: 'request', source: '127.0.0.1', ...timed }
     const { accessKeyId, callerArn: principal } = sandbox.description
@@ -175,8 +176,8 @@ describe('health', () => {
       statuses.push((await get('/readyz')).status)
       expect((await get('/healthz')).status).toBe(200)
       return statuses.includes(503) && statuses.at(-1) === 200
-    }, 20_000)
-    await waitUntil(() => sandbox.log().includes('"state":"open"'), 5_000)
+    }, SOON_MS)
+    await waitUntil(() => sandbox.log().includes('"state":"open"'), SOON_MS)
     const samples = await metrics()
     expect(sumOf(samples, 'strongroom_hsm_host_restarts_total{')).toBeGreaterThanOrEqual(1)
   })
