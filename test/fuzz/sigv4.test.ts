@@ -128,11 +128,11 @@ function rightRequest(): IncomingRequest {
 const isOneRequest = ({ method, url, rawHeaders }: IncomingRequest) =>
   ![method, url, ...rawHeaders].join().match(/[\r\n]/)
 
-/** As it comes off the wire: more than one space between method and target is read as one (RFC 9112 section 3). */
+/** As it comes off the wire: several spaces between the parts of a request line are read as one (RFC 9112 section 3). */
 const offTheWire = (request: IncomingRequest): IncomingRequest => ({
   ...request,
   method: request.method.replace(/ +$/, ''),
-  url: request.url.replace(/^ +/, ''),
+  url: request.url.replace(/^ +| +$/g, ''),
 })
 
 describe('the daemon', () => {
