@@ -56,7 +56,10 @@ export async function composeAudit(parts: AuditParts, others?: OtherChains): Pro
     ...(others === undefined ? {} : { others: () => others.chains.heads() }),
     chainLeftovers: recorder => recorder.chainLeftovers(stored, id => others?.chains.isOpen(id) ?? false),
   })
-  const forwarding = composeForwarding({ folder, settings: settings.forward, stored, metrics, logger })
+  const count = serviceProcessesOf(configuration.listen.processes)
+  const forwarding = await composeForwarding({
+    ...{ folder, settings: settings.forward, processes: count === 1 ? 0 : count, stored, metrics, logger },
+  })
   const expire = () => stored.expire(clock() - settings.storeDays * DAY_MS, settings.storeMaxMb * BYTES_PER_MB)
   const expiring = schedule('expire stored audit events', EXPIRE_MS, expire, { logger, metrics })
   return {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { Forwarder, type Sink } from './audit/forwarder.ts'
 import { httpSink } from './audit/http-sink.ts'
+import { listLogFiles, readLogFileName } from './audit/log-files.ts'
 import { syslogSink } from './audit/syslog-sink.ts'
 import { NotReady } from './compose-pools.ts'
 import type { Configuration } from './config/schema.ts'
@@ -20,6 +21,8 @@ export interface Forwarding extends AsyncDisposable {
 export interface ForwardingParts {
   readonly folder: string
   readonly settings: Configuration['audit']['forward']
+  /** Service processes that write; none where the first process does all. */
+  readonly processes: number
   readonly stored: StoredAudit
   readonly metrics: Metrics
   readonly logger: Logger
@@ -28,55 +31,70 @@ export interface ForwardingParts {
 const FORWARD_MS = 500
 
 /** Throws {@link NotReady} when a file that the settings name cannot be read. */
-export function composeForwarding({ folder, settings, stored, metrics, logger }: ForwardingParts): Forwarding {
-  const forwarders = sinksOf(settings).map(
-    sink =>
-      new Forwarder({
-        ...{ folder, sink, storage: stored },
-        onTrouble(error) {
-          if (error === undefined) return logger.info('audit events are forwarded again', { sink: sink.name })
-          metrics.auditFailures.inc({ part: sink.name })
-          logger.warn('audit events are not forwarded: they wait in the files of the log', {
-            ...{ sink: sink.name, reason: error.message },
-          })
-        },
-      }),
-  )
-  const forwarding = forwarders.map(forwarder =>
-    schedule(`forward audit events by ${forwarder.sink}` as const, FORWARD_MS, () => forwarder.run(), {
-      logger,
-      metrics,
-    }),
-  )
+export async function composeForwarding(parts: ForwardingParts): Promise<Forwarding> {
+  const { folder, settings, processes, stored, metrics, logger } = parts
+  // Of the daemon before, which may have had more of them, lines may still wait.
+  const waiting = (await listLogFiles(folder)).flatMap(path => readLogFileName(path).process ?? [])
+  const numbers = new Set([undefined, ...Array.from({ length: processes }, (_, at) => at + 1), ...waiting])
+  const sinks = destinationsOf(settings).map(({ name, open }) => {
+    const onTrouble = (process: number | undefined, error: Error | undefined) => {
+      const facts = { sink: name, ...(process === undefined ? {} : { process }) }
+      if (error === undefined) return logger.info('audit events are forwarded again', facts)
+      metrics.auditFailures.inc({ part: name })
+      const reason = error.message
+      logger.warn('audit events are not forwarded: they wait in the files of the log', { ...facts, reason })
+    }
+    const forwarders = [...numbers].map(
+      process =>
+        new Forwarder({
+          ...{ folder, process, sink: open(), storage: stored },
+          onTrouble: error => onTrouble(process, error),
+        }),
+    )
+    const run = (options = {}) => Promise.all(forwarders.map(forwarder => forwarder.run(options)))
+    const running = schedule(`forward audit events by ${name}` as const, FORWARD_MS, () => run(), { logger, metrics })
+    return { name, forwarders, run, running }
+  })
   return {
     report() {
-      for (const { sink, lagBytes } of forwarders) metrics.auditForwardLagBytes.set({ sink }, lagBytes)
+      for (const { name, forwarders } of sinks) {
+        const lagBytes = forwarders.reduce((sum, forwarder) => sum + forwarder.lagBytes, 0)
+        metrics.auditForwardLagBytes.set({ sink: name }, lagBytes)
+      }
     },
     async [Symbol.asyncDispose]() {
-      await Promise.all(forwarding.map(each => each.stop()))
-      for (const forwarder of forwarders) {
-        await forwarder.run()
-        forwarder.close()
+      for (const { forwarders, run, running } of sinks) {
+        await running.stop()
+        await run({ confirm: true })
+        for (const forwarder of forwarders) forwarder.close()
       }
     },
   }
 }
 
+/** Where lines go to, with a connection of its own for each process whose lines they are. */
+interface Destination {
+  readonly name: Sink['name']
+  open(): Sink
+}
+
 /** Reads the files that the settings name. Throws {@link NotReady} when one cannot be read. */
-function sinksOf({ syslog, http }: Configuration['audit']['forward']): Sink[] {
+function destinationsOf({ syslog, http }: Configuration['audit']['forward']): Destination[] {
   const { host, port } = syslog
-  const bearer = read(http.tokenFile)?.toString('utf8').trim()
-  return [
-    ...(host === ''
-      ? []
-      : [
-          syslogSink({
-            ...{ host, port, servername: isIP(host) === 0 ? host : '' },
-            ...certificates({ ca: syslog.caFile, cert: syslog.certificateFile, key: syslog.keyFile }),
-          }),
-        ]),
-    ...(http.url === '' ? [] : [httpSink(new URL(http.url), bearer, certificates({ ca: http.caFile }))]),
-  ]
+  const destinations: Destination[] = []
+  if (host !== '') {
+    const options = {
+      ...{ host, port, servername: isIP(host) === 0 ? host : '' },
+      ...certificates({ ca: syslog.caFile, cert: syslog.certificateFile, key: syslog.keyFile }),
+    }
+    destinations.push({ name: 'syslog', open: () => syslogSink(options) })
+  }
+  if (http.url !== '') {
+    const bearer = read(http.tokenFile)?.toString('utf8').trim()
+    const options = certificates({ ca: http.caFile })
+    destinations.push({ name: 'http', open: () => httpSink(new URL(http.url), bearer, options) })
+  }
+  return destinations
 }
 
 function certificates(files: Readonly<Record<string, string>>): Record<string, Buffer> {

@@ -10,7 +10,7 @@ export interface AdminListenerParts extends ScrapeParts {
 }
 
 export function createAdminListener(parts: AdminListenerParts): Express {
-  const { metrics, pools, audit, obstacles } = parts
+  const { metrics, pools, audit, store, obstacles } = parts
   const app = express()
   const scrape = new Scrape(parts)
   app.disable('x-powered-by')
@@ -18,7 +18,7 @@ export function createAdminListener(parts: AdminListenerParts): Express {
     response.json({ status: 'ok' })
   })
   app.get('/readyz', (_request, response) => {
-    const readiness = readinessOf(pools.values(), audit, obstacles())
+    const readiness = readinessOf(pools.values(), { audit, store, obstacles: obstacles() })
     response.status(readiness.ready ? 200 : 503).json(readiness)
   })
   app.get('/metrics', async (_request, response) => {

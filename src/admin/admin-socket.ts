@@ -17,7 +17,7 @@ import type { Identities } from '../identities/identities.ts'
 import type { ManagedPolicies } from '../identities/managed-policies.ts'
 import { IdentityRefused } from '../identities/refused.ts'
 import { KmsError } from '../model/errors.ts'
-import { AlreadyStored, ChangedMeanwhile } from '../store/faults.ts'
+import { AlreadyStored, ChangedMeanwhile, StoreUnwritable } from '../store/faults.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Explanations } from './explanations.ts'
 import { accessKeyRequests } from './requests/access-keys.ts'
@@ -131,6 +131,7 @@ function refusalOf(error: unknown): string | undefined {
   if (error instanceof IdentityRefused || error instanceof RequestRefused) return error.message
   if (error instanceof AlreadyStored) return error.message
   if (error instanceof AuditUnavailable) return `it cannot be recorded now, so it is not done: ${error.message}`
+  if (error instanceof StoreUnwritable) return error.message
   if (error instanceof ChangedMeanwhile) return `${error.message}: try again`
   if (error instanceof KmsError && error.code !== 'KMSInternalException') return error.message
   if (error instanceof z.ZodError)

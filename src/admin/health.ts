@@ -12,8 +12,8 @@ interface Region<Hsm> {
   readonly hsms: readonly Hsm[]
 }
 
-/** Whether events can be recorded: without that, nothing is done. */
-export interface AuditReadiness {
+/** Whether events can be recorded, without which nothing is done; and the key store changed, without which the rest goes on. */
+export interface WriteReadiness {
   readonly writable: boolean
   readonly reason?: string
 }
@@ -22,7 +22,8 @@ export interface Readiness {
   readonly ready: boolean
   /** What else than tokens is in the way; absent when nothing is. */
   readonly obstacles?: readonly string[]
-  readonly audit: AuditReadiness
+  readonly audit: WriteReadiness
+  readonly store: WriteReadiness
   readonly regions: readonly Region<{ readonly hsm: string; readonly state: string }>[]
 }
 
@@ -67,19 +68,30 @@ function mergeMembers(members: readonly MemberStatus[]): MemberStatus {
   }
 }
 
+export interface ReadinessFacts {
+  readonly audit: { readonly failure: { readonly reason: string } | undefined }
+  readonly store: { readonly unwritable: string | undefined }
+  /** What is in the way of serving, besides tokens and audit log. */
+  readonly obstacles: readonly string[]
+}
+
 export function readinessOf(
   pools: Iterable<HsmPool>,
-  { failure }: { readonly failure: { readonly reason: string } | undefined },
-  obstacles: readonly string[] = [],
+  { audit: { failure }, store, obstacles }: ReadinessFacts,
 ): Readiness {
   const { ready, regions } = statusOf(pools)
   return {
     ready: ready && failure === undefined && obstacles.length === 0,
     ...(obstacles.length === 0 ? {} : { obstacles }),
-    audit: failure === undefined ? { writable: true } : { writable: false, reason: failure.reason },
+    audit: writeReadiness(failure?.reason),
+    store: writeReadiness(store.unwritable),
     regions: regions.map(({ hsms, ...region }) => ({
       ...region,
       hsms: hsms.map(({ hsm, state }) => ({ hsm, state })),
     })),
   }
+}
+
+function writeReadiness(reason: string | undefined): WriteReadiness {
+  return reason === undefined ? { writable: true } : { writable: false, reason }
 }

@@ -15,7 +15,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { AuditUnavailable } from '../audit/unavailable.ts'
 import { wipe } from '../base/bytes.ts'
 import { KmsError } from '../model/errors.ts'
-import { StoreLocked, StoreStale } from '../store/faults.ts'
+import { StoreLocked, StoreStale, StoreUnwritable } from '../store/faults.ts'
 import type { StoreView } from '../store/store.ts'
 import type { RequestSpan, Tracing } from '../telemetry/tracing.ts'
 import type { Authenticated, Authenticator } from './authenticate.ts'
@@ -129,6 +129,10 @@ export class Road<Output extends Members, Refusal extends Failure> {
 function inWordsOfKms(thrown: unknown): unknown {
   if (thrown instanceof StoreLocked) {
     return new KmsError('DependencyTimeoutException', 'The key store did not answer in time.', { cause: thrown })
+  }
+  if (thrown instanceof StoreUnwritable) {
+    const options = { cause: thrown, detail: thrown.message }
+    return new KmsError('DependencyTimeoutException', 'The key store cannot be written now. Try again.', options)
   }
   if (thrown instanceof StoreStale) {
     const options = { cause: thrown, detail: thrown.message }

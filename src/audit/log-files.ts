@@ -24,6 +24,11 @@ export async function listLogFiles(folder: string): Promise<string[]> {
     .map(name => join(folder, name))
 }
 
+/** The same of one process alone: of a service process by its number, or of the daemon's first process. */
+export async function listFilesOf(process: number | undefined, folder: string): Promise<string[]> {
+  return (await listLogFiles(folder)).filter(path => readLogFileName(path).process === process)
+}
+
 /** What the name of a file says. */
 export interface LogFileName {
   readonly chain: string

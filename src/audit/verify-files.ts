@@ -4,7 +4,7 @@ import { basename } from 'node:path'
 import { linesOf } from './lines.ts'
 import type { LineBlock } from './log.ts'
 import { listLogFiles } from './log-files.ts'
-import { type Verdict, Verifier } from './verify.ts'
+import { type Verdict, Verifier, type VerifierOptions } from './verify.ts'
 
 export interface VerifyProgress {
   /** Bytes, of all files together. */
@@ -30,8 +30,9 @@ export async function verifyFiles(
   files: readonly string[],
   publicKeys: readonly Buffer[],
   onProgress: (progress: VerifyProgress) => void = () => {},
+  options: Pick<VerifierOptions, 'forwarded'> = {},
 ): Promise<Verdict> {
-  const verifier = new Verifier(publicKeys)
+  const verifier = new Verifier(publicKeys, options)
   const sizes = await Promise.all(files.map(async file => (await stat(file)).size))
   const total = sizes.reduce((sum, size) => sum + size, 0)
   let before = 0

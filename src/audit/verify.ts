@@ -3,8 +3,10 @@
  * says its own hash, so that the first one that was changed, removed, moved or added is named; who rehashes what follows is caught
  * by the next checkpoint (security.md 2.8).
  */
+import { hash } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
 import { MalformedBytes } from '../base/bytes.ts'
-import { CHAIN_START, ChainHasher, type ChainHead, readAuditLine } from '../formats/audit-chain.ts'
+import { type AuditLine, CHAIN_START, ChainHasher, type ChainHead, readAuditLine } from '../formats/audit-chain.ts'
 import {
   auditKeyId,
   type Checkpoint,
@@ -49,8 +51,18 @@ export interface Verdict {
   readonly uncovered: number
 }
 
+/** What the lines are of. */
+export interface VerifierOptions {
+  /** The key store: they come without the first lines of files. */
+  readonly bare?: boolean
+  /** A collector: what was forwarded may be there more than once, and what a crash cut off is not. */
+  readonly forwarded?: boolean
+}
+
 /** Beyond this many findings the rest is not told. */
 const FINDINGS_MAX = 20
+/** More lines than a forwarder sends again. */
+const LINES_HELD = 200_000
 
 interface Chain {
   readonly id: string
@@ -84,13 +96,16 @@ export class Verifier {
   #chain: Chain | undefined
   #place: Place = { source: '', line: 0, at: 0 }
   #events = 0
-  /** Whether lines come without the first lines of files, as the key store has them. */
+  #repeated = 0
   readonly #bare: boolean
+  /** Digests of the lines of a collector: no two lines of a log are the same. */
+  readonly #seen: LRUCache<string, true> | undefined
 
   /** `publicKeys` are SubjectPublicKeyInfo, DER. */
-  constructor(publicKeys: readonly Buffer[], { bare = false }: { bare?: boolean } = {}) {
+  constructor(publicKeys: readonly Buffer[], { bare = false, forwarded = false }: VerifierOptions = {}) {
     this.#keys = new Map(publicKeys.map(key => [auditKeyId(key).toString('hex'), key]))
     this.#bare = bare
+    this.#seen = forwarded ? new LRUCache({ max: LINES_HELD }) : undefined
   }
 
   get events(): number {
@@ -110,7 +125,9 @@ export class Verifier {
       this.#torn(bytes.length)
       return
     }
+    if (this.#isRepeated(bytes)) return
     const line = readAuditLine(bytes)
+    this.#chain = this.#chainOf(line)
     if (line?.kind === 'file' && !this.#bare) this.#file(line, line.file)
     else if (this.#chain === undefined) this.#find('no file of an audit log: it does not begin with the line of one')
     else if (line === undefined || line.kind === 'file')
@@ -129,7 +146,7 @@ export class Verifier {
   end(): Verdict {
     const begun = this.#chains.filter(({ seq }) => seq > 0)
     const { findings, notes, open } = checkLinks(begun.map(readChain), {
-      ...{ torn: !this.#bare, mayExpire: this.#bare },
+      ...{ torn: !this.#bare && this.#seen === undefined, mayExpire: this.#bare },
     })
     this.#notes.push(...notes)
     for (const { place, ...finding } of findings) this.#findings.push({ ...place, ...finding, eventId: undefined })
@@ -140,6 +157,7 @@ export class Verifier {
       if (tornBytes > 0 && open.has(id))
         this.#notes.push(`the last line was cut off after ${tornBytes} bytes: its event was never acknowledged`)
     }
+    if (this.#repeated > 0) this.#notes.push(`${this.#repeated} lines came more than once, as forwarded lines may`)
     return {
       findings: this.#findings
         .toSorted((a, b) => a.at - b.at)
@@ -150,6 +168,31 @@ export class Verifier {
       chains: this.#chains.map(chain => summary(chain, open.get(chain.id) ?? 0)),
       uncovered: [...open.values()].reduce((sum, uncovered) => sum + uncovered, 0),
     }
+  }
+
+  /**
+   * The chain that a line belongs to. In a collector's copy those of several processes stand among each other: a line goes where it
+   * fits.
+   */
+  #chainOf(line: AuditLine | undefined): Chain | undefined {
+    const chain = this.#chain
+    if (this.#seen === undefined || line === undefined) return chain
+    if (line.kind !== 'event') {
+      const id = line.kind === 'file' ? line.chain : chainOfCheckpoint(line.body)
+      return this.#chains.find(each => each.id === id) ?? chain
+    }
+    const { seq, hash, event } = line
+    const fits = (each: Chain) => seq === each.seq + 1 && hash === each.hasher.next(seq, each.hash, event)
+    return chain !== undefined && fits(chain) ? chain : (this.#chains.findLast(fits) ?? chain)
+  }
+
+  #isRepeated(bytes: Buffer): boolean {
+    if (this.#seen === undefined) return false
+    const digest = hash('sha256', bytes, 'base64')
+    const repeated = this.#seen.has(digest)
+    this.#seen.set(digest, true)
+    if (repeated) this.#repeated += 1
+    return repeated
   }
 
   #file(head: ChainHead, number: number): void {
@@ -285,6 +328,14 @@ function summary(chain: Chain, uncovered: number): ChainSummary {
     coveredAt: coveredAtMs === undefined ? null : new Date(coveredAtMs).toISOString(),
     uncovered,
     uses: Object.fromEntries(uses),
+  }
+}
+
+function chainOfCheckpoint(body: Buffer): string | undefined {
+  try {
+    return readCheckpoint(body).head.chain
+  } catch {
+    return undefined
   }
 }
 

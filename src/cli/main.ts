@@ -11,7 +11,7 @@ import { HsmFault } from '../hsm/contract/fault.ts'
 import { PoolUnavailable } from '../hsm/pool/pool.ts'
 import { IdentityRefused } from '../identities/refused.ts'
 import { KmsError } from '../model/errors.ts'
-import { RowRefused, StoreRolledBack, StoreUnusable } from '../store/faults.ts'
+import { RowRefused, StoreRolledBack, StoreUnusable, StoreUnwritable } from '../store/faults.ts'
 import { CommandFailed } from './admin-client.ts'
 import { addAudit } from './commands/audit.ts'
 import { addAuthz } from './commands/authz.ts'
@@ -38,6 +38,7 @@ const EXPECTED = [
   RowRefused,
   StoreRolledBack,
   StoreUnusable,
+  StoreUnwritable,
 ]
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {

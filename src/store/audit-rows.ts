@@ -2,16 +2,19 @@
 import type { Database } from './dialects/database.ts'
 import * as audit from './sql/audit.ts'
 import type { AuditBlock, AuditBlockPlace, AuditPosition, StoredAudit, StoredEvent } from './stored-audit.ts'
+import type { Writability } from './writability.ts'
 
 export class AuditRows implements StoredAudit {
   readonly #database: Database
+  readonly #writability: Writability
 
-  constructor(database: Database) {
+  constructor(database: Database, writability: Writability) {
     this.#database = database
+    this.#writability = writability
   }
 
   addBlock(block: AuditBlock, chained: readonly string[]): Promise<void> {
-    return this.#database.blocks.add(block, chained)
+    return this.#writability.of(() => this.#database.blocks.add(block, chained))
   }
 
   lastBlock(chain: string): Promise<AuditBlock | undefined> {

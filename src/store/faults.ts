@@ -27,6 +27,17 @@ export class StoreLocked extends Error {
   override readonly name = 'StoreLocked'
 }
 
+/** The disk takes nothing more, fails, or can only be read: nothing was written. Trying again is safe. */
+export class StoreUnwritable extends Error {
+  override readonly name = 'StoreUnwritable'
+  readonly reason: string
+
+  constructor(reason: string, options?: ErrorOptions) {
+    super(`the key store cannot be written: ${reason}`, options)
+    this.reason = reason
+  }
+}
+
 /**
  * For too long it has not been known whether other processes have changed the store, so nothing is answered from what memory
  * holds of it.

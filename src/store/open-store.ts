@@ -23,6 +23,7 @@ import type { PendingEventSource } from './stored-audit.ts'
 import { Touched } from './touched.ts'
 import { VerifiedReader } from './verified-reader.ts'
 import { View } from './view.ts'
+import { Writability } from './writability.ts'
 
 export interface StoreOptions {
   /** The file; its folder exists, with mode 0700. */
@@ -70,17 +71,22 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const watched = { database, view, onChange: () => hot.forgetAll() }
   const changes = siblings && (await UntoldChanges.watch(watched))
   const watch = changes ?? new ForeignChanges(watched)
+  const writability = new Writability()
   return {
     reader,
     hot,
     view,
-    transaction: work => runTransaction({ database, guard, domains, hot, metrics, events, siblings, changes }, work),
+    transaction: work =>
+      writability.of(() => runTransaction({ database, guard, domains, hot, metrics, events, siblings, changes }, work)),
+    get unwritable() {
+      return writability.reason
+    },
     heed(change) {
       hot.forget(Touched.of(change))
       if (change.number !== undefined) changes?.told(change.number)
     },
     rowMacs: new RowMacs(database, guard, domains),
-    audit: new AuditRows(database),
+    audit: new AuditRows(database, writability),
     scrub: () => database.scrub(),
     check: () => checkStore(database, guard),
     copyTo: (path, onProgress = () => {}) => database.copyTo(path, onProgress),

@@ -304,6 +304,8 @@ export interface Store {
   readonly reader: Reader
   readonly hot: HotReader
   readonly view: StoreView
+  /** Why the disk did not take the last change, here or of the audit log's copy; undefined when it did. */
+  readonly unwritable: string | undefined
   readonly rowMacs: StoredRowMacs
   readonly audit: StoredAudit
   /**

@@ -230,9 +230,9 @@ export class Metrics {
     'audit_writable',
     '1 while events can be recorded, 0 while nothing that needs recording is done.',
     [],
-    'max',
+    'min',
   )
-  readonly auditEvents = this.#gauge('audit_chain_events', 'Events in the chain of this daemon start.', [])
+  readonly auditEvents = this.#gauge('audit_chain_events', 'Events in the chains of this daemon start.', [])
   readonly auditUncoveredEvents = this.#gauge(
     'audit_uncovered_events',
     'Events that no signed checkpoint covers yet: the audit lag.',
@@ -242,11 +242,13 @@ export class Metrics {
     'audit_covered_timestamp_seconds',
     'When all events there were had a signed checkpoint, in Unix time.',
     [],
+    'min',
   )
   readonly auditDiskBytes = this.#gauge(
     'audit_disk_bytes',
     'Of the disk that the audit log is written to: its size, and what is free of it.',
     ['what'],
+    'max',
   )
   readonly auditUnstoredBytes = this.#gauge(
     'audit_unstored_bytes',
@@ -255,7 +257,7 @@ export class Metrics {
   )
   readonly auditForwardLagBytes = this.#gauge(
     'audit_forward_lag_bytes',
-    'Lines of the audit log that a sink has not got yet.',
+    'Lines of the audit log that a sink has not got for certain.',
     ['sink'],
   )
   readonly auditFailures = this.#counter(

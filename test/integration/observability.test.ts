@@ -160,7 +160,8 @@ describe('health', () => {
     expect([healthz.status, await healthz.json()]).toEqual([200, { status: 'ok' }])
     const hsms = ['on-prem-1-1', 'on-prem-1-2'].map(hsm => ({ hsm, state: 'healthy' }))
     const readyz = await get('/readyz')
-    const ready = { ready: true, audit: { writable: true }, regions: [{ region: 'on-prem-1', ready: true, hsms }] }
+    const writable = { audit: { writable: true }, store: { writable: true } }
+    const ready = { ready: true, ...writable, regions: [{ region: 'on-prem-1', ready: true, hsms }] }
     expect([readyz.status, await readyz.json()]).toEqual([200, ready])
     expect((await get('/nothing')).status).toBe(404)
     expect((await fetch(`${sandbox.description.adminEndpoint}/healthz`, { method: 'POST' })).status).toBe(404)

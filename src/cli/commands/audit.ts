@@ -19,6 +19,7 @@ interface VerifyOptions {
   readonly output: 'text' | 'json'
   readonly publicKey?: string
   readonly store?: true
+  readonly forwarded?: true
 }
 
 /** Exit codes; 1 is that of a command that could not run. */
@@ -45,6 +46,7 @@ export function addAudit(program: Command): void {
     .argument('[FILES...]', 'files of the log, the oldest first, or folders of them; the daemon’s own when absent')
     .option('--public-key <FILE>', 'PEM of the audit keys; asked of the key store when absent')
     .option('--store', 'the copy in the key store, in place of files')
+    .option('--forwarded', 'FILES are of a collector: lines may be there more than once')
     .addOption(configurationOption())
     .addOption(outputOption())
     .action(verify)
@@ -98,7 +100,7 @@ async function ownPublicKeys(options: VerifyOptions): Promise<string> {
 
 async function verifyGiven(
   paths: readonly string[],
-  { config }: VerifyOptions,
+  { config, forwarded }: VerifyOptions,
   publicKeys: readonly Buffer[],
 ): Promise<Verdict> {
   const chosen = paths.length > 0 ? paths : [stateFolderAt(loadConfiguration(config).stateDir).audit]
@@ -106,9 +108,10 @@ async function verifyGiven(
   try {
     const files = await logFilesOf(chosen)
     if (files.length === 0) throw new CommandFailed(`there are no files of an audit log in ${chosen.join(', ')}`)
-    return await verifyFiles(files, publicKeys, progressed => {
+    const onProgress: Parameters<typeof verifyFiles>[2] = progressed => {
       if (progressed.total >= PROGRESS_FROM_BYTES) progress.update(progressed)
-    })
+    }
+    return await verifyFiles(files, publicKeys, onProgress, { forwarded: forwarded === true })
   } catch (error) {
     const { code, path } = error as NodeJS.ErrnoException
     if (code === undefined) throw error

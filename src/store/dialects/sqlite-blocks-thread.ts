@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
 import { parentPort, workerData } from 'node:worker_threads'
 import { Kysely } from 'kysely'
-import { StoreLocked } from '../faults.ts'
+import { StoreLocked, StoreUnwritable } from '../faults.ts'
 import { addBlock, deletePendingEvents, expireBlocks } from '../sql/audit.ts'
 import type { Tables } from '../sql/tables.ts'
 import type { BlockAnswer, BlockRequest, BlockThreadData } from './sqlite-blocks.ts'
@@ -57,11 +57,17 @@ port.on('message', (request: BlockRequest) => {
     }
     const reply: BlockAnswer = await answer(request).then(
       value => ({ value }),
-      (error: Error) => ({ error: { message: error.message, locked: error instanceof StoreLocked } }),
+      (error: Error) => ({ error: inWords(error) }),
     )
     port.postMessage(reply)
   })
 })
+
+/** Classes are lost between threads. */
+function inWords(error: Error): NonNullable<BlockAnswer['error']> {
+  if (error instanceof StoreUnwritable) return { message: error.reason, kind: 'unwritable' }
+  return { message: error.message, kind: error instanceof StoreLocked ? 'locked' : 'other' }
+}
 
 /** Frees a block's memory at once. Left to the collector, megabytes of it had the thread collect garbage all the time. */
 function letGo({ buffer }: Uint8Array): void {

@@ -3,7 +3,7 @@
  * the disk would keep requests waiting. While it writes, no transaction of this process does, so that none is refused a lock.
  */
 import { Worker } from 'node:worker_threads'
-import { StoreLocked } from '../faults.ts'
+import { StoreLocked, StoreUnwritable } from '../faults.ts'
 import type { AuditBlock } from '../stored-audit.ts'
 import type { BlockWriter } from './database.ts'
 
@@ -18,7 +18,7 @@ export type BlockRequest =
 
 export interface BlockAnswer {
   readonly value?: number
-  readonly error?: { readonly message: string; readonly locked: boolean }
+  readonly error?: { readonly message: string; readonly kind: 'locked' | 'unwritable' | 'other' }
 }
 
 export interface BlockThreadData {
@@ -132,7 +132,7 @@ export class ThreadedBlockWriter implements BlockWriter {
     worker.postMessage(request, transfer)
     const { value = 0, error } = await answered.promise
     if (error === undefined) return value
-    throw error.locked ? new StoreLocked(error.message) : new Error(error.message)
+    throw errorOf(error)
   }
 
   /** Only who records has a thread: ceremonies read. */
@@ -150,4 +150,9 @@ export class ThreadedBlockWriter implements BlockWriter {
     this.#worker = undefined
     for (const { reject } of this.#waiting.splice(0)) reject(error)
   }
+}
+
+function errorOf({ kind, message }: NonNullable<BlockAnswer['error']>): Error {
+  if (kind === 'locked') return new StoreLocked(message)
+  return kind === 'unwritable' ? new StoreUnwritable(message) : new Error(message)
 }

@@ -12,12 +12,16 @@ import {
   type SqliteStatement,
 } from 'kysely'
 import { LRUCache } from 'lru-cache'
-import { StoreLocked } from '../faults.ts'
+import { StoreLocked, StoreUnwritable } from '../faults.ts'
 
 /** More than the queries of this program; lists of different lengths give texts of their own. */
 const STATEMENTS_KEPT = 256
 
 const BUSY = 5
+const READONLY = 8
+const FULL = 13
+/** SQLITE_IOERR_WRITE, _FSYNC, _DIR_FSYNC, _TRUNCATE, _SHMSIZE. */
+const WRITE_FAILURES: ReadonlySet<number> = new Set([778, 1034, 1290, 1546, 4874])
 
 const LOCK_RETRY_MS = 20
 
@@ -30,18 +34,20 @@ interface DriverOptions {
 }
 
 export class NodeSqliteDialect extends SqliteDialect {
+  readonly #connection: DatabaseSync
   readonly #database: SqliteDatabase
   readonly #options: DriverOptions
 
-  constructor(database: DatabaseSync, options: DriverOptions) {
-    const adapted = adapt(database)
-    super({ database: adapted })
-    this.#database = adapted
+  constructor(connection: DatabaseSync, options: DriverOptions) {
+    const database = adapt(connection)
+    super({ database })
+    this.#connection = connection
+    this.#database = database
     this.#options = options
   }
 
   override createDriver(): SqliteDriver {
-    return new ImmediateDriver(this.#database, this.#options)
+    return new ImmediateDriver(this.#connection, this.#database, this.#options)
   }
 
   override createAdapter(): SqliteAdapter {
@@ -59,17 +65,31 @@ export async function retryWhileLocked(waitMs: number, attempt: () => Promise<'d
 }
 
 export function isLocked(error: unknown): boolean {
+  return kindOf(error) === BUSY
+}
+
+/** The low byte of the number; the rest says more about it. */
+function kindOf(error: unknown): number | undefined {
   const { errcode } = error as { errcode?: unknown }
-  // The low byte is the kind of error; the rest says more about it.
-  return typeof errcode === 'number' && (errcode & 0xff) === BUSY
+  return typeof errcode === 'number' ? errcode & 0xff : undefined
+}
+
+/** What a statement has thrown, in the words of the store. */
+function faultOf(error: unknown): unknown {
+  const kind = kindOf(error)
+  const unwritable =
+    kind === FULL || kind === READONLY || WRITE_FAILURES.has((error as { errcode?: number }).errcode ?? 0)
+  return unwritable ? new StoreUnwritable((error as Error).message, { cause: error }) : error
 }
 
 class ImmediateDriver extends SqliteDriver {
+  readonly #connection: DatabaseSync
   readonly #lockWaitMs: number
   readonly #begin: CompiledQuery
 
-  constructor(database: SqliteDatabase, { lockWaitMs, writes = false }: DriverOptions) {
+  constructor(connection: DatabaseSync, database: SqliteDatabase, { lockWaitMs, writes = false }: DriverOptions) {
     super({ database })
+    this.#connection = connection
     this.#lockWaitMs = lockWaitMs
     this.#begin = CompiledQuery.raw(writes ? 'BEGIN IMMEDIATE' : 'BEGIN')
   }
@@ -88,6 +108,11 @@ class ImmediateDriver extends SqliteDriver {
         throw error
       }
     })
+  }
+
+  /** A transaction that a full disk has ended was rolled back by SQLite itself. */
+  override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    if (this.#connection.isTransaction) await super.rollbackTransaction(connection)
   }
 }
 
@@ -127,8 +152,20 @@ function adapt(database: DatabaseSync): SqliteDatabase {
 function adaptStatement(statement: StatementSync): SqliteStatement {
   return {
     reader: statement.columns().length > 0,
-    all: parameters => statement.all(...(parameters as SQLInputValue[])),
-    run: parameters => statement.run(...(parameters as SQLInputValue[])),
+    all(parameters) {
+      try {
+        return statement.all(...(parameters as SQLInputValue[]))
+      } catch (error) {
+        throw faultOf(error)
+      }
+    },
+    run(parameters) {
+      try {
+        return statement.run(...(parameters as SQLInputValue[]))
+      } catch (error) {
+        throw faultOf(error)
+      }
+    },
     iterate(): never {
       throw new Error('a kept statement cannot be read twice at once: use all()')
     },

@@ -92,6 +92,39 @@ describe('a forwarder', () => {
     expect(troubles).toEqual(['away', 'back'])
   })
 
+  it('sends again what is not confirmed when the connection is lost, and remembers only what is', async () => {
+    const sink = memorySink()
+    let confirmed = 0
+    const confirming: Sink = {
+      ...sink,
+      send: lines => sink.send(lines),
+      async confirm() {
+        if (sink.fails) throw new Error('lost')
+        confirmed += 1
+      },
+    }
+    const { record, stop } = await startLog({ folder: logs })
+    await record(3)
+    const forwarder = new Forwarder({ folder: logs, sink: confirming, storage })
+    await forwarder.run({ confirm: true })
+    const [first, before] = [await allLines(), position]
+    await record(3)
+    await stop()
+    await forwarder.run()
+    expect([confirmed, position]).toEqual([1, before])
+    expect(forwarder.lagBytes).toBeGreaterThan(0)
+    sink.fails = true
+    await forwarder.run({ confirm: true })
+    sink.fails = false
+    await waitUntil(async () => {
+      await forwarder.run({ confirm: true })
+      return confirmed === 2
+    }, SOON_MS)
+    const later = (await allLines()).slice(first.length)
+    expect(sink.got).toEqual([...first, ...later, ...later])
+    expect(forwarder.lagBytes).toBe(0)
+  })
+
   it('goes on behind a file that was moved away', async () => {
     const sink = memorySink()
     const { record, notary, stop } = await startLog({ folder: logs, maxBytes: 1_000 })

@@ -90,6 +90,33 @@ describe('a log that nobody has touched', () => {
   })
 })
 
+describe('what a collector has', () => {
+  const collected = join(folder.path, 'collected.jsonl')
+  const collect = (lines: readonly string[]) => {
+    write(collected, lines)
+    return verifyFiles([collected], KEYS, undefined, { forwarded: true })
+  }
+  const all = async () => (await files()).flatMap(linesOf)
+
+  it('is whole when lines were sent again', async () => {
+    const lines = await all()
+    const again = [...lines.slice(0, 60), ...lines.slice(20, 130), ...lines.slice(40)]
+    expect(await collect(again)).toMatchObject({
+      ...{ findings: [], events: 183, uncovered: 0 },
+      notes: ['130 lines came more than once, as forwarded lines may'],
+    })
+    expect((await verifyFiles([collected], KEYS)).findings).not.toEqual([])
+  })
+
+  it('is not when one was changed, removed or moved', async () => {
+    const lines = await all()
+    const at = lines.findIndex((line, index) => index > 60 && isEvent(line))
+    const changed = lines[at]!.replace('"Decrypt"', '"Encrypt"')
+    for (const wrong of [lines.with(at, changed), lines.toSpliced(at, 1), [...lines.toSpliced(at, 1), lines[at]!]])
+      expect((await collect([...wrong.slice(0, 30), ...wrong])).findings).not.toEqual([])
+  })
+})
+
 describe('a hundred random changes of a byte or a line', () => {
   const random = numbers(20_261_122)
   const pick = (below: number) => Math.floor(random.next().value * below)
