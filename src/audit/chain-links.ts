@@ -37,6 +37,7 @@ export interface ReadChain {
   /** Undefined where it was not given from its first event on. */
   readonly beginning: (ChainBeginning & { readonly place: Place }) | undefined
   readonly seq: number
+  /** Of the last event; empty where it is not known. */
   readonly hash: string
   /** The last event that a checkpoint of its own covers, or the one before the first that was given. */
   readonly covered: number
@@ -153,7 +154,7 @@ class LinkChecker {
   #checkEnd(chain: ReadChain, end: NamedEnd, place: Place): void {
     const before = this.#byId.get(end.chain)!
     this.#followed.add(before.id)
-    if (end.seq !== before.seq || end.hash !== before.hash)
+    if (end.seq !== before.seq || (before.hash !== '' && end.hash !== before.hash))
       this.#find(
         chain,
         place,

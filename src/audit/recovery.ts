@@ -189,17 +189,9 @@ async function firstLine(path: string) {
   return undefined
 }
 
-/** How many of the lines, checkpoints behind the last stored event, end the last stored block already. */
+/** How many of the lines the key store has: checkpoints behind its last event, up to the last line of its last block. */
 function alreadyStored(kept: readonly Kept[], stored: LineBlock | undefined): number {
   if (stored === undefined) return 0
-  let count = 0
-  const text = stored.lines.toString('latin1')
-  while (
-    kept[count] !== undefined &&
-    kept[count]?.seq === undefined &&
-    text.includes(kept[count]!.line.toString('latin1'))
-  ) {
-    count += 1
-  }
-  return count
+  const [last = ''] = stored.lines.toString('latin1').trimEnd().split('\n').slice(-1)
+  return kept.findLastIndex(({ line }) => line.equals(Buffer.from(last, 'latin1'))) + 1
 }

@@ -39,8 +39,9 @@ export class MemoryStorage {
     return [...this.pending].map(([id, event]) => ({ id, event, chain: null }))
   }
 
+  /** Chain by chain. */
   async *blocks(): AsyncGenerator<LineBlock> {
-    yield* this.stored
+    yield* [...Map.groupBy(this.stored, ({ chain }) => chain).values()].flat()
   }
 }
 
