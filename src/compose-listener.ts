@@ -4,12 +4,15 @@ import { Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { SecureContextOptions } from 'node:tls'
 import { Certificate } from './api/certificate.ts'
+import { RefusalLines } from './api/refusal-lines.ts'
 import { createApiServer } from './api/server.ts'
 import type { Throttling } from './api/throttle.ts'
 import type { RequestRecorder } from './audit/recorder.ts'
+import { sharedBy } from './audit/refusals.ts'
 import type { Lookup } from './cloudtrail/lookup-events.ts'
 import { NotReady } from './compose-pools.ts'
 import type { Services } from './compose-services.ts'
+import { serviceProcessesOf } from './config/schema.ts'
 
 export interface ApiListener extends AsyncDisposable {
   /** `https://host:port` of the KMS API, or `http://…` without a certificate. */
@@ -40,12 +43,14 @@ export async function listenForRequests(parts: ListenerParts): Promise<ApiListen
   const { requests: _, ...quotas } = configuration.quotas
   const { tls } = configuration.listen
   await using resources = new AsyncDisposableStack()
+  const rates = sharedBy(serviceProcessesOf(configuration.listen.processes), configuration.audit.unprovenRefusals)
+  const refusalLines = resources.use(new RefusalLines({ rates, logger, clock }))
   const certificate = tls.keyFile === '' ? undefined : new Certificate(tls, { logger, metrics })
   const api = createApiServer(
     {
       services: { store, keyring, imports, keyUses, access, quotas, clock },
       ...{ secrets, sessions, accessKeyUses, throttle, regions: new Set(pools.keys()) },
-      ...{ audit, lookup, metrics, logger, tracing },
+      ...{ audit, lookup, metrics, logger, refusalLines, tracing },
     },
     certificate?.options,
   )

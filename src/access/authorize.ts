@@ -17,6 +17,7 @@ import { type GrantMatch, grantsFor, retirableBy } from './grants.ts'
 import type { Context } from './policy/context.ts'
 import { coverageOf, type Policy, type Statement } from './policy/policy.ts'
 import type { Coverage } from './policy/principals.ts'
+import { allowedAlone, Together } from './standing.ts'
 
 /** What is acted upon: a key or alias by its ARN, or all of an account in a region. */
 export interface Resource {
@@ -34,6 +35,10 @@ export interface AccessRequest {
   /** Of actions on a key; undefined for those that identity policies alone decide. */
   readonly key: KeySide | undefined
 }
+
+const AS_ACCOUNT: Decision = { allowed: true, reason: 'the caller is the account itself', statements: [] }
+const LEFT_TO_ACCOUNT = new Together(', which leaves it to the account, and ')
+const ACROSS_ACCOUNTS = new Together(' and ')
 
 export function authorize(request: AccessRequest): Decision {
   const { caller, action, resource, policies } = request
@@ -76,28 +81,24 @@ function denialIn(request: AccessRequest, policies: readonly Policy[], side: Pol
 
 /** Actions that belong to an account, and the half of alias actions that is about the alias. */
 function decideWithoutKey(request: AccessRequest, policies: CallerPolicies): Decision {
-  if (request.caller.kind === 'root') return allow('the caller is the account itself')
+  if (request.caller.kind === 'root') return AS_ACCOUNT
   const identity = allowedBy(request, policies.identity)
   if (identity === undefined) return refuse(request, 'identity-based', [identityNeeded(request)])
   const limit = limitOf(request, policies)
-  return limit === undefined ? allow(identity.label, identity) : refuse(request, limit, [limitNeeded(request, limit)])
+  return limit === undefined ? allowedAlone(identity) : refuse(request, limit, [limitNeeded(request, limit)])
 }
 
 /** Key and caller are of one account, or the caller is a service, which is of none. */
 function decideOnKey(request: AccessRequest, key: KeySide, policies: CallerPolicies): Decision {
   const { caller } = request
-  const found = request.action === RETIRE_GRANT ? {} : statementsFor(request, key.policy)
+  const found = request.action === RETIRE_GRANT ? NOTHING : statementsFor(request, key.policy)
   // A boundary or a session policy that is silent does not limit what is allowed to the user or session by name.
-  if (found.named !== undefined) return allow(found.named.label, found.named)
+  if (found.named !== undefined) return allowedAlone(found.named)
   const limit = limitOf(request, policies)
-  if (found.role !== undefined && limit === undefined) return allow(found.role.label, found.role)
+  if (found.role !== undefined && limit === undefined) return allowedAlone(found.role)
   const identity = caller.kind === 'service' ? undefined : allowedBy(request, policies.identity)
   if (found.account !== undefined && identity !== undefined && limit === undefined) {
-    return allow(
-      `${found.account.label}, which leaves it to the account, and ${identity.label}`,
-      found.account,
-      identity,
-    )
+    return LEFT_TO_ACCOUNT.of(found.account, identity)
   }
   const granted = decideByGrant(request, key, identity, limit)
   if (granted !== undefined) return granted
@@ -113,13 +114,13 @@ function decideOnKey(request: AccessRequest, key: KeySide, policies: CallerPolic
 /** Both accounts must agree: the key's by its policy, the caller's by an identity policy. */
 function decideAcrossAccounts(request: AccessRequest, key: KeySide, policies: CallerPolicies): Decision {
   const { caller } = request
-  const found = request.action === RETIRE_GRANT ? {} : statementsFor(request, key.policy)
+  const found = request.action === RETIRE_GRANT ? NOTHING : statementsFor(request, key.policy)
   const trusted = found.named ?? found.role ?? found.account
   const limit = limitOf(request, policies)
   const identity = allowedBy(request, policies.identity)
   if (trusted !== undefined && limit === undefined) {
-    if (caller.kind === 'root') return allow(trusted.label, trusted)
-    if (identity !== undefined) return allow(`${trusted.label} and ${identity.label}`, trusted, identity)
+    if (caller.kind === 'root') return allowedAlone(trusted)
+    if (identity !== undefined) return ACROSS_ACCOUNTS.of(trusted, identity)
   }
   const granted = decideByGrant(request, key, identity, limit)
   if (granted !== undefined) return granted
@@ -157,9 +158,12 @@ function matchesOf({ caller, action, context }: AccessRequest, grants: KeySide['
   return action === RETIRE_GRANT ? retirableBy(grants, caller) : grantsFor(grants, caller, action, context)
 }
 
+type Found = Record<Coverage, Statement | undefined>
+const NOTHING: Readonly<Found> = { named: undefined, role: undefined, account: undefined }
+
 /** The first statement of each coverage that allows the action; none after one that names the caller. */
-function statementsFor(request: AccessRequest, policy: Policy): { readonly [C in Coverage]?: Statement } {
-  const found: { [C in Coverage]?: Statement } = {}
+function statementsFor(request: AccessRequest, policy: Policy): Found {
+  const found: Found = { named: undefined, role: undefined, account: undefined }
   for (const statement of policy.about(request.action).allow) {
     const coverage = coverageOf(statement, request)
     if (coverage !== undefined) found[coverage] ??= statement
@@ -182,10 +186,6 @@ function limitOf(request: AccessRequest, { boundary, session }: CallerPolicies):
   if (boundary !== undefined && allowedBy(request, [boundary]) === undefined) return 'permissions boundary'
   if (session !== undefined && allowedBy(request, session) === undefined) return 'session'
   return undefined
-}
-
-function allow(reason: string, ...statements: readonly Statement[]): Decision {
-  return { allowed: true, reason, statements }
 }
 
 function refuse(request: AccessRequest, side: PolicySide, needed: readonly string[]): Decision {

@@ -2,7 +2,7 @@
  * From what a request names (key id, key ARN, alias name, alias ARN, the header of a ciphertext) to the KMS key that is
  * meant: the one read of the store on a request's road, which memory answers for keys in use.
  */
-import { parseCiphertext } from '../formats/ciphertext.ts'
+import { kidOfCiphertext } from '../formats/ciphertext.ts'
 import { aliasArn, keyArn, parseKmsArn } from '../model/arn.ts'
 import { KmsError } from '../model/errors.ts'
 import type { KmsKey } from '../model/key.ts'
@@ -55,15 +55,23 @@ export class Targets {
     return absent(scope, undefined, new KmsError('NotFoundException', `Invalid keyId '${keyId}'`))
   }
 
-  /** The key that made a ciphertext, by its header, which nothing has proven yet. Throws KmsError InvalidCiphertext. */
-  async ofCiphertext({ caller: { account }, region }: Asker, blob: Buffer): Promise<KmsKey | undefined> {
+  /**
+   * The key that made a ciphertext, by its header, which nothing has proven yet. A key of the caller's account that memory
+   * knows is answered without a promise. Throws KmsError InvalidCiphertext.
+   */
+  ofCiphertext(asker: Asker, blob: Buffer): KmsKey | undefined | Promise<KmsKey | undefined> {
     const id = keyIdOf(ciphertextKid(blob))
     if (id === undefined) return undefined
-    const own = this.#hot.key({ region, account }, id)
-    const key = own instanceof Promise ? await own : own
+    const { region, caller } = asker
+    const own = this.#hot.key({ region, account: caller.account }, id)
+    return own === undefined || own instanceof Promise ? this.#ofAnyAccount(own, region, id) : own
+  }
+
+  async #ofAnyAccount(own: Promise<KmsKey | undefined> | undefined, region: string, id: string) {
+    const key = await own
     if (key !== undefined) return key
-    const owner = await this.#hot.keyOwner(region, id)
-    return owner === undefined ? undefined : this.#hot.key({ region, account: owner }, id)
+    const account = await this.#hot.keyOwner(region, id)
+    return account === undefined ? undefined : this.#hot.key({ region, account }, id)
   }
 
   #byId(scope: Scope, id: string, alias: string | undefined): Named | Promise<Named> {
@@ -91,7 +99,7 @@ function absent({ account }: Scope, alias: string | undefined, error: KmsError):
 /** The kid in a ciphertext's header. Throws KmsError InvalidCiphertextException. */
 export function ciphertextKid(blob: Buffer): Buffer {
   try {
-    return parseCiphertext(blob).kid
+    return kidOfCiphertext(blob)
   } catch (error) {
     throw new KmsError('InvalidCiphertextException', '', { cause: error })
   }

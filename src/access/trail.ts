@@ -9,9 +9,15 @@ export interface Decided {
 }
 
 export class Trail {
-  readonly decided: Decided[] = []
+  #decided: readonly Decided[] = []
+
+  get decided(): readonly Decided[] {
+    return this.#decided
+  }
 
   note(action: string, resource: Decided['resource'], decision: Decision): void {
-    this.decided.push({ action, resource, decision })
+    const one = { action, resource, decision }
+    // Most requests have one; the first push to an array makes room for seventeen.
+    this.#decided = this.#decided.length === 0 ? [one] : [...this.#decided, one]
   }
 }

@@ -6,6 +6,7 @@ import { identityOf, unproven } from '../audit/identity.ts'
 import type { RequestRecorder } from '../audit/recorder.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Failure, Journey } from './journey.ts'
+import type { RefusalLines } from './refusal-lines.ts'
 import { OK, type RequestMetrics } from './request-metrics.ts'
 import type { HeaderFields } from './sigv4/headers.ts'
 
@@ -18,6 +19,7 @@ export interface RecordParts {
   readonly audit: RequestRecorder
   readonly metrics: RequestMetrics
   readonly logger: Logger
+  readonly refusalLines: Pick<RefusalLines, 'leavesOut'>
 }
 
 export class RequestRecord {
@@ -54,9 +56,9 @@ export class RequestRecord {
     return journey.readOnly ? this.#parts.audit.call(facts) : this.#parts.audit.changed(facts)
   }
 
-  /** Counts and logs the request, answered already. */
+  /** Counts and logs the request, answered already. A refusal of a caller who has proved nothing may have no line. */
   observed(journey: Journey, failure: Failure | undefined): void {
-    const { metrics, logger } = this.#parts
+    const { metrics, logger, refusalLines } = this.#parts
     const { authenticated, requestId, request } = journey
     const operation = this.#prefix + journey.operation
     const seconds = (performance.now() - journey.startedAtMs) / MS_PER_SECOND
@@ -69,6 +71,8 @@ export class RequestRecord {
     })
     const level = this.#severity(failure, journey.readOnly)
     if (!logger.enabled(level)) return
+    const { sourceIp } = journey.origin
+    if (failure !== undefined && refusalLines.leavesOut({ account, error: failure, sourceIp })) return
     logger[level]('request', {
       requestId,
       operation,
@@ -113,7 +117,7 @@ export class RequestRecord {
     }
   }
 
-  /** Every refusal leaves a line, every change too; a successful read or cryptographic call of KMS only at level debug. */
+  /** Every change leaves a line, refusals too; a successful read or cryptographic call of KMS only at level debug. */
   #severity(failure: Failure | undefined, readOnly: boolean): 'error' | 'info' | 'debug' {
     if (failure === undefined) return readOnly && this.#service === 'kms' ? 'debug' : 'info'
     return INTERNAL.has(failure.code) ? 'error' : 'info'

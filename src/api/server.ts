@@ -19,6 +19,7 @@ import { CloudTrailPipeline, isCloudTrail } from './cloudtrail/pipeline.ts'
 import { KmsPipeline } from './pipeline.ts'
 import { encodeError, responseHeaders } from './protocol.ts'
 import { RequestRecord } from './record.ts'
+import type { RefusalLines } from './refusal-lines.ts'
 import { RequestMetrics } from './request-metrics.ts'
 import { Road } from './road.ts'
 import { foldHeaders, type HeaderFields } from './sigv4/headers.ts'
@@ -44,20 +45,33 @@ export interface ApiParts {
   readonly lookup: Lookup
   readonly metrics: Metrics
   readonly logger: Logger
+  readonly refusalLines: RefusalLines
   /** Absent when nobody wants traces. */
   readonly tracing?: Tracing | undefined
 }
 
 /** The server of the KMS API and STS, not listening yet: plain HTTP, or TLS when it is given a certificate. */
 export function createApiServer(parts: ApiParts, tls?: SecureContextOptions): Server | TlsServer {
-  const { services, secrets, sessions, accessKeyUses, throttle, regions, audit, lookup, logger, tracing } = parts
+  const {
+    services,
+    secrets,
+    sessions,
+    accessKeyUses,
+    throttle,
+    regions,
+    audit,
+    lookup,
+    logger,
+    refusalLines,
+    tracing,
+  } = parts
   const metrics = new RequestMetrics(parts.metrics)
   const { store, clock } = services
   /** What a service needs of its own; the name is that of the credential scope. */
   const endsOf = (service: string) => {
     const served = { regions, services: new Set([service]) }
     const authenticator = new Authenticator({ hot: store.hot, secrets, sessions, accessKeyUses, served, clock })
-    const record = new RequestRecord(service, { audit, metrics, logger })
+    const record = new RequestRecord(service, { audit, metrics, logger, refusalLines })
     return { authenticator, record, view: store.view, tracing }
   }
   const kmsEnds = endsOf('kms')

@@ -1,12 +1,14 @@
 /**
- * Events as JSON text, in CloudTrail's shape (crypto.md 11.1). The text of a request's event is put together from pieces that are
- * known already: it costs each request a few microseconds.
+ * Events as JSON text, in CloudTrail's shape (crypto.md 11.1). The text of a request's event is put together from few pieces,
+ * most of which were the same in an event before it and are remembered: it costs each request a few microseconds.
  */
 import { randomUUID } from 'node:crypto'
 import { byItself, seconds } from './identity.ts'
 import { RECORDED_ANSWERS, RECORDED_MEMBERS, recordedMembers } from './members.ts'
 
 const VERSION = '1.11'
+const BEGINNING = whole(`{"eventVersion":"${VERSION}","userIdentity":`)
+const KEY_TYPE = 'AWS::KMS::Key'
 const MS_PER_SECOND = 1_000
 /** What CloudTrail keeps of texts that callers choose. */
 const TEXT_MAX_CHARACTERS = 1_024
@@ -62,18 +64,13 @@ export interface ActFacts {
 
 /** The JSON of a request's event. */
 export function callEvent(facts: CallFacts, nowMs: number): string {
-  const { eventId, requestId, service, operation, readOnly, identity, account, region, error, output, input } = facts
-  const source = facts.sourceIp === undefined ? '' : `,"sourceIPAddress":${JSON.stringify(facts.sourceIp)}`
-  const agent = facts.userAgent === undefined ? '' : `,"userAgent":${quoted(facts.userAgent)}`
+  const { eventId, requestId, operation, readOnly, identity, error, output, input } = facts
   const failed = error === undefined ? '' : `,"errorCode":"${error.code}","errorMessage":${quoted(error.message)}`
   const answer = error === undefined && !readOnly ? recordedMembers(output, RECORDED_ANSWERS) : 'null'
   return (
-    `{"eventVersion":"${VERSION}","userIdentity":${identity},"eventTime":"${timeOf(nowMs)}",` +
-    `"eventSource":"${service}.amazonaws.com","eventName":"${operation}","awsRegion":${quoted(region ?? 'unknown')}` +
-    `${source}${agent}${failed},"requestParameters":${recordedMembers(input, RECORDED_MEMBERS)},"responseElements":${answer},` +
-    `"additionalEventData":${additional(facts)},"requestID":"${requestId}","eventID":"${eventId}",` +
-    `"readOnly":${readOnly},"resources":${resourcesOf(facts)},"eventType":"AwsApiCall","managementEvent":true,` +
-    `"eventCategory":"Management"${account === undefined ? '' : `,"recipientAccountId":"${account}"`}}`
+    `${BEGINNING}${identity}${momentOf(facts, nowMs)}"eventName":"${operation}"` +
+    `${originOf(facts)}${failed},"requestParameters":${recordedMembers(input, RECORDED_MEMBERS)},"responseElements":${answer},` +
+    `"additionalEventData":${additional(facts)},"requestID":"${requestId}","eventID":"${eventId}"${endingOf(facts)}`
   )
 }
 
@@ -84,7 +81,7 @@ export function actEvent(facts: ActFacts, nowMs: number): string {
   return JSON.stringify({
     eventVersion: VERSION,
     userIdentity: JSON.parse(facts.identity ?? byItself(account ?? '')) as unknown,
-    eventTime: timeOf(nowMs),
+    eventTime: seconds(nowMs),
     eventSource: 'kms.amazonaws.com',
     eventName: name,
     awsRegion: region ?? 'unknown',
@@ -104,28 +101,102 @@ export function actEvent(facts: ActFacts, nowMs: number): string {
   })
 }
 
+let moment = { second: Number.NaN, service: '', text: '' }
+
+/** The same text for a whole second. */
+function momentOf({ service }: CallFacts, nowMs: number): string {
+  const second = Math.floor(nowMs / MS_PER_SECOND)
+  if (moment.second !== second || moment.service !== service) {
+    const text = whole(`,"eventTime":"${seconds(nowMs)}","eventSource":"${service}.amazonaws.com",`)
+    moment = { second, service, text }
+  }
+  return moment.text
+}
+
+type Whence = Pick<CallFacts, 'region' | 'sourceIp' | 'userAgent'>
+
+let origin: (Whence & { readonly text: string }) | undefined
+
+/** The same text for requests of one client, which seldom come alone. */
+function originOf({ region, sourceIp, userAgent }: CallFacts): string {
+  if (
+    origin === undefined ||
+    origin.region !== region ||
+    origin.sourceIp !== sourceIp ||
+    origin.userAgent !== userAgent
+  ) {
+    const source = sourceIp === undefined ? '' : `,"sourceIPAddress":${JSON.stringify(sourceIp)}`
+    const agent = userAgent === undefined ? '' : `,"userAgent":${quoted(userAgent)}`
+    const text = whole(`,"awsRegion":${quoted(region ?? 'unknown')}${source}${agent}`)
+    origin = { region, sourceIp, userAgent, text }
+  }
+  return origin.text
+}
+
 /** Why, by which grant, and with which material; what is told to nobody but the log stands here too. */
 function additional({ decided, output, error, outcomeUnknown }: CallFacts): string {
   let decisions = ''
-  for (const { action, decision } of decided) {
-    const grant = decision.grant === undefined ? '' : `,"grant":"${decision.grant.id}"`
-    const text = `{"action":"${action}","allowed":${decision.allowed},"reason":${JSON.stringify(decision.reason)}${grant}}`
-    decisions += decisions === '' ? text : `,${text}`
-  }
+  for (const one of decided) decisions += decisions === '' ? decisionText(one) : `,${decisionText(one)}`
   const material = output?.KeyMaterialId
+  const made = typeof material === 'string' ? `,"keyMaterialId":"${material}"` : ''
+  const detail = error?.detail === undefined ? '' : `,"detail":${quoted(error.detail)}`
+  return `{"decisions":[${decisions}]${made}${detail}${outcomeUnknown ? ',"outcomeUnknown":true' : ''}}`
+}
+
+/** By decision, and then by action. */
+const decisionTexts = new WeakMap<Decided['decision'], Map<string, string>>()
+
+/** Remembered for decisions by policies, which are the same from request to request (access/standing.ts). */
+function decisionText({ action, decision }: Decided): string {
+  if (!decision.allowed || decision.grant !== undefined) return wordedDecision(action, decision)
+  const known = decisionTexts.get(decision) ?? new Map<string, string>()
+  let text = known.get(action)
+  if (text === undefined) {
+    text = whole(wordedDecision(action, decision))
+    decisionTexts.set(decision, known.set(action, text))
+  }
+  return text
+}
+
+function wordedDecision(action: string, { allowed, reason, grant }: Decided['decision']): string {
+  const by = grant === undefined ? '' : `,"grant":"${grant.id}"`
+  return `{"action":"${action}","allowed":${allowed},"reason":${JSON.stringify(reason)}${by}}`
+}
+
+interface Ending {
+  readonly account: string | undefined
+  readonly readOnly: boolean
+  readonly text: string
+}
+
+/** By the key that was acted upon, for whom and how it was last. */
+const endings = new WeakMap<Decided['resource'], Ending>()
+
+/** The rest of an event: the same text while one account does things of one kind to a key. */
+function endingOf(facts: CallFacts): string {
+  const { decided, account, readOnly, resources = [] } = facts
+  const [first] = decided
+  if (decided.length !== 1 || resources.length > 0 || first === undefined || !isNamed(first.resource.arn)) {
+    return ending(facts, resourcesOf(facts))
+  }
+  const { resource } = first
+  const known = endings.get(resource)
+  if (known !== undefined && known.account === account && known.readOnly === readOnly) return known.text
+  const { account: accountId, arn: ARN } = resource
+  const text = whole(ending(facts, JSON.stringify([{ accountId, type: KEY_TYPE, ARN }])))
+  endings.set(resource, { account, readOnly, text })
+  return text
+}
+
+function ending({ account, readOnly }: CallFacts, resources: string): string {
+  const recipient = account === undefined ? '' : `,"recipientAccountId":"${account}"`
   return (
-    `{"decisions":[${decisions}]` +
-    `${typeof material === 'string' ? `,"keyMaterialId":"${material}"` : ''}` +
-    `${error?.detail === undefined ? '' : `,"detail":${quoted(error.detail)}`}` +
-    `${outcomeUnknown ? ',"outcomeUnknown":true' : ''}}`
+    `,"readOnly":${readOnly},"resources":${resources},"eventType":"AwsApiCall","managementEvent":true,` +
+    `"eventCategory":"Management"${recipient}}`
   )
 }
 
 function resourcesOf({ decided, resources = [], output }: CallFacts): string {
-  const [first] = decided
-  if (decided.length === 1 && resources.length === 0 && first !== undefined && isNamed(first.resource.arn)) {
-    return `[{"accountId":"${first.resource.account}","type":"AWS::KMS::Key","ARN":${JSON.stringify(first.resource.arn)}}]`
-  }
   const arns = new Set(decided.map(({ resource }) => resource.arn).filter(isNamed))
   for (const arn of resources) arns.add(arn)
   const made = (output?.KeyMetadata as { readonly Arn?: unknown } | undefined)?.Arn
@@ -140,7 +211,12 @@ function isNamed(arn: string): boolean {
 
 function resource(arn: string): Record<string, string> {
   const [, , service, , account = ''] = arn.split(':')
-  return { accountId: account, type: service === 'kms' ? 'AWS::KMS::Key' : 'AWS::IAM::Role', ARN: arn }
+  return { accountId: account, type: service === 'kms' ? KEY_TYPE : 'AWS::IAM::Role', ARN: arn }
+}
+
+/** The same text in one piece: one that was put together is a tree of its pieces, of which each event would take all. */
+function whole(text: string): string {
+  return Buffer.from(text, 'utf8').toString('utf8')
 }
 
 /** JSON of a text that somebody else chose. */
@@ -150,13 +226,4 @@ function quoted(text: string): string {
 
 function cut(text: string): string {
   return text.length <= TEXT_MAX_CHARACTERS ? text : text.slice(0, TEXT_MAX_CHARACTERS)
-}
-
-let second = { at: 0, text: '' }
-
-/** The same text for a whole second. */
-function timeOf(nowMs: number): string {
-  const at = Math.floor(nowMs / MS_PER_SECOND)
-  if (second.at !== at) second = { at, text: seconds(nowMs) }
-  return second.text
 }

@@ -2,8 +2,17 @@
  * The audit log: events are chained and written to its files, those of a moment together, and are on the disk before anybody
  * is told that they are recorded. While they cannot be written, nothing that needs recording is done.
  */
+
+import { ByteWriter } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
-import { CHAIN_START, ChainHasher, type ChainHead, checkpointLine, eventLine } from '../formats/audit-chain.ts'
+import {
+  CHAIN_START,
+  ChainHasher,
+  type ChainHead,
+  checkpointLine,
+  EVENT_LINE_MORE_BYTES,
+  writeEventLine,
+} from '../formats/audit-chain.ts'
 import { BLOCK_MAX_BYTES, cutLines, type Lines } from './line-blocks.ts'
 import type { LogFiles } from './log-files.ts'
 import { AuditUnavailable } from './unavailable.ts'
@@ -209,16 +218,17 @@ export class AuditLog {
     }
   }
 
-  async #write({ events, checkpoints }: Batch): Promise<void> {
+  async #write(batch: Batch): Promise<void> {
+    const { events, checkpoints } = batch
     const before = this.#head
     let { seq, hash } = before
-    let text = ''
+    const writer = new ByteWriter(lengthOf(batch))
     for (const event of events) {
       seq += 1
       hash = this.#hasher.next(seq, hash, event)
-      text += eventLine(seq, hash, event)
+      writeEventLine(writer, seq, hash, event)
     }
-    const lines = Buffer.from(text + checkpoints, 'utf8')
+    const lines = writer.ascii(checkpoints).finish()
     await this.#files.append(lines)
     this.#head = { chain: this.chain, seq, hash }
     this.#keep({ firstSeq: before.seq + 1, lastSeq: seq, lines })
@@ -263,6 +273,13 @@ export class AuditLog {
 
 function isEmpty({ events, checkpoints }: Batch): boolean {
   return events.length === 0 && checkpoints === ''
+}
+
+/** How many bytes its lines have, and a few more; fewer than they have when events are not ASCII. */
+function lengthOf({ events, checkpoints }: Batch): number {
+  let length = checkpoints.length
+  for (const event of events) length += event.length + EVENT_LINE_MORE_BYTES
+  return length
 }
 
 function newBatch(): Batch {

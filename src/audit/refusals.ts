@@ -13,6 +13,9 @@ export interface RefusalRates {
   readonly perSecond: number
 }
 
+/** What tells a refusal of a caller who has proved nothing from any other request. */
+export type Refused = Pick<CallFacts, 'account' | 'error' | 'sourceIp'>
+
 /** The event that tells how many there were. */
 export const REFUSALS_EVENT = 'UnauthenticatedRequestsRefused'
 
@@ -34,7 +37,8 @@ export interface RefusalSummary extends RefusalCount {
 /** So many sources have a bucket; whoever was silent for longest starts with a full one. */
 const SOURCES_HELD = 10_000
 const SOURCES_NAMED = 100
-const SUMMARY_INTERVAL_MS = 10_000
+/** How long what is counted waits to be told. */
+export const SUMMARY_INTERVAL_MS = 10_000
 const NETWORK_GROUPS = 4
 
 interface RefusalsParts {
@@ -68,7 +72,7 @@ export class UnprovenRefusals {
   }
 
   /** Whether a request's event is left out: it is counted then. `atMs` is the moment of the refusal. */
-  leavesOut({ account, error, sourceIp }: CallFacts, atMs: number): boolean {
+  leavesOut({ account, error, sourceIp }: Refused, atMs: number): boolean {
     if (account !== undefined || error === undefined) return false
     const source = sourceIp === undefined ? 'unknown' : sourceOf(sourceIp)
     const nowMs = this.#nowMs()

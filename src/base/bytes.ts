@@ -69,6 +69,13 @@ export class ByteWriter {
     return this
   }
 
+  /** Text in UTF-8, with no length before it. */
+  utf8(text: string): this {
+    this.#reserve(Buffer.byteLength(text))
+    this.#length += this.#buffer.write(text, this.#length)
+    return this
+  }
+
   /** `lp(x)`: a u16 length of at most `max`, then the bytes. Throws RangeError beyond it. */
   lp(bytes: Uint8Array | string, max = 0xffff): this {
     const value = typeof bytes === 'string' ? Buffer.from(bytes, 'utf8') : bytes

@@ -29,9 +29,9 @@ export function canonicalContext(context: EncryptionContext): Buffer {
 
 const EMPTY_CONTEXT_HASH = hashOf(canonicalContext(new Map()))
 
-/** SHA-256 of the labelled canonical context: 32 bytes, which is all of it that the crypto world is told. */
+/** SHA-256 of the labelled canonical context: 32 bytes to be read, which is all of it that the crypto world is told. */
 export function contextHash(context: EncryptionContext): Buffer {
-  return context.size === 0 ? Buffer.from(EMPTY_CONTEXT_HASH) : hashOf(canonicalContext(context))
+  return context.size === 0 ? EMPTY_CONTEXT_HASH : hashOf(canonicalContext(context))
 }
 
 function hashOf(canonical: Buffer): Buffer {

@@ -15,6 +15,7 @@
  * this format.
  */
 import { hash, randomBytes } from 'node:crypto'
+import type { ByteWriter } from '../base/bytes.ts'
 
 export const CHAIN_ID_BYTES = 16
 export const CHAIN_HASH_BYTES = 32
@@ -58,7 +59,9 @@ export class ChainHasher {
   /** The hash of event `seq`, whose predecessor has the hash `previous`; all in hex. Text is hashed as UTF-8. */
   next(seq: number, previous: string, event: Buffer | string): string {
     const input = this.#input
-    input.writeBigUInt64BE(BigInt(seq), SEQ_AT)
+    // As two halves: a BigInt would be made for each event.
+    input.writeUInt32BE(Math.floor(seq / 2 ** 32), SEQ_AT)
+    input.writeUInt32BE(seq >>> 0, SEQ_AT + 4)
     input.write(previous, PREVIOUS_AT, 'hex')
     input.write(hash('sha256', event, 'hex'), EVENT_AT, 'hex')
     return hash('sha256', input, 'hex')
@@ -70,10 +73,12 @@ export function fileLine({ chain, seq, hash }: ChainHead, file: number): string 
   return `{"strongroom":"audit/1","chain":"${chain}","file":${file},"seq":${seq},"hash":"${hash}"}\n`
 }
 
-/** The line of an event, LF included. `event` is JSON without line breaks. */
-export function eventLine(seq: number, hash: string, event: string): string {
-  return `{"seq":${seq},"hash":"${hash}","event":${event}}\n`
+/** Writes the line of an event, LF included. `event` is JSON without line breaks. */
+export function writeEventLine(writer: ByteWriter, seq: number, hash: string, event: string): void {
+  writer.ascii(`{"seq":${seq},"hash":"${hash}","event":`).utf8(event).ascii('}\n')
 }
+/** More than the line of an event is longer than the event. */
+export const EVENT_LINE_MORE_BYTES = 128
 
 /** The line of a checkpoint, LF included. */
 export function checkpointLine(body: Buffer, signature: Buffer): string {
@@ -88,12 +93,9 @@ const FILE = new RegExp(
 )
 const EVENT = new RegExp(`^{"seq":${NUMBER},"hash":"${HEX_HASH}","event":{`)
 const CHECKPOINT = /^{"checkpoint":"([A-Za-z0-9+/]+={0,2})","signature":"([A-Za-z0-9+/]+={0,2})"}$/
-/** More than the part of an event's line that is before the event. */
-const EVENT_PREFIX_MAX = 128
-
 /** Reads a line without its LF; undefined when it is none of this format. */
 export function readAuditLine(line: Buffer): AuditLine | undefined {
-  const beginning = line.toString('latin1', 0, EVENT_PREFIX_MAX)
+  const beginning = line.toString('latin1', 0, EVENT_LINE_MORE_BYTES)
   const event = EVENT.exec(beginning)
   if (event !== null) {
     const [prefix, seq, hash] = event as unknown as [string, string, string]

@@ -29,7 +29,7 @@ export const AAD_BYTES = HEADER_BYTES + CONTEXT_HASH_BYTES
 /** What a ciphertext is longer than its plaintext. */
 export const OVERHEAD_BYTES = HEADER_BYTES + IV_BYTES + TAG_BYTES
 
-const MAGIC = Buffer.from([0x53, 0x52, 0x43, 0x01])
+const MAGIC = 0x53524301
 const SUITE_OFFSET = 4
 const KID_OFFSET = 5
 const MID_OFFSET = KID_OFFSET + KID_BYTES
@@ -48,8 +48,7 @@ export interface CiphertextParts {
 
 /** Splits a blob. Throws {@link MalformedBytes} when it is too short or of another format. */
 export function parseCiphertext(blob: Buffer): CiphertextParts {
-  if (blob.length < OVERHEAD_BYTES) throw new MalformedBytes('ciphertext too short')
-  if (blob.compare(MAGIC, 0, MAGIC.length, 0, MAGIC.length) !== 0) throw new MalformedBytes('not a ciphertext')
+  requireFormat(blob)
   return {
     suite: blob.readUInt8(SUITE_OFFSET),
     kid: blob.subarray(KID_OFFSET, MID_OFFSET),
@@ -58,6 +57,23 @@ export function parseCiphertext(blob: Buffer): CiphertextParts {
     iv: blob.subarray(HEADER_BYTES, HEADER_BYTES + IV_BYTES),
     sealed: blob.subarray(HEADER_BYTES + IV_BYTES),
   }
+}
+
+/** The kid of a blob, alone. Throws as {@link parseCiphertext}. */
+export function kidOfCiphertext(blob: Buffer): Buffer {
+  requireFormat(blob)
+  return blob.subarray(KID_OFFSET, MID_OFFSET)
+}
+
+/** The mid of a blob, alone and in hex. Throws as {@link parseCiphertext}. */
+export function midOfCiphertext(blob: Buffer): string {
+  requireFormat(blob)
+  return blob.toString('hex', MID_OFFSET, NONCE_OFFSET)
+}
+
+function requireFormat(blob: Buffer): void {
+  if (blob.length < OVERHEAD_BYTES) throw new MalformedBytes('ciphertext too short')
+  if (blob.readUInt32BE(0) !== MAGIC) throw new MalformedBytes('not a ciphertext')
 }
 
 /**
@@ -76,7 +92,7 @@ export function startCiphertext(
     throw new RangeError('a header field has the wrong size')
   }
   const blob = Buffer.allocUnsafe(HEADER_BYTES + IV_BYTES + sealedBytes)
-  blob.set(MAGIC, 0)
+  blob.writeUInt32BE(MAGIC, 0)
   blob.writeUInt8(suite, SUITE_OFFSET)
   blob.set(kid, KID_OFFSET)
   blob.set(mid, MID_OFFSET)

@@ -6,7 +6,7 @@
 import { wipe } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { contextHash } from '../formats/aad.ts'
-import { parseCiphertext, TAG_BYTES } from '../formats/ciphertext.ts'
+import { midOfCiphertext, parseCiphertext, TAG_BYTES } from '../formats/ciphertext.ts'
 import type { Args, CommandName, Result } from '../hsm/contract/commands.ts'
 import { holdersOf } from '../hsm/pool/holders.ts'
 import type { HsmPool } from '../hsm/pool/pool.ts'
@@ -103,16 +103,9 @@ export class Keyring {
     })
   }
 
-  /** Opens a ciphertext of this key with the material it names. Throws KmsError InvalidCiphertextException. */
-  async decrypt(
-    key: KmsKey,
-    blob: Buffer,
-    context: EncryptionContext,
-  ): Promise<{ plaintext: Buffer; material: KeyMaterial }> {
-    const material = materialOf(key, blob)
-    const args = { ekt: material.ekt, blob, contextHash: contextHash(context) }
-    const { plaintext } = await this.#call(key.region, 'decrypt', args)
-    return { plaintext, material }
+  /** Opens a ciphertext of this key, with the material that {@link materialOf} says it names. */
+  decrypt(key: KmsKey, { ekt }: PresentMaterial, blob: Buffer, context: EncryptionContext): Promise<Result<'decrypt'>> {
+    return this.#call(key.region, 'decrypt', { ekt, blob, contextHash: contextHash(context) })
   }
 
   /**
@@ -253,10 +246,12 @@ function notMultiRegion(region: string, why: string): KmsError {
   return new KmsError('UnsupportedOperationException', `Region ${region} ${why}.`)
 }
 
-/** The material whose id stands in the header. The header is not proven: an unknown id is a ciphertext like any bad one. */
-function materialOf(key: KmsKey, blob: Buffer): PresentMaterial {
-  const { mid } = parseCiphertext(blob)
-  const material = key.materials.get(mid.toString('hex'))
+/**
+ * The material whose id stands in the header. The header is not proven: an unknown id is a ciphertext like any bad one. Throws
+ * KmsError InvalidCiphertextException.
+ */
+export function materialOf(key: KmsKey, blob: Buffer): PresentMaterial {
+  const material = key.materials.get(midOfCiphertext(blob))
   if (material === undefined) throw new KmsError('InvalidCiphertextException', '', { detail: 'unknown key material' })
   return presentMaterial(key, material)
 }

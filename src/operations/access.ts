@@ -31,6 +31,7 @@ import type { ServiceKeys } from './service-keys.ts'
 
 /** Actions whose conditions may ask how long a key was not used (authz.md 4.2). */
 const ASKING_FOR_DISUSE: ReadonlySet<string> = new Set(['kms:DisableKey', 'kms:ScheduleKeyDeletion'])
+const NO_FACTS: RequestFacts = {}
 
 export interface KeyRequirement {
   /** The permission, `kms:` included. */
@@ -113,34 +114,45 @@ export class Access {
 
   /**
    * The key of a ciphertext. When the request names a key too, that one is authorised, and must be the one that made the
-   * ciphertext. Throws KmsError IncorrectKeyException when it is not. An unknown key and one that the caller may not use
-   * give one answer.
+   * ciphertext: throws KmsError IncorrectKeyException when it is not. An unknown key and one that the caller may not use
+   * give one answer. One that memory knows costs no promise.
    */
-  async keyOfCiphertext(
+  keyOfCiphertext(
     asker: Asker,
     operation: OperationName,
     blob: Buffer,
     keyId: string | undefined,
     need: KeyRequirement,
-  ): Promise<KmsKey> {
-    if (keyId === undefined) {
-      const key = await this.#targets.ofCiphertext(asker, blob)
-      if (need.grantTokens !== undefined) await this.#checkGrantTokens(need.grantTokens, key)
-      const decision = key && decide(asker, this.onKey(asker, key, need.action, need.facts ?? {}, sideOf(key)))
-      if (key !== undefined && decision?.allowed === true) return requireFit(operation, key, need)
-      throw new KmsError(
-        'AccessDeniedException',
-        'The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.',
-        { detail: decision?.reason ?? 'there is no such key in the region' },
-      )
+  ): KmsKey | Promise<KmsKey> {
+    if (keyId !== undefined) {
+      const named = this.key(asker, operation, keyId, need)
+      return named instanceof Promise ? named.then(key => requireMaker(key, blob)) : requireMaker(named, blob)
     }
-    const key = await this.key(asker, operation, keyId, need)
-    // What is encrypted with a public key has no header of ours.
-    if (specFacts(key.spec).class === 'asymmetric') return key
-    if (ciphertextKid(blob).equals(key.kid)) return key
+    const found = this.#targets.ofCiphertext(asker, blob)
+    if (found instanceof Promise || need.grantTokens !== undefined) {
+      return this.#makerInTime(asker, operation, found, need)
+    }
+    return this.#fitMaker(asker, operation, found, need)
+  }
+
+  async #makerInTime(
+    asker: Asker,
+    operation: OperationName,
+    finding: KmsKey | undefined | Promise<KmsKey | undefined>,
+    need: KeyRequirement,
+  ): Promise<KmsKey> {
+    const key = await finding
+    if (need.grantTokens !== undefined) await this.#checkGrantTokens(need.grantTokens, key)
+    return this.#fitMaker(asker, operation, key, need)
+  }
+
+  #fitMaker(asker: Asker, operation: OperationName, key: KmsKey | undefined, need: KeyRequirement): KmsKey {
+    const decision = key && decide(asker, this.onKey(asker, key, need.action, need.facts ?? NO_FACTS, sideOf(key)))
+    if (key !== undefined && decision?.allowed === true) return requireFit(operation, key, need)
     throw new KmsError(
-      'IncorrectKeyException',
-      'The key ID in the request does not identify a CMK that can perform this operation.',
+      'AccessDeniedException',
+      'The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.',
+      { detail: decision?.reason ?? 'there is no such key in the region' },
     )
   }
 
@@ -261,20 +273,14 @@ export class Access {
   #request(
     asker: Asker,
     action: string,
-    { arn, account }: Resource,
+    resource: Resource,
     facts: RequestFacts,
     key?: KeyFacts,
     side?: KeySide,
   ): AccessRequest {
+    const { caller } = asker
     const context = new RequestContext(asker, this.#clock, facts, key)
-    return {
-      caller: asker.caller,
-      action,
-      resource: { arn, account },
-      context,
-      policies: policiesOf(asker.caller),
-      key: side,
-    }
+    return { caller, action, resource, context, policies: policiesOf(caller), key: side }
   }
 
   /**
@@ -316,7 +322,16 @@ function invisible({ caller }: Asker, action: string): KmsError {
   })
 }
 
-function factsOf({ facts = {} }: KeyRequirement, alias: string | undefined): RequestFacts {
+/** Throws KmsError IncorrectKeyException for a ciphertext of another key. What a public key encrypts has no header of ours. */
+function requireMaker(key: KmsKey, blob: Buffer): KmsKey {
+  if (specFacts(key.spec).class === 'asymmetric' || ciphertextKid(blob).equals(key.kid)) return key
+  throw new KmsError(
+    'IncorrectKeyException',
+    'The key ID in the request does not identify a CMK that can perform this operation.',
+  )
+}
+
+function factsOf({ facts = NO_FACTS }: KeyRequirement, alias: string | undefined): RequestFacts {
   return alias === undefined ? facts : { ...facts, keys: { ...facts.keys, 'kms:RequestAlias': alias } }
 }
 

@@ -42,7 +42,8 @@ interface Definition<S extends Structure, T extends object> {
   readonly check?: (input: Infer<S>) => void
   /** Resolves and authorises what the input names, in that order; its state and usage after that. */
   readonly access: (access: Access, request: Asker, input: Infer<S>) => T | Promise<T>
-  run(context: T & Asker & Services & { readonly input: Infer<S> }): Promise<Output>
+  /** Does it to what {@link access} has let in. */
+  run(targets: T, services: Services, input: Infer<S>, request: Request): Promise<Output>
 }
 
 /** Cryptographic operations say which keys they use, and no others do (GetKeyLastUsage). */
@@ -95,42 +96,33 @@ export function defineOperation<S extends Structure, T extends object>(
   }
 }
 
-async function attempt<S extends Structure, T extends object>(
+/** What is in memory costs no promise: on the hot path only `run` waits, for the token. */
+function attempt<S extends Structure, T extends object>(
   definition: OperationDefinition<S, T>,
   services: Services,
   request: Request,
   input: Infer<S>,
 ): Promise<Output> {
-  const allowed = definition.access(services.access, request, input)
-  const targets = allowed instanceof Promise ? await allowed : allowed
-  const output = await definition.run(contextOf(targets, request, services, input))
-  if (definition.uses !== undefined && !isDryRun(input)) {
-    const { keyUses, clock } = services
-    for (const key of definition.uses(targets)) keyUses.note(key, definition.name, clock(), request)
-  }
-  return output
+  const targets = definition.access(services.access, request, input)
+  if (targets instanceof Promise) return targets.then(found => runOn(found, definition, services, request, input))
+  return runOn(targets, definition, services, request, input)
 }
 
-/** Member by member: V8 copies all of an object quickly only when it is the first of a literal. */
-function contextOf<T extends object, I>(targets: T, request: Request, services: Services, input: I) {
-  return {
-    ...targets,
-    input,
-    caller: request.caller,
-    region: request.region,
-    requestId: request.requestId,
-    eventId: request.eventId,
-    origin: request.origin,
-    trail: request.trail,
-    sourceArn: request.sourceArn,
-    store: services.store,
-    keyring: services.keyring,
-    imports: services.imports,
-    keyUses: services.keyUses,
-    access: services.access,
-    quotas: services.quotas,
-    clock: services.clock,
-  }
+function runOn<S extends Structure, T extends object>(
+  targets: T,
+  definition: OperationDefinition<S, T>,
+  services: Services,
+  request: Request,
+  input: Infer<S>,
+): Promise<Output> {
+  const running = definition.run(targets, services, input, request)
+  const { name, uses } = definition
+  if (uses === undefined || isDryRun(input)) return running
+  return running.then(output => {
+    const { keyUses, clock } = services
+    for (const key of uses(targets)) keyUses.note(key, name, clock(), request)
+    return output
+  })
 }
 
 function isDryRun(input: object): boolean {

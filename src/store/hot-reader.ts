@@ -61,12 +61,14 @@ export class CachedReader implements HotReader {
 
   key(scope: Scope, keyId: string): KmsKey | undefined | Promise<KmsKey | undefined> {
     const name = scopedName(scope, keyId)
-    return (
-      this.#keys.held(name) ??
-      this.#keys.load(
-        name,
-        this.#counted(() => this.#reader.findKey(scope, keyId)),
-      )
+    return this.#keys.held(name) ?? this.#readKey(name, scope, keyId)
+  }
+
+  // Reads apart from what memory answers: a function that makes a closure pays for it even where it does not get there.
+  #readKey(name: string, scope: Scope, keyId: string): Promise<KmsKey | undefined> {
+    return this.#keys.load(
+      name,
+      this.#counted(() => this.#reader.findKey(scope, keyId)),
     )
   }
 
@@ -94,22 +96,24 @@ export class CachedReader implements HotReader {
   }
 
   accessKey(id: string): AccessKey | undefined | Promise<AccessKey | undefined> {
-    return (
-      this.#accessKeys.held(id) ??
-      this.#accessKeys.load(
-        id,
-        this.#counted(() => known(this.#reader.findAccessKey(id))),
-      )
+    return this.#accessKeys.held(id) ?? this.#readAccessKey(id)
+  }
+
+  #readAccessKey(id: string): Promise<AccessKey | undefined> {
+    return this.#accessKeys.load(
+      id,
+      this.#counted(() => known(this.#reader.findAccessKey(id))),
     )
   }
 
   principal(id: string): Principal | undefined | Promise<Principal | undefined> {
-    return (
-      this.#principals.held(id) ??
-      this.#principals.load(
-        id,
-        this.#counted(() => known(this.#reader.findPrincipal(id))),
-      )
+    return this.#principals.held(id) ?? this.#readPrincipal(id)
+  }
+
+  #readPrincipal(id: string): Promise<Principal | undefined> {
+    return this.#principals.load(
+      id,
+      this.#counted(() => known(this.#reader.findPrincipal(id))),
     )
   }
 

@@ -1,6 +1,9 @@
 /** A bounded memory of records by name. A record that was read before a change is never kept after it. */
 import { LRUCache } from 'lru-cache'
 
+/** Passed to each look-up: the library makes an object for each that has no options. */
+const NO_OPTIONS = {}
+
 export class RecordCache<V extends object> {
   readonly #records: LRUCache<string, V>
   /** Reads under way: whoever asks for the same name meanwhile shares the answer. */
@@ -27,7 +30,7 @@ export class RecordCache<V extends object> {
 
   /** The record in memory. */
   held(name: string): V | undefined {
-    const record = this.#records.get(name)
+    const record = this.#records.get(name, NO_OPTIONS)
     if (record !== undefined) this.#hits += 1
     return record
   }

@@ -122,16 +122,40 @@ describe('a token that fails under load', () => {
     expect(watched.changes.filter(change => change.startsWith('good'))).toEqual(['good healthy'])
   })
 
-  it('is degraded and not given up when every fortieth call fails', async () => {
+  it('is degraded and not given up when every eighth key that it derives fails', async () => {
     const bad = faulty()
-    const watched = await startWith(bad)
+    // Two known answers in a row may both meet an eighth, and that is a reason to give it up.
+    const watched = await startWith(bad, { healthIntervalMs: 600_000 })
     const load = await startCommands(watched)
-    bad.set('fail', DEVICE_ERROR, CALLS.keys, { every: 40 })
+    bad.set('fail', DEVICE_ERROR, callsOf('C_DeriveKey'), { every: 8 })
     await watched.reach('bad', 'degraded')
     await after(load, 500)
     expect(watched.changes).not.toContain('bad open')
     bad.set('pass')
     expect((await load.stop()).failures).toEqual([])
+  })
+
+  it('is not given up for a known answer that fails once', async () => {
+    const bad = faulty()
+    const watched = await startWith(bad)
+    const probesOf = async (outcome: string) => {
+      const { values } = await watched.metrics.probes.get()
+      return values.find(({ labels }) => labels.token === 'bad' && labels.outcome === outcome)?.value ?? 0
+    }
+    bad.set('fail', DEVICE_ERROR, callsOf('C_DeriveKey'), { times: 1 })
+    await waitUntil(async () => (await probesOf('failed')) > 0, 20_000)
+    const passed = await probesOf('passed')
+    await waitUntil(async () => (await probesOf('passed')) >= passed + 2, 20_000)
+    expect(watched.changes.filter(change => change.startsWith('bad'))).toEqual(['bad healthy'])
+  })
+
+  it('is given up when two known answers in a row fail, although nobody asks anything of it', async () => {
+    const bad = faulty()
+    const watched = await startWith(bad)
+    bad.set('fail', DEVICE_ERROR, callsOf('C_DeriveKey'))
+    await watched.reach('bad', 'open')
+    bad.set('pass')
+    await watched.reach('bad', 'healthy')
   })
 
   it('gets less work than a fast one', async () => {

@@ -183,7 +183,19 @@ describe('the log', () => {
         .map(({ requestParameters }) => (requestParameters as unknown as RefusalSummary).refused)
       return { own, summaries, all: summaries.reduce((sum, refused) => sum + refused, own) }
     }
-    const before = tally()
+    const code = 'MissingAuthenticationTokenException'
+    /** What the daemon's own log has: lines of refused requests, and how many have none. */
+    const logged = () => {
+      const lines = daemon
+        .log()
+        .split('\n')
+        .filter(line => line.startsWith('{'))
+      const all = lines.map(line => JSON.parse(line) as { message: string; outcome?: string; refused?: number })
+      const own = all.filter(({ message, outcome }) => message === 'request' && outcome === code).length
+      const without = all.filter(({ message }) => message === 'refused requests without a line each')
+      return { own, all: without.reduce((sum, { refused = 0 }) => sum + refused, own) }
+    }
+    const [before, loggedBefore] = [tally(), logged()]
     const unsigned = { method: 'POST', headers: { 'x-amz-target': 'TrentService.ListKeys' }, body: '{}' }
     let sent = 0
     // A slow machine sends them slowly, and they are let through: until one is not.
@@ -193,8 +205,12 @@ describe('the log', () => {
       sent += answers.filter(({ status }) => status === 400).length
       return /^strongroom_audit_refusals_counted_total [1-9]/m.test(await metric())
     }, SOON_MS)
+    const requests = new RegExp(`^strongroom_requests_total\\{.*"${code}".*\\} (\\d+)$`, 'm')
+    expect(Number(requests.exec(await metric())?.[1])).toBeGreaterThanOrEqual(sent)
     process.kill(daemon.pid, 'SIGTERM')
     await daemon.ended
+    expect(logged().all - loggedBefore.all).toBe(sent)
+    expect(logged().own - loggedBefore.own).toBeLessThan(sent)
     await start()
     const after = tally()
     expect(after.all - before.all).toBe(sent)

@@ -6,7 +6,8 @@ import { Notary } from '../../src/audit/notary.ts'
 import { PendingEvents } from '../../src/audit/pending.ts'
 import { AuditRecorder } from '../../src/audit/recorder.ts'
 import { type ChainPlace, recoverDaemon, recoverProcess } from '../../src/audit/recovery.ts'
-import type { ChainHead } from '../../src/formats/audit-chain.ts'
+import { ByteWriter } from '../../src/base/bytes.ts'
+import { type ChainHead, writeEventLine } from '../../src/formats/audit-chain.ts'
 import { type CheckpointClaims, writeCheckpoint } from '../../src/formats/audit-checkpoint.ts'
 
 const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
@@ -19,6 +20,13 @@ export async function signInMemory(claims: CheckpointClaims) {
   const witness = { domainId: Buffer.alloc(16), lane: Buffer.alloc(16), commands: 1, uses: 1, auditKey }
   const body = writeCheckpoint({ ...claims, ...witness })
   return { body, signature: sign('sha256', body, privateKey) }
+}
+
+/** The line of an event, LF included. */
+export function eventLine(seq: number, hash: string, event: string): string {
+  const writer = new ByteWriter()
+  writeEventLine(writer, seq, hash, event)
+  return writer.finish().toString('utf8')
 }
 
 /** What the key store would keep. */

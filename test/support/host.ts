@@ -11,6 +11,7 @@ import {
   type Answer,
   FrameSplitter,
   readAnswer,
+  readEvent,
   readFault,
   readResult,
   writeConfiguration,
@@ -51,7 +52,7 @@ export class Host implements AsyncDisposable {
     writeConfiguration(writer, configuration)
     host.#process.channel.write(writer.finish())
     const { body } = await host.#next()
-    return { host, event: hostEvent.parse(JSON.parse(body.toString('utf8'))) }
+    return { host, event: hostEvent.parse(readEvent(body)) }
   }
 
   async send<C extends CommandName>(name: C, args: Args<C>, bare: Bare = 'records'): Promise<Outcome<C>> {

@@ -69,5 +69,6 @@ export function coverageOf(statement: Statement, { caller, resource, context, ke
   const coverage =
     statement.principals === undefined ? 'named' : statement.principals.coverageOf(caller, key?.principals ?? NOBODY)
   if (coverage === undefined || !statement.isAboutResource(resource.arn, context)) return undefined
-  return statement.conditions.every(condition => condition.holds(context, statement.effect)) ? coverage : undefined
+  for (const condition of statement.conditions) if (!condition.holds(context, statement.effect)) return undefined
+  return coverage
 }

@@ -53,7 +53,8 @@ export interface Answer {
   readonly id: number
   readonly outcome: Outcome
   readonly tokenMicroseconds: number
-  readonly body: Buffer
+  /** What follows, to be read once: {@link readResult}, {@link readFault} or {@link readEvent}. */
+  readonly body: ByteReader
 }
 
 export function writeRequest<C extends CommandName>(
@@ -64,15 +65,19 @@ export function writeRequest<C extends CommandName>(
   context: WriteContext,
   trace?: Buffer,
 ): void {
-  framed(writer, () => {
-    if (trace === undefined) writer.u32(id).u8(commands[name].code)
-    else
-      writer
-        .u32(id)
-        .u8(commands[name].code | TRACED)
-        .fixed(trace, TRACE_CONTEXT_BYTES)
-    writeFields(writer, commands[name].args as (typeof commands)[C]['args'], args as never, context)
-  })
+  // As `framed` does it, without a function made for each request.
+  const start = writer.length
+  try {
+    writer.u32(0).u32(id)
+    const { code, args: layout } = commands[name]
+    if (trace === undefined) writer.u8(code)
+    else writer.u8(code | TRACED).fixed(trace, TRACE_CONTEXT_BYTES)
+    writeFields(writer, layout as (typeof commands)[C]['args'], args as never, context)
+    endFrame(writer, start)
+  } catch (error) {
+    writer.truncate(start)
+    throw error
+  }
 }
 
 /** Reads what follows a frame's length. Throws {@link MalformedBytes}. */
@@ -138,18 +143,22 @@ export function readAnswer(frame: Buffer): Answer {
   const outcome = OUTCOMES[reader.u8()]
   if (outcome === undefined) throw new MalformedBytes('unknown outcome')
   const tokenMicroseconds = reader.u32()
-  return { id, outcome, tokenMicroseconds, body: reader.raw(reader.remaining) }
+  return { id, outcome, tokenMicroseconds, body: reader }
 }
 
-export function readResult<C extends CommandName>(name: C, body: Buffer): Result<C> {
-  return readFields(new ByteReader(body), commands[name].result) as Result<C>
+export function readResult<C extends CommandName>(name: C, body: ByteReader): Result<C> {
+  return readFields(body, commands[name].result) as Result<C>
 }
 
-export function readFault(body: Buffer): HsmFault {
-  const reader = new ByteReader(body)
-  const kind: FaultKind | undefined = FAULT_KINDS[reader.u8()]
+export function readFault(body: ByteReader): HsmFault {
+  const kind: FaultKind | undefined = FAULT_KINDS[body.u8()]
   if (kind === undefined) throw new MalformedBytes('unknown kind of fault')
-  return new HsmFault(kind, reader.text(REASON_MAX_BYTES))
+  return new HsmFault(kind, body.text(REASON_MAX_BYTES))
+}
+
+/** The JSON value of an event, as yet unchecked. */
+export function readEvent(body: ByteReader): unknown {
+  return JSON.parse(body.raw(body.remaining).toString('utf8'))
 }
 
 /** Cuts a stream of bytes into frames, whatever way it was split on its road. */
@@ -199,12 +208,16 @@ function framed(writer: ByteWriter, write: () => unknown): void {
   try {
     writer.u32(0)
     write()
-    writer.patchU32(writer.length - start - LENGTH_BYTES, start)
+    endFrame(writer, start)
   } catch (error) {
     // A field out of bounds must not leave half a frame in front of the others.
     writer.truncate(start)
     throw error
   }
+}
+
+function endFrame(writer: ByteWriter, start: number): void {
+  writer.patchU32(writer.length - start - LENGTH_BYTES, start)
 }
 
 function answerHead(writer: ByteWriter, id: number, outcome: Outcome, tokenMicroseconds: number): ByteWriter {

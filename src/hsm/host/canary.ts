@@ -42,21 +42,21 @@ export class Canary {
     })
   }
 
-  /** Throws HsmFault `token` unless the token gives every known answer. */
+  /** Throws HsmFault: `module` when a known answer is another one, otherwise what the token said. */
   prove(): void {
     for (const { withHbk, blob } of this.#answers) {
       const plaintext = withHbk(hbk => this.#open(hbk, blob))
-      if (!plaintext.equals(PLAINTEXT)) throw new HsmFault('token', 'the known answer is another one')
+      if (!plaintext.equals(PLAINTEXT)) throw new HsmFault('module', 'the known answer is another one')
     }
   }
 
-  /** Neither the record nor the ciphertext came from a caller, so whatever is wrong is the token's fault. */
+  /** Neither the record nor the ciphertext came from a caller, so whatever is wrong is not the caller's fault. */
   #open(hbk: Hbk, blob: Buffer): Buffer {
     try {
       return this.#sealing.open(hbk, blob, CONTEXT_HASH)
     } catch (error) {
       if (error instanceof HsmFault && error.kind === 'input')
-        throw new HsmFault('token', 'it refuses a ciphertext of its own', { cause: error })
+        throw new HsmFault('module', 'it refuses a ciphertext of its own', { cause: error })
       throw error
     }
   }

@@ -15,17 +15,29 @@ const CKR_CRYPTOKI_ALREADY_INITIALIZED = 0x191
 export function loadModule<C extends Cryptoki>(cryptoki: C, path: string, libraryParameters = ''): C {
   cryptoki.load(path)
   try {
-    initialise(cryptoki, libraryParameters)
+    initialise(cryptoki, libraryParameters, CKF_OS_LOCKING_OK)
   } catch (error) {
     if (ckrCode(error) !== CKR_CRYPTOKI_ALREADY_INITIALIZED) throw error
   }
   return cryptoki
 }
 
-/** C_Initialize. Without CKF_OS_LOCKING_OK SoftHSM switches its mutexes off. */
-export function initialise(cryptoki: Cryptoki, libraryParameters = ''): void {
-  const flags = { flags: CKF_OS_LOCKING_OK }
-  cryptoki.C_Initialize(libraryParameters === '' ? flags : { ...flags, libraryParameters })
+/**
+ * Initialises a module anew, which then looks for its tokens again. `locking`: several threads may call it (PKCS#11 3.1,
+ * section 5.4).
+ */
+export function initialiseAgain(cryptoki: Cryptoki, libraryParameters: string | undefined, locking: boolean): void {
+  cryptoki.C_Finalize()
+  initialise(cryptoki, libraryParameters, locking ? CKF_OS_LOCKING_OK : 0)
+}
+
+/** Whether one thread gains by doing without the module's locks: in SoftHSM they are a tenth of a command. */
+export function locksNeedlessly(cryptoki: Cryptoki): boolean {
+  return cryptoki.C_GetInfo().manufacturerID.startsWith('SoftHSM')
+}
+
+function initialise(cryptoki: Cryptoki, libraryParameters = '', flags: number): void {
+  cryptoki.C_Initialize(libraryParameters === '' ? { flags } : { flags, libraryParameters })
 }
 
 type Value = boolean | number | string | Buffer

@@ -33,7 +33,7 @@ process.exit(0)
 
 /** Opens the token and serves until the daemon closes the channels. Throws HsmFault when the token cannot be opened. */
 async function serve(configuration: CompleteHostConfiguration): Promise<void> {
-  const token = openToken(configuration.token)
+  const token = openToken(configuration.token, { oneThread: configuration.threads === 1 })
   const lane = new Lane(token, configuration, { mayLogIn: true })
   const lanes = Math.min(configuration.threads, lanesWithin(token, configuration))
   const threads = lanes > 1 ? await serveByThreads(token, { ...configuration, threads: lanes }) : undefined

@@ -5,7 +5,7 @@ import { type Pkcs11Uri, parsePkcs11Uri } from '../../base/pkcs11-uri.ts'
 import { HsmFault } from '../contract/fault.ts'
 import type { TokenLocation } from '../contract/host-configuration.ts'
 import { ckrCode, faultOf, isPinFault } from './ckr.ts'
-import { type Cryptoki, initialise, loadModule, type SessionHandle } from './cryptoki.ts'
+import { type Cryptoki, initialiseAgain, loadModule, locksNeedlessly, type SessionHandle } from './cryptoki.ts'
 import { DirectCryptoki } from './direct-cryptoki.ts'
 
 const CKU_SO = 0
@@ -35,15 +35,19 @@ export interface Token extends TokenIdentity {
   readonly uri: Pkcs11Uri
 }
 
-/** Loads the module and finds the one token that the URI names. Throws HsmFault `token` when there is none, or several. */
-export function openToken(location: TokenLocation): Token {
+/**
+ * Loads the module and finds the one token that the URI names. `oneThread`: no other thread of this process will call the
+ * module. Throws HsmFault `token` when there is no such token, or several.
+ */
+export function openToken(location: TokenLocation, { oneThread = false } = {}): Token {
   const uri = parsePkcs11Uri(location.uri)
   const cryptoki = load(uri, location)
+  const locking = !(oneThread && locksNeedlessly(cryptoki))
+  if (!locking) initialiseAgain(cryptoki, location.libraryParameters, locking)
   let tokens = findTokens(cryptoki, uri, { last: false })
   for (let attempt = 2; tokens.length === 0 && attempt <= FIND_ATTEMPTS; attempt += 1) {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FIND_PAUSE_MS)
-    cryptoki.C_Finalize()
-    initialise(cryptoki, location.libraryParameters)
+    initialiseAgain(cryptoki, location.libraryParameters, locking)
     tokens = findTokens(cryptoki, uri, { last: attempt === FIND_ATTEMPTS })
   }
   const [token] = tokens

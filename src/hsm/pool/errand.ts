@@ -4,15 +4,12 @@ import { type Args, type CommandName, commands, deadlineMs, type Result } from '
 import type { EktReference } from '../contract/fields.ts'
 import { holdersOf } from './holders.ts'
 
-export interface Asker {
-  readonly resolve: (result: Result<CommandName>) => void
-  readonly reject: (error: Error) => void
-}
-
 interface ErrandOptions {
   readonly serials?: readonly string[] | undefined
   readonly pinned?: boolean
   readonly trace?: TraceContext | undefined
+  /** Told once what has come of it: the error, when it was refused. */
+  readonly onSettled?: (error?: Error) => void
 }
 
 export class Errand {
@@ -40,15 +37,15 @@ export class Errand {
   lastFault: { readonly label: string; readonly reason: string } | undefined
   /** The oldest description of the domain that a host may have to serve it. */
   generation = 0
-  readonly #asker: Asker
+  readonly #outcome = Promise.withResolvers<Result<CommandName>>()
+  readonly #onSettled: ErrandOptions['onSettled']
   #settled = false
 
   /** `serials` as in {@link serials}, those that hold its HBKs when absent; `pinned` as in {@link pinned}. */
   constructor(
     name: CommandName,
     args: Args<CommandName>,
-    asker: Asker,
-    { serials, pinned = false, trace }: ErrandOptions = {},
+    { serials, pinned = false, trace, onSettled }: ErrandOptions = {},
   ) {
     this.name = name
     this.args = args
@@ -57,7 +54,12 @@ export class Errand {
     this.trace = trace
     this.startedAtMs = performance.now()
     this.deadlineMs = deadlineMs(name, args)
-    this.#asker = asker
+    this.#onSettled = onSettled
+  }
+
+  /** What comes of it, for whoever asked. */
+  get result(): Promise<Result<CommandName>> {
+    return this.#outcome.promise
   }
 
   /** The EKT that it works with; the one it seals under, where there are two. */
@@ -79,12 +81,14 @@ export class Errand {
   resolve(result: Result<CommandName>): void {
     if (this.#settled) return
     this.#settled = true
-    this.#asker.resolve(result)
+    this.#onSettled?.()
+    this.#outcome.resolve(result)
   }
 
   reject(error: Error): void {
     if (this.#settled) return
     this.#settled = true
-    this.#asker.reject(error)
+    this.#onSettled?.(error)
+    this.#outcome.reject(error)
   }
 }

@@ -75,7 +75,7 @@ export class Host {
           { tokenMs, ekts },
           {
             answered: (lane, errand, answer) => this.#answered(lane, errand, answer),
-            told: body => this.#told(hostEvent.parse(JSON.parse(body.toString('utf8')))),
+            told: event => this.#told(hostEvent.parse(event)),
             broken: reason => this.kill(reason),
           },
         ),

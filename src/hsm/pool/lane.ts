@@ -12,6 +12,7 @@ import {
   BUSY_ANSWER_DELAY_MS,
   FrameSplitter,
   readAnswer,
+  readEvent,
   writeConfiguration,
   writeRequest,
 } from '../contract/frames.ts'
@@ -22,8 +23,8 @@ import { InFlight } from './in-flight.ts'
 
 export interface LaneEvents {
   answered(lane: Lane, errand: Errand, answer: Answer): void
-  /** An event of the host, as JSON. */
-  told(body: Buffer): void
+  /** An event of the host, as yet unchecked. */
+  told(event: unknown): void
   /** The host sent bytes that are no answer. */
   broken(reason: string): void
 }
@@ -188,7 +189,7 @@ export class Lane {
   #take(frame: Buffer): void {
     const answer = readAnswer(frame)
     if (answer.outcome === 'event') {
-      this.#events.told(answer.body)
+      this.#events.told(readEvent(answer.body))
       return
     }
     const errand = this.#inFlight.take(answer.id)

@@ -150,6 +150,7 @@ export class Member {
       probing: () => this.state === 'probing',
       ask: lane => this.#ask(lane, 'status', {}) as Promise<Result<'status'>>,
       given: (host, lane, status) => this.#answerGiven(host, lane, status),
+      doubted: (host, fault) => this.#answerDoubted(host, fault),
       missed: (host, error) => this.#answerMissed(host, error),
     })
     this.tick(nowMs)
@@ -324,6 +325,12 @@ export class Member {
     this.#events.probed(this, true)
     this.circuit.canarySucceeded(performance.now())
     this.#events.freed(this)
+  }
+
+  #answerDoubted(host: Host, fault: HsmFault): void {
+    if (this.#closing) return
+    this.#events.probed(this, false)
+    if (host.phase === 'ready') this.#countFault(`known-answer command: ${fault.message}`)
   }
 
   async #answerMissed(host: Host, error: Error): Promise<void> {
@@ -513,10 +520,13 @@ export class Member {
   /** Counts a fault against the token, unless another one answered the same: then it is the command's. */
   blame(errand: Errand, fault: HsmFault): void {
     const { lastFault } = errand
-    const nowMs = performance.now()
     if (lastFault !== undefined && lastFault.label !== this.label && lastFault.reason === fault.reason) return
-    if (this.circuit.failed(nowMs, fault.message)) {
-      for (const host of this.#ready) this.#lose(host, fault.message)
+    this.#countFault(fault.message)
+  }
+
+  #countFault(reason: string): void {
+    if (this.circuit.failed(performance.now(), reason)) {
+      for (const host of this.#ready) this.#lose(host, reason)
     } else if (this.circuit.suspect) this.suspect()
   }
 
@@ -530,6 +540,12 @@ export class Member {
   }
 
   #ask(lane: Lane, name: CommandName, args: Errand['args']): Promise<unknown> {
-    return new Promise((resolve, reject) => lane.send(new Errand(name, args, { resolve, reject }, { pinned: true })))
+    const errand = new Errand(name, args, { pinned: true })
+    try {
+      lane.send(errand)
+    } catch (error) {
+      errand.reject(error as Error)
+    }
+    return errand.result
   }
 }

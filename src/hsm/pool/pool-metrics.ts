@@ -142,24 +142,24 @@ export class PoolMetrics {
   }
 
   #hostSeriesOf(token: string, command: CommandName, mechanism: string): LatencySeries {
-    const region = this.#region
-    const byCommand = heldOr(this.#hostSeries, token, () => new Map<string, Map<string, LatencySeries>>())
-    const byMechanism = heldOr(byCommand, command, () => new Map<string, LatencySeries>())
-    return heldOr(byMechanism, mechanism, () => {
-      return this.#metrics.commandSeconds.labels({ region, token, command, mechanism })
-    })
+    const held = this.#hostSeries.get(token)?.get(command)?.get(mechanism)
+    return held ?? this.#newHostSeries(token, command, mechanism)
+  }
+
+  #newHostSeries(token: string, command: CommandName, mechanism: string): LatencySeries {
+    const byCommand = this.#hostSeries.get(token) ?? new Map<string, Map<string, LatencySeries>>()
+    const byMechanism = byCommand.get(command) ?? new Map<string, LatencySeries>()
+    const series = this.#metrics.commandSeconds.labels({ region: this.#region, token, command, mechanism })
+    this.#hostSeries.set(token, byCommand.set(command, byMechanism.set(mechanism, series)))
+    return series
   }
 
   #roundTripsOf(command: CommandName): LatencySeries {
-    const region = this.#region
-    return heldOr(this.#roundTrips, command, () => this.#metrics.commandRoundTripSeconds.labels({ region, command }))
+    let series = this.#roundTrips.get(command)
+    if (series === undefined) {
+      series = this.#metrics.commandRoundTripSeconds.labels({ region: this.#region, command })
+      this.#roundTrips.set(command, series)
+    }
+    return series
   }
-}
-
-function heldOr<V>(held: Map<string, V>, name: string, make: () => V): V {
-  const known = held.get(name)
-  if (known !== undefined) return known
-  const made = make()
-  held.set(name, made)
-  return made
 }

@@ -11,7 +11,7 @@ import type { Args, CommandName, Result } from '../contract/commands.ts'
 import type { HsmFault } from '../contract/fault.ts'
 import type { DescribedDomains, DomainDescription } from '../contract/host-configuration.ts'
 import { chooseLane, isServed } from './choice.ts'
-import { type Asker, Errand } from './errand.ts'
+import { Errand } from './errand.ts'
 import type { Lane } from './lane.ts'
 import { Member, type MemberEvents, type MemberLimits, type MemberStatus, type TokenSettings } from './member.ts'
 import { PoolLog } from './pool-log.ts'
@@ -116,6 +116,13 @@ export class HsmPool {
   #turn = 0
   #closed = false
 
+  /** For every command of {@link call}. */
+  readonly #settled = (error?: Error): void => {
+    this.#outstanding -= 1
+    if (error instanceof PoolUnavailable) this.#metrics.refused('unavailable')
+    else if (error instanceof PoolBusy) this.#metrics.refused('busy')
+  }
+
   constructor(settings: PoolSettings, { metrics, logger, tracing }: PoolTelemetry) {
     this.region = settings.region
     this.#settings = settings
@@ -182,27 +189,15 @@ export class HsmPool {
     args: Args<C>,
     { serials }: { serials?: readonly string[] | undefined } = {},
   ): Promise<Result<C>> {
-    return new Promise((resolve, reject) => {
-      if (this.#outstanding >= this.#settings.maxCommands) {
-        this.#metrics.refused('busy')
-        reject(new PoolBusy(`region ${this.region} has all it takes`))
-        return
-      }
-      this.#outstanding += 1
-      const asker: Asker = {
-        resolve: result => {
-          this.#outstanding -= 1
-          resolve(result as Result<C>)
-        },
-        reject: error => {
-          this.#outstanding -= 1
-          if (error instanceof PoolUnavailable) this.#metrics.refused('unavailable')
-          else if (error instanceof PoolBusy) this.#metrics.refused('busy')
-          reject(error)
-        },
-      }
-      this.#dispatch(new Errand(name, args as Args<CommandName>, asker, { serials, trace: this.#tracing?.current() }))
-    })
+    if (this.#outstanding >= this.#settings.maxCommands) {
+      this.#metrics.refused('busy')
+      return Promise.reject(new PoolBusy(`region ${this.region} has all it takes`))
+    }
+    this.#outstanding += 1
+    const options = { serials, trace: this.#tracing?.current(), onSettled: this.#settled }
+    const errand = new Errand(name, args as Args<CommandName>, options)
+    this.#dispatch(errand)
+    return errand.result as Promise<Result<C>>
   }
 
   /** Tells every host, those of siblings too, to let go of an HBK. A host that is down holds none. */

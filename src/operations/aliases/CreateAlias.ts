@@ -21,7 +21,7 @@ export const CreateAlias = defineOperation({
     return { key, aliasArn }
   },
 
-  async run({ key, aliasArn, input, store, quotas, clock }) {
+  async run({ key, aliasArn }, { store, quotas, clock }, input) {
     const { region, account } = key
     const now = clock()
     const alias = { region, account, name: input.AliasName, keyId: key.id, createdAtMs: now, updatedAtMs: now }

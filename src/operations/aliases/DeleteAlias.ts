@@ -15,7 +15,7 @@ export const DeleteAlias = defineOperation({
     return { alias }
   },
 
-  async run({ alias, store }) {
+  async run({ alias }, { store }) {
     await store.transaction(tx => tx.deleteAlias(alias))
     return undefined
   },

@@ -16,7 +16,7 @@ export const ListAliases = defineOperation({
     return { key: await access.key(request, 'ListAliases', KeyId, { action: 'kms:ListAliases' }) }
   },
 
-  async run({ key, caller: { account }, region, input, store }) {
+  async run({ key }, { store }, input, { caller: { account }, region }) {
     const list = `aliases/${region}/${account}/${key?.id ?? ''}`
     const page = pageOf(list, input, { default: 50, max: 100 })
     const scope = { region, account }

@@ -20,7 +20,7 @@ export const UpdateAlias = defineOperation({
     return { alias, old, next }
   },
 
-  async run({ alias, old, next, store, quotas, clock }) {
+  async run({ alias, old, next }, { store, quotas, clock }) {
     requireSameKind(old, next)
     await store.transaction(async tx => {
       if (next.id !== old.id) requireRoomForAlias(next, await tx.countAliases(next, next.id), quotas)

@@ -16,8 +16,8 @@ export const DeriveSharedSecret = defineOperation({
   }),
   readOnly: true,
   check: refuseUnsupported,
-  access: async (access, request, { KeyId, KeyAgreementAlgorithm, GrantTokens }) => ({
-    key: await access.key(request, 'DeriveSharedSecret', KeyId, {
+  access: (access, request, { KeyId, KeyAgreementAlgorithm, GrantTokens }) =>
+    access.key(request, 'DeriveSharedSecret', KeyId, {
       action: 'kms:DeriveSharedSecret',
       names: 'ids-and-aliases',
       states: ['Enabled'],
@@ -25,10 +25,9 @@ export const DeriveSharedSecret = defineOperation({
       facts: { keys: { 'kms:KeyAgreementAlgorithm': KeyAgreementAlgorithm } },
       grantTokens: GrantTokens,
     }),
-  }),
-  uses: ({ key }) => [key],
+  uses: key => [key],
 
-  async run({ key, input, keyring }) {
+  async run(key, { keyring }, input) {
     return {
       KeyId: key.arn,
       SharedSecret: await keyring.pairs.deriveSharedSecret(key, input.PublicKey),

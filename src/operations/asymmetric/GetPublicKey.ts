@@ -9,16 +9,15 @@ export const GetPublicKey = defineOperation({
   name: 'GetPublicKey',
   input: structure({ KeyId: keyId, GrantTokens: grantTokens }),
   readOnly: true,
-  access: async (access, request, { KeyId, GrantTokens }) => ({
-    key: await access.key(request, 'GetPublicKey', KeyId, {
+  access: (access, request, { KeyId, GrantTokens }) =>
+    access.key(request, 'GetPublicKey', KeyId, {
       action: 'kms:GetPublicKey',
       names: 'ids-and-aliases',
       states: ['Enabled'],
       grantTokens: GrantTokens,
     }),
-  }),
 
-  async run({ key, keyring }) {
+  async run(key, { keyring }) {
     const facts = specFacts(key.spec)
     if (facts.class !== 'asymmetric') {
       throw new KmsError('UnsupportedOperationException', `${key.arn} is of KeySpec ${key.spec} and has no public key.`)

@@ -7,12 +7,10 @@ export const Sign = defineOperation({
   name: 'Sign',
   input: structure(signingInput),
   readOnly: true,
-  access: async (access, request, input) => ({
-    key: await access.key(request, 'Sign', input.KeyId, signs('kms:Sign', input)),
-  }),
-  uses: ({ key }) => [key],
+  access: (access, request, input) => access.key(request, 'Sign', input.KeyId, signs('kms:Sign', input)),
+  uses: key => [key],
 
-  async run({ key, input, keyring }) {
+  async run(key, { keyring }, input) {
     const signature = await keyring.pairs.sign(key, toSign(key, input))
     return { KeyId: key.arn, Signature: signature, SigningAlgorithm: input.SigningAlgorithm }
   },

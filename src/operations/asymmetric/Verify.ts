@@ -8,12 +8,10 @@ export const Verify = defineOperation({
   name: 'Verify',
   input: structure({ ...signingInput, Signature: blob({ min: 1, max: 6_144 }) }),
   readOnly: true,
-  access: async (access, request, input) => ({
-    key: await access.key(request, 'Verify', input.KeyId, signs('kms:Verify', input)),
-  }),
-  uses: ({ key }) => [key],
+  access: (access, request, input) => access.key(request, 'Verify', input.KeyId, signs('kms:Verify', input)),
+  uses: key => [key],
 
-  async run({ key, input, keyring }) {
+  async run(key, { keyring }, input) {
     if (!(await keyring.pairs.verify(key, toSign(key, input), input.Signature))) {
       throw new KmsError('KMSInvalidSignatureException')
     }

@@ -1,4 +1,5 @@
 import { optional, structure } from '../../base/schema.ts'
+import { materialOf } from '../../keyring/keyring.ts'
 import { isOaep } from '../../model/algorithms.ts'
 import { EMPTY_CONTEXT } from '../../model/encryption-context.ts'
 import { defineOperation } from '../operation.ts'
@@ -41,28 +42,26 @@ export const Decrypt = defineOperation({
     checkCiphertextInput(input, input.KeyId, 'keyId')
     refuseUnsupported(input)
   },
-  async access(access, request, input) {
-    const { KeyId } = input
+  access(access, request, input) {
     const facts = encryptionFacts(input.EncryptionContext, input.EncryptionAlgorithm)
     const needed = { ...need, facts, grantTokens: input.GrantTokens }
     const blob = ciphertextOf(input)
-    const key =
-      blob === undefined
-        ? await access.key(request, 'Decrypt', KeyId ?? '', needed)
-        : await access.keyOfCiphertext(request, 'Decrypt', blob, KeyId, needed)
-    return { key, blob }
+    if (blob === undefined) return access.key(request, 'Decrypt', input.KeyId ?? '', needed)
+    return access.keyOfCiphertext(request, 'Decrypt', blob, input.KeyId, needed)
   },
-  uses: ({ key }) => [key],
+  uses: key => [key],
 
-  async run({ key, blob, input, keyring }) {
+  async run(key, { keyring }, input) {
     const algorithm = encryptionAlgorithmOf(key, input.EncryptionAlgorithm)
+    const blob = ciphertextOf(input)
     if (blob === undefined) return undefined
     if (isOaep(algorithm)) {
       refuseContext(key, input.EncryptionContext)
       const plaintext = await keyring.pairs.decrypt(key, algorithm, blob)
       return { KeyId: key.arn, Plaintext: plaintext, EncryptionAlgorithm: algorithm }
     }
-    const { plaintext, material } = await keyring.decrypt(key, blob, input.EncryptionContext ?? EMPTY_CONTEXT)
+    const material = materialOf(key, blob)
+    const { plaintext } = await keyring.decrypt(key, material, blob, input.EncryptionContext ?? EMPTY_CONTEXT)
     return { KeyId: key.arn, Plaintext: plaintext, EncryptionAlgorithm: algorithm, KeyMaterialId: material.id }
   },
 })

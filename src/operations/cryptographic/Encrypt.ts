@@ -17,8 +17,8 @@ export const Encrypt = defineOperation({
     DryRun: dryRun,
   }),
   readOnly: true,
-  access: async (access, request, input) => ({
-    key: await access.key(request, 'Encrypt', input.KeyId, {
+  access: (access, request, input) =>
+    access.key(request, 'Encrypt', input.KeyId, {
       action: 'kms:Encrypt',
       names: 'ids-and-aliases',
       states: ['Enabled'],
@@ -26,10 +26,9 @@ export const Encrypt = defineOperation({
       facts: encryptionFacts(input.EncryptionContext, input.EncryptionAlgorithm),
       grantTokens: input.GrantTokens,
     }),
-  }),
-  uses: ({ key }) => [key],
+  uses: key => [key],
 
-  async run({ key, input, keyring }) {
+  async run(key, { keyring }, input) {
     const algorithm = encryptionAlgorithmOf(key, input.EncryptionAlgorithm)
     if (isOaep(algorithm)) {
       refuseContext(key, input.EncryptionContext)

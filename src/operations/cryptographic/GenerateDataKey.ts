@@ -13,12 +13,11 @@ export const GenerateDataKey = defineOperation({
   input: structure({ ...dataKeyInput, Recipient: recipient }),
   readOnly: true,
   check: checkDataKeyInput,
-  access: async (access, request, input) => ({
-    key: await access.key(request, 'GenerateDataKey', input.KeyId, generatesDataKeys('kms:GenerateDataKey', input)),
-  }),
-  uses: ({ key }) => [key],
+  access: (access, request, input) =>
+    access.key(request, 'GenerateDataKey', input.KeyId, generatesDataKeys('kms:GenerateDataKey', input)),
+  uses: key => [key],
 
-  async run({ key, input, keyring }) {
+  async run(key, { keyring }, input) {
     const context = input.EncryptionContext ?? EMPTY_CONTEXT
     const { blob, plaintext } = await keyring.generateDataKey(key, dataKeyLengthBytes(input), context, true)
     return { CiphertextBlob: blob, Plaintext: plaintext, KeyId: key.arn, KeyMaterialId: key.current?.id }

@@ -15,12 +15,11 @@ export const GenerateDataKeyPair = defineOperation({
   input: structure({ ...dataKeyPairInput, Recipient: recipient }),
   readOnly: true,
   check: checkDataKeyPairInput,
-  access: async (access, request, input) => ({
-    key: await access.key(request, 'GenerateDataKeyPair', input.KeyId, generatesDataKeyPairs(ACTION, input)),
-  }),
-  uses: ({ key }) => [key],
+  access: (access, request, input) =>
+    access.key(request, 'GenerateDataKeyPair', input.KeyId, generatesDataKeyPairs(ACTION, input)),
+  uses: key => [key],
 
-  async run({ key, input, keyring }) {
+  async run(key, { keyring }, input) {
     const context = input.EncryptionContext ?? EMPTY_CONTEXT
     const pair = await keyring.generateDataKeyPair(key, input.KeyPairSpec, context, true)
     return {

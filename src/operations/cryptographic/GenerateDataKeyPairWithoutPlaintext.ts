@@ -11,17 +11,11 @@ export const GenerateDataKeyPairWithoutPlaintext = defineOperation({
   input: structure(dataKeyPairInput),
   readOnly: true,
   check: checkDataKeyPairInput,
-  access: async (access, request, input) => ({
-    key: await access.key(
-      request,
-      'GenerateDataKeyPairWithoutPlaintext',
-      input.KeyId,
-      generatesDataKeyPairs(ACTION, input),
-    ),
-  }),
-  uses: ({ key }) => [key],
+  access: (access, request, input) =>
+    access.key(request, 'GenerateDataKeyPairWithoutPlaintext', input.KeyId, generatesDataKeyPairs(ACTION, input)),
+  uses: key => [key],
 
-  async run({ key, input, keyring }) {
+  async run(key, { keyring }, input) {
     const context = input.EncryptionContext ?? EMPTY_CONTEXT
     const { blob, publicKey } = await keyring.generateDataKeyPair(key, input.KeyPairSpec, context, false)
     return {

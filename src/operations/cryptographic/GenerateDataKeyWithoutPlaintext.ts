@@ -9,17 +9,16 @@ export const GenerateDataKeyWithoutPlaintext = defineOperation({
   input: structure(dataKeyInput),
   readOnly: true,
   check: checkDataKeyInput,
-  access: async (access, request, input) => ({
-    key: await access.key(
+  access: (access, request, input) =>
+    access.key(
       request,
       'GenerateDataKeyWithoutPlaintext',
       input.KeyId,
       generatesDataKeys('kms:GenerateDataKeyWithoutPlaintext', input),
     ),
-  }),
-  uses: ({ key }) => [key],
+  uses: key => [key],
 
-  async run({ key, input, keyring }) {
+  async run(key, { keyring }, input) {
     const context = input.EncryptionContext ?? EMPTY_CONTEXT
     const { blob } = await keyring.generateDataKey(key, dataKeyLengthBytes(input), context, false)
     return { CiphertextBlob: blob, KeyId: key.arn, KeyMaterialId: key.current?.id }

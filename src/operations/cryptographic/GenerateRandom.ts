@@ -23,7 +23,7 @@ export const GenerateRandom = defineOperation({
     return {}
   },
 
-  async run({ region, input, keyring }) {
+  async run(_targets, { keyring }, input, { region }) {
     return { Plaintext: await keyring.generateRandom(region, input.NumberOfBytes) }
   },
 })

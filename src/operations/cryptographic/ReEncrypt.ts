@@ -71,7 +71,7 @@ export const ReEncrypt = defineOperation({
   },
   uses: ({ source, destination }) => [source, destination],
 
-  async run({ source, destination, blob, input, keyring }) {
+  async run({ source, destination, blob }, { keyring }, input) {
     const sourceAlgorithm = encryptionAlgorithmOf(source, input.SourceEncryptionAlgorithm)
     const destinationAlgorithm = encryptionAlgorithmOf(destination, input.DestinationEncryptionAlgorithm)
     if (blob === undefined) return undefined

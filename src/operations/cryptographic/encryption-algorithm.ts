@@ -7,12 +7,15 @@ import { requireAlgorithm } from '../algorithm.ts'
 import { invalid } from '../shapes.ts'
 
 const DEFAULT = 'SYMMETRIC_DEFAULT'
+/** Of requests that say nothing of either. */
+const PLAIN: RequestFacts = { keys: { 'kms:EncryptionAlgorithm': DEFAULT } }
 
 /** What conditions may ask of an operation that encrypts or decrypts: the algorithm counts when it is the default too. */
 export function encryptionFacts(
   encryptionContext: EncryptionContext | undefined,
   asked: EncryptionAlgorithm | undefined,
 ): RequestFacts {
+  if (encryptionContext === undefined && asked === undefined) return PLAIN
   return { encryptionContext, keys: { 'kms:EncryptionAlgorithm': asked ?? DEFAULT } }
 }
 

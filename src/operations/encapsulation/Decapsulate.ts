@@ -10,12 +10,11 @@ export const Decapsulate = defineOperation({
   name: 'Decapsulate',
   input: structure({ ...encapsulationInput, SharedSecretCiphertextBlob: blob({ min: 1, max: 6_144 }) }),
   readOnly: true,
-  access: async (access, request, input) => ({
-    key: await access.key(request, 'Decapsulate', input.KeyId, encapsulates('kms:Decapsulate', input)),
-  }),
-  uses: ({ key }) => [key],
+  access: (access, request, input) =>
+    access.key(request, 'Decapsulate', input.KeyId, encapsulates('kms:Decapsulate', input)),
+  uses: key => [key],
 
-  async run({ key, input, keyring }) {
+  async run(key, { keyring }, input) {
     return {
       KeyId: key.arn,
       SharedSecret: await keyring.pairs.decapsulate(key, input.SharedSecretCiphertextBlob),

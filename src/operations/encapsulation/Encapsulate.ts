@@ -7,12 +7,11 @@ export const Encapsulate = defineOperation({
   name: 'Encapsulate',
   input: structure(encapsulationInput),
   readOnly: true,
-  access: async (access, request, input) => ({
-    key: await access.key(request, 'Encapsulate', input.KeyId, encapsulates('kms:Encapsulate', input)),
-  }),
-  uses: ({ key }) => [key],
+  access: (access, request, input) =>
+    access.key(request, 'Encapsulate', input.KeyId, encapsulates('kms:Encapsulate', input)),
+  uses: key => [key],
 
-  async run({ key, input, keyring }) {
+  async run(key, { keyring }, input) {
     const { secret, ciphertext } = await keyring.pairs.encapsulate(key)
     return {
       KeyId: key.arn,

@@ -33,16 +33,15 @@ export const CreateGrant = defineOperation({
   }),
   readOnly: false,
   check: checkGrantInput,
-  access: async (access, request, input) => ({
-    key: await access.key(request, 'CreateGrant', input.KeyId, {
+  access: (access, request, input) =>
+    access.key(request, 'CreateGrant', input.KeyId, {
       action: 'kms:CreateGrant',
       states: ['Enabled'],
       facts: newGrantFacts(request.caller, input),
       grantTokens: input.GrantTokens,
     }),
-  }),
 
-  async run({ key, input, caller, store, quotas, clock }) {
+  async run(key, { store, quotas, clock }, input, { caller }) {
     const granted = await requireGrantable(store.reader, key, input)
     const terms = { ...granted, name: input.Name ?? '', issuingAccount: caller.account }
     const grant = await store.transaction(async tx => {

@@ -21,14 +21,13 @@ export const ListGrants = defineOperation({
       invalid('You cannot specify both GranteePrincipal and GranteeServicePrincipal.')
     }
   },
-  access: async (access, request, { KeyId }) => ({
-    key: await access.key(request, 'ListGrants', KeyId, {
+  access: (access, request, { KeyId }) =>
+    access.key(request, 'ListGrants', KeyId, {
       action: 'kms:ListGrants',
       facts: { keys: serviceFacts(request.caller) },
     }),
-  }),
 
-  async run({ key, input }) {
+  async run(key, _services, input) {
     const { GrantId, GranteePrincipal, GranteeServicePrincipal } = input
     if (GrantId !== undefined) requireGrantId(GrantId)
     const named = GranteePrincipal ?? GranteeServicePrincipal

@@ -33,7 +33,7 @@ export const ListRetirableGrants = defineOperation({
     return { retiring }
   },
 
-  async run({ retiring, region, input, store }) {
+  async run({ retiring }, { store }, input, { region }) {
     const list = `retirable-grants/${region}/${retiring}`
     const page = pageOf(list, input, { default: 50, max: 100 })
     const { items, next } = await paginate(

@@ -29,7 +29,7 @@ export const RetireGrant = defineOperation({
     ),
   }),
 
-  async run({ retired, input, store }) {
+  async run({ retired }, { store }, input) {
     const { grant } = retired
     await store.transaction(async tx => {
       if ((await tx.findGrant(grant.id)) === undefined) throw grantNotFound(grant.id)

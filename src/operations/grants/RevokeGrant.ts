@@ -8,14 +8,13 @@ export const RevokeGrant = defineOperation({
   name: 'RevokeGrant',
   input: structure({ KeyId: keyId, GrantId: grantId, DryRun: dryRun }),
   readOnly: false,
-  access: async (access, request, { KeyId }) => ({
-    key: await access.key(request, 'RevokeGrant', KeyId, {
+  access: (access, request, { KeyId }) =>
+    access.key(request, 'RevokeGrant', KeyId, {
       action: 'kms:RevokeGrant',
       facts: { keys: serviceFacts(request.caller) },
     }),
-  }),
 
-  async run({ key, input, store }) {
+  async run(key, { store }, input) {
     const grant = requireGrant(key, input.GrantId)
     await store.transaction(async tx => {
       if ((await tx.findGrant(grant.id)) === undefined) throw grantNotFound(grant.id)

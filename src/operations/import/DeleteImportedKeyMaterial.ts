@@ -12,11 +12,10 @@ export const DeleteImportedKeyMaterial = defineOperation({
   name: 'DeleteImportedKeyMaterial',
   input: structure({ KeyId: keyId, KeyMaterialId: optional(keyMaterialId) }),
   readOnly: false,
-  access: async (access, request, { KeyId }) => ({
-    key: await access.key(request, 'DeleteImportedKeyMaterial', KeyId, { action: 'kms:DeleteImportedKeyMaterial' }),
-  }),
+  access: (access, request, { KeyId }) =>
+    access.key(request, 'DeleteImportedKeyMaterial', KeyId, { action: 'kms:DeleteImportedKeyMaterial' }),
 
-  async run({ key, input, imports }) {
+  async run(key, { imports }, input) {
     requireExternal(key)
     const named = input.KeyMaterialId
     const material = named === undefined ? key.current : key.materials.get(named)

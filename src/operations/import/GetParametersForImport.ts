@@ -16,14 +16,13 @@ export const GetParametersForImport = defineOperation({
     WrappingKeySpec: oneOf(WRAPPING_KEY_SPECS),
   }),
   readOnly: false,
-  access: async (access, request, { KeyId, WrappingAlgorithm, WrappingKeySpec }) => ({
-    key: await access.key(request, 'GetParametersForImport', KeyId, {
+  access: (access, request, { KeyId, WrappingAlgorithm, WrappingKeySpec }) =>
+    access.key(request, 'GetParametersForImport', KeyId, {
       action: 'kms:GetParametersForImport',
       facts: { keys: { 'kms:WrappingAlgorithm': WrappingAlgorithm, 'kms:WrappingKeySpec': WrappingKeySpec } },
     }),
-  }),
 
-  async run({ key, input, imports }) {
+  async run(key, { imports }, input) {
     requireExternal(key)
     requireState(key, LIVE_STATES)
     const { WrappingAlgorithm, WrappingKeySpec } = input

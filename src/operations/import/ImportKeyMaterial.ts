@@ -39,14 +39,13 @@ export const ImportKeyMaterial = defineOperation({
     if (ImportType === 'NEW_KEY_MATERIAL' && KeyMaterialId !== undefined)
       invalid('KeyMaterialId is not allowed when ImportType is NEW_KEY_MATERIAL.')
   },
-  access: async (access, request, { KeyId, ExpirationModel, ValidTo }) => ({
-    key: await access.key(request, 'ImportKeyMaterial', KeyId, {
+  access: (access, request, { KeyId, ExpirationModel, ValidTo }) =>
+    access.key(request, 'ImportKeyMaterial', KeyId, {
       action: 'kms:ImportKeyMaterial',
       facts: { keys: { 'kms:ExpirationModel': ExpirationModel, 'kms:ValidTo': ValidTo } },
     }),
-  }),
 
-  async run({ key, input, imports, store, clock }) {
+  async run(key, { imports, store, clock }, input) {
     requireExternal(key)
     requireState(key, LIVE_STATES)
     const { ImportType: type, KeyMaterialId: materialId, KeyMaterialDescription: description } = input

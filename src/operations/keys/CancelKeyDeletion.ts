@@ -10,11 +10,10 @@ export const CancelKeyDeletion = defineOperation({
   name: 'CancelKeyDeletion',
   input: structure({ KeyId: keyId }),
   readOnly: false,
-  access: async (access, request, { KeyId }) => ({
-    key: await access.key(request, 'CancelKeyDeletion', KeyId, { action: 'kms:CancelKeyDeletion' }),
-  }),
+  access: (access, request, { KeyId }) =>
+    access.key(request, 'CancelKeyDeletion', KeyId, { action: 'kms:CancelKeyDeletion' }),
 
-  async run({ key, store }) {
+  async run(key, { store }) {
     if (!DYING_STATES.some(state => state === key.state)) {
       throw new KmsError('KMSInvalidStateException', `${key.arn} is not pending deletion.`)
     }

@@ -46,7 +46,7 @@ export const CreateKey = defineOperation({
     return {}
   },
 
-  async run({ input, keyring, imports, store, quotas, clock, access, ...asker }) {
+  async run(_targets, { keyring, imports, store, quotas, clock, access }, input, asker) {
     const { region } = asker
     const { account } = asker.caller
     const { spec, usage } = keySpecOf(input)

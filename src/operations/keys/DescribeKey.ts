@@ -8,15 +8,14 @@ export const DescribeKey = defineOperation({
   name: 'DescribeKey',
   input: structure({ KeyId: keyId, GrantTokens: grantTokens }),
   readOnly: true,
-  access: async (access, request, { KeyId, GrantTokens }) => ({
-    key: await access.key(request, 'DescribeKey', KeyId, {
+  access: (access, request, { KeyId, GrantTokens }) =>
+    access.key(request, 'DescribeKey', KeyId, {
       action: 'kms:DescribeKey',
       names: 'ids-and-aliases',
       grantTokens: GrantTokens,
     }),
-  }),
 
-  async run({ key, store }) {
+  async run(key, { store }) {
     const regions = key.primaryRegion === undefined ? [] : await store.reader.listRegionsOfKey(key.account, key.id)
     return { KeyMetadata: keyMetadata(key, regions) }
   },

@@ -8,11 +8,10 @@ export const DisableKey = defineOperation({
   name: 'DisableKey',
   input: structure({ KeyId: keyId }),
   readOnly: false,
-  access: async (access, request, { KeyId }) => ({
-    key: await access.key(request, 'DisableKey', KeyId, { action: 'kms:DisableKey', states: ['Enabled', 'Disabled'] }),
-  }),
+  access: (access, request, { KeyId }) =>
+    access.key(request, 'DisableKey', KeyId, { action: 'kms:DisableKey', states: ['Enabled', 'Disabled'] }),
 
-  async run({ key, store }) {
+  async run(key, { store }) {
     await changeKey(store, key, ['Enabled', 'Disabled'], { state: 'Disabled' })
     return undefined
   },

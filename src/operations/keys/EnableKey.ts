@@ -9,11 +9,10 @@ export const EnableKey = defineOperation({
   name: 'EnableKey',
   input: structure({ KeyId: keyId }),
   readOnly: false,
-  access: async (access, request, { KeyId }) => ({
-    key: await access.key(request, 'EnableKey', KeyId, { action: 'kms:EnableKey', states: ['Enabled', 'Disabled'] }),
-  }),
+  access: (access, request, { KeyId }) =>
+    access.key(request, 'EnableKey', KeyId, { action: 'kms:EnableKey', states: ['Enabled', 'Disabled'] }),
 
-  async run({ key, store }) {
+  async run(key, { store }) {
     // Its deletion may have been cancelled while imported material was away.
     if (!isComplete(key)) currentMaterial(key)
     await changeKey(store, key, ['Enabled', 'Disabled'], { state: 'Enabled' })

@@ -13,11 +13,10 @@ export const GetKeyLastUsage = defineOperation({
   name: 'GetKeyLastUsage',
   input: structure({ KeyId: keyId }),
   readOnly: true,
-  access: async (access, request, { KeyId }) => ({
-    key: await access.key(request, 'GetKeyLastUsage', KeyId, { action: 'kms:GetKeyLastUsage' }),
-  }),
+  access: (access, request, { KeyId }) =>
+    access.key(request, 'GetKeyLastUsage', KeyId, { action: 'kms:GetKeyLastUsage' }),
 
-  async run({ key, input, keyUses, store }) {
+  async run(key, { keyUses, store }, input) {
     const use = await keyUses.last(key)
     const trackedSinceMs = Math.max(await store.reader.findTrackingStart(), key.createdAtMs)
     return {

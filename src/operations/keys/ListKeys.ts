@@ -14,7 +14,7 @@ export const ListKeys = defineOperation({
     return {}
   },
 
-  async run({ caller: { account }, region, input, store }) {
+  async run(_targets, { store }, input, { caller: { account }, region }) {
     const list = `keys/${region}/${account}`
     const page = pageOf(list, input, { default: 100, max: 1_000 })
     const scope = { region, account }

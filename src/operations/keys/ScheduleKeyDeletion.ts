@@ -22,15 +22,14 @@ export const ScheduleKeyDeletion = defineOperation({
     if (days !== undefined && (days < min || days > max))
       invalid(`PendingWindowInDays must be between ${min} and ${max} (inclusive).`)
   },
-  access: async (access, request, { KeyId, PendingWindowInDays: days = defaultDays }) => ({
-    key: await access.key(request, 'ScheduleKeyDeletion', KeyId, {
+  access: (access, request, { KeyId, PendingWindowInDays: days = defaultDays }) =>
+    access.key(request, 'ScheduleKeyDeletion', KeyId, {
       action: 'kms:ScheduleKeyDeletion',
       states: LIVE_STATES,
       facts: { keys: { 'kms:ScheduleKeyDeletionPendingWindowInDays': days } },
     }),
-  }),
 
-  async run({ key, input, store, clock }) {
+  async run(key, { store, clock }, input) {
     const days = input.PendingWindowInDays ?? defaultDays
     const deletionAtMs = clock() + days * DAY_MS
     const changed = await changeKey(store, key, LIVE_STATES, async (current, tx) => {

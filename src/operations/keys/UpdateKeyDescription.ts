@@ -9,14 +9,13 @@ export const UpdateKeyDescription = defineOperation({
   name: 'UpdateKeyDescription',
   input: structure({ KeyId: keyId, Description: description }),
   readOnly: false,
-  access: async (access, request, { KeyId }) => ({
-    key: await access.key(request, 'UpdateKeyDescription', KeyId, {
+  access: (access, request, { KeyId }) =>
+    access.key(request, 'UpdateKeyDescription', KeyId, {
       action: 'kms:UpdateKeyDescription',
       states: LIVE_STATES,
     }),
-  }),
 
-  async run({ key, input, store }) {
+  async run(key, { store }, input) {
     await changeKey(store, key, LIVE_STATES, { description: input.Description })
     return undefined
   },

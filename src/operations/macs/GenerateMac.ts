@@ -8,12 +8,11 @@ export const GenerateMac = defineOperation({
   name: 'GenerateMac',
   input: structure(macInput),
   readOnly: true,
-  access: async (access, request, input) => ({
-    key: await access.key(request, 'GenerateMac', input.KeyId, makesMacs('kms:GenerateMac', input)),
-  }),
-  uses: ({ key }) => [key],
+  access: (access, request, input) =>
+    access.key(request, 'GenerateMac', input.KeyId, makesMacs('kms:GenerateMac', input)),
+  uses: key => [key],
 
-  async run({ key, input, keyring }) {
+  async run(key, { keyring }, input) {
     requireAlgorithm(key, input.MacAlgorithm)
     return { Mac: await keyring.generateMac(key, input.Message), MacAlgorithm: input.MacAlgorithm, KeyId: key.arn }
   },

@@ -9,12 +9,10 @@ export const VerifyMac = defineOperation({
   name: 'VerifyMac',
   input: structure({ ...macInput, Mac: blob({ min: 1, max: 6_144 }) }),
   readOnly: true,
-  access: async (access, request, input) => ({
-    key: await access.key(request, 'VerifyMac', input.KeyId, makesMacs('kms:VerifyMac', input)),
-  }),
-  uses: ({ key }) => [key],
+  access: (access, request, input) => access.key(request, 'VerifyMac', input.KeyId, makesMacs('kms:VerifyMac', input)),
+  uses: key => [key],
 
-  async run({ key, input, keyring }) {
+  async run(key, { keyring }, input) {
     requireAlgorithm(key, input.MacAlgorithm)
     if (!(await keyring.verifyMac(key, input.Message, input.Mac))) throw new KmsError('KMSInvalidMacException')
     return { KeyId: key.arn, MacValid: true, MacAlgorithm: input.MacAlgorithm }

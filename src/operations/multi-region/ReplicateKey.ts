@@ -44,7 +44,7 @@ export const ReplicateKey = defineOperation({
     return { key }
   },
 
-  async run({ key, input, keyring, store, clock, access, quotas, ...asker }) {
+  async run({ key }, { keyring, store, clock, access, quotas }, input, asker) {
     const { ReplicaRegion: region } = input
     requirePrimary(key)
     const { account, id, spec, usage, origin, primaryRegion } = key

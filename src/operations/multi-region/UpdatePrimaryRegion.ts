@@ -25,7 +25,7 @@ export const UpdatePrimaryRegion = defineOperation({
     return { key, replica }
   },
 
-  async run({ key, replica, store }) {
+  async run({ key, replica }, { store }) {
     await store.transaction(async tx => {
       const primary = await tx.findKey(key, key.id)
       const next = await tx.findKey(replica, key.id)

@@ -9,11 +9,9 @@ export const GetKeyPolicy = defineOperation({
   name: 'GetKeyPolicy',
   input: structure({ KeyId: keyId, PolicyName: optional(policyName) }),
   readOnly: true,
-  access: async (access, request, { KeyId }) => ({
-    key: await access.key(request, 'GetKeyPolicy', KeyId, { action: 'kms:GetKeyPolicy' }),
-  }),
+  access: (access, request, { KeyId }) => access.key(request, 'GetKeyPolicy', KeyId, { action: 'kms:GetKeyPolicy' }),
 
-  async run({ key, input: { PolicyName = POLICY_NAME } }) {
+  async run(key, _services, { PolicyName = POLICY_NAME }) {
     if (PolicyName !== POLICY_NAME) throw new KmsError('NotFoundException', 'No such policy exists')
     return { Policy: key.policy, PolicyName }
   },

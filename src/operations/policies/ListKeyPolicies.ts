@@ -9,11 +9,10 @@ export const ListKeyPolicies = defineOperation({
   name: 'ListKeyPolicies',
   input: structure({ KeyId: keyId, Limit: limit, Marker: marker }),
   readOnly: true,
-  access: async (access, request, { KeyId }) => ({
-    key: await access.key(request, 'ListKeyPolicies', KeyId, { action: 'kms:ListKeyPolicies' }),
-  }),
+  access: (access, request, { KeyId }) =>
+    access.key(request, 'ListKeyPolicies', KeyId, { action: 'kms:ListKeyPolicies' }),
 
-  async run({ key, input }) {
+  async run(key, _services, input) {
     const list = `policies/${key.arn}`
     const page = pageOf(list, input, { default: 100, max: 1_000 })
     const read = async ({ after }: typeof page) => [POLICY_NAME].filter(name => after === undefined || name > after)

@@ -17,11 +17,10 @@ export const PutKeyPolicy = defineOperation({
   check({ PolicyName = POLICY_NAME }) {
     if (PolicyName !== POLICY_NAME) invalid(`The only valid policy name is ${POLICY_NAME}.`)
   },
-  access: async (access, request, { KeyId, BypassPolicyLockoutSafetyCheck: bypass }) => ({
-    key: await access.key(request, 'PutKeyPolicy', KeyId, { action: 'kms:PutKeyPolicy', facts: bypassFacts(bypass) }),
-  }),
+  access: (access, request, { KeyId, BypassPolicyLockoutSafetyCheck: bypass }) =>
+    access.key(request, 'PutKeyPolicy', KeyId, { action: 'kms:PutKeyPolicy', facts: bypassFacts(bypass) }),
 
-  async run({ key, input, store, quotas, access, ...asker }) {
+  async run(key, { store, quotas, access }, input, asker) {
     const checked = await requireKeyPolicy(store.reader, input.Policy, quotas)
     requireNoLockout(access, asker, key, checked, input.BypassPolicyLockoutSafetyCheck)
     await changeKey(store, key, undefined, { policy: input.Policy, policyPrincipals: checked.principals })

@@ -10,11 +10,10 @@ export const DisableKeyRotation = defineOperation({
   name: 'DisableKeyRotation',
   input: structure({ KeyId: keyId }),
   readOnly: false,
-  access: async (access, request, { KeyId }) => ({
-    key: await access.key(request, 'DisableKeyRotation', KeyId, { action: 'kms:DisableKeyRotation' }),
-  }),
+  access: (access, request, { KeyId }) =>
+    access.key(request, 'DisableKeyRotation', KeyId, { action: 'kms:DisableKeyRotation' }),
 
-  async run({ key, store }) {
+  async run(key, { store }) {
     requireScheduled(key)
     requireNoReplica(key)
     await scheduleKey(store, key, undefined)

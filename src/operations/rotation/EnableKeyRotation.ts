@@ -13,14 +13,13 @@ export const EnableKeyRotation = defineOperation({
     RotationPeriodInDays: optional(integer({ min: ROTATION_PERIOD_DAYS.min, max: ROTATION_PERIOD_DAYS.max })),
   }),
   readOnly: false,
-  access: async (access, request, { KeyId, RotationPeriodInDays }) => ({
-    key: await access.key(request, 'EnableKeyRotation', KeyId, {
+  access: (access, request, { KeyId, RotationPeriodInDays }) =>
+    access.key(request, 'EnableKeyRotation', KeyId, {
       action: 'kms:EnableKeyRotation',
       facts: { keys: { 'kms:RotationPeriodInDays': RotationPeriodInDays ?? ROTATION_PERIOD_DAYS.default } },
     }),
-  }),
 
-  async run({ key, input, store, clock }) {
+  async run(key, { store, clock }, input) {
     requireScheduled(key)
     requireNoReplica(key)
     const rotation = scheduleFrom(clock(), input.RotationPeriodInDays ?? ROTATION_PERIOD_DAYS.default)

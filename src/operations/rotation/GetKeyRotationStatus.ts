@@ -10,11 +10,10 @@ export const GetKeyRotationStatus = defineOperation({
   name: 'GetKeyRotationStatus',
   input: structure({ KeyId: keyId }),
   readOnly: true,
-  access: async (access, request, { KeyId }) => ({
-    key: await access.key(request, 'GetKeyRotationStatus', KeyId, { action: 'kms:GetKeyRotationStatus' }),
-  }),
+  access: (access, request, { KeyId }) =>
+    access.key(request, 'GetKeyRotationStatus', KeyId, { action: 'kms:GetKeyRotationStatus' }),
 
-  async run({ key }) {
+  async run(key) {
     requireRotatable(key)
     const rotation = DYING_STATES.some(state => state === key.state) ? undefined : key.rotation
     return {

@@ -18,11 +18,10 @@ export const ListKeyRotations = defineOperation({
     Marker: marker,
   }),
   readOnly: true,
-  access: async (access, request, { KeyId }) => ({
-    key: await access.key(request, 'ListKeyRotations', KeyId, { action: 'kms:ListKeyRotations' }),
-  }),
+  access: (access, request, { KeyId }) =>
+    access.key(request, 'ListKeyRotations', KeyId, { action: 'kms:ListKeyRotations' }),
 
-  async run({ key, input, store }) {
+  async run(key, { store }, input) {
     requireRotatable(key)
     const awaited = await awaitedElsewhere(store.reader, key)
     const all = input.IncludeKeyMaterial === 'ALL_KEY_MATERIAL'

@@ -15,14 +15,13 @@ export const RotateKeyOnDemand = defineOperation({
   name: 'RotateKeyOnDemand',
   input: structure({ KeyId: keyId }),
   readOnly: false,
-  access: async (access, request, { KeyId }) => ({
-    key: await access.key(request, 'RotateKeyOnDemand', KeyId, {
+  access: (access, request, { KeyId }) =>
+    access.key(request, 'RotateKeyOnDemand', KeyId, {
       action: 'kms:RotateKeyOnDemand',
       states: ['Enabled'],
     }),
-  }),
 
-  async run({ key, store, keyring, clock }) {
+  async run(key, { store, keyring, clock }) {
     requireRotatable(key)
     requireNoReplica(key)
     const now = clock()

@@ -8,11 +8,10 @@ export const ListResourceTags = defineOperation({
   name: 'ListResourceTags',
   input: structure({ KeyId: keyId, Limit: limit, Marker: marker }),
   readOnly: true,
-  access: async (access, request, { KeyId }) => ({
-    key: await access.key(request, 'ListResourceTags', KeyId, { action: 'kms:ListResourceTags' }),
-  }),
+  access: (access, request, { KeyId }) =>
+    access.key(request, 'ListResourceTags', KeyId, { action: 'kms:ListResourceTags' }),
 
-  async run({ key, input }) {
+  async run(key, _services, input) {
     const list = `tags/${key.arn}`
     const page = pageOf(list, input, { default: 50, max: 50 })
     const sorted = key.tags.toSorted((one, other) => inOrder(one.key, other.key))

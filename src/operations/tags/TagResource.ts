@@ -9,15 +9,14 @@ export const TagResource = defineOperation({
   name: 'TagResource',
   input: structure({ KeyId: keyId, Tags: tags }),
   readOnly: false,
-  access: async (access, request, { KeyId, Tags }) => ({
-    key: await access.key(request, 'TagResource', KeyId, {
+  access: (access, request, { KeyId, Tags }) =>
+    access.key(request, 'TagResource', KeyId, {
       action: 'kms:TagResource',
       states: LIVE_STATES,
       facts: tagFacts(Tags),
     }),
-  }),
 
-  async run({ key, input, store, quotas }) {
+  async run(key, { store, quotas }, input) {
     const added = requireTags(input.Tags, quotas)
     await store.transaction(async tx => {
       const held = await tx.listTags(key, key.id, { after: undefined, limit: quotas.tagsPerKey })

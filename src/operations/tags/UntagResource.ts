@@ -8,15 +8,14 @@ export const UntagResource = defineOperation({
   name: 'UntagResource',
   input: structure({ KeyId: keyId, TagKeys: list(tagKey, { min: 0, max: 200 }) }),
   readOnly: false,
-  access: async (access, request, { KeyId, TagKeys }) => ({
-    key: await access.key(request, 'UntagResource', KeyId, {
+  access: (access, request, { KeyId, TagKeys }) =>
+    access.key(request, 'UntagResource', KeyId, {
       action: 'kms:UntagResource',
       states: LIVE_STATES,
       facts: { keys: { 'aws:TagKeys': TagKeys } },
     }),
-  }),
 
-  async run({ key, input, store }) {
+  async run(key, { store }, input) {
     await store.transaction(tx => tx.deleteTags(key, input.TagKeys))
     return undefined
   },

@@ -8,8 +8,8 @@ import { listFilesOf, listLogFiles, readLogFileName } from '../../../src/audit/l
 import { type EventPlace, findEvents } from '../../../src/audit/query.ts'
 import { recoverDaemon } from '../../../src/audit/recovery.ts'
 import { verifyBlocks, verifyFiles } from '../../../src/audit/verify-files.ts'
-import { ChainHasher, eventLine, readAuditLine } from '../../../src/formats/audit-chain.ts'
-import { auditPublicKey, MemoryStorage, startLog, type TestLog } from '../../support/audit-log.ts'
+import { ChainHasher, readAuditLine } from '../../../src/formats/audit-chain.ts'
+import { auditPublicKey, eventLine, MemoryStorage, startLog, type TestLog } from '../../support/audit-log.ts'
 import { makeFolder } from '../../support/tokens.ts'
 
 const KEYS = [auditPublicKey]

@@ -5,8 +5,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import type { LineBlock } from '../../../src/audit/log.ts'
 import { listLogFiles } from '../../../src/audit/log-files.ts'
 import { verifyBlocks, verifyFiles } from '../../../src/audit/verify-files.ts'
-import { ChainHasher, eventLine, readAuditLine } from '../../../src/formats/audit-chain.ts'
-import { auditPublicKey, MemoryStorage, startLog } from '../../support/audit-log.ts'
+import { ChainHasher, readAuditLine } from '../../../src/formats/audit-chain.ts'
+import { auditPublicKey, eventLine, MemoryStorage, startLog } from '../../support/audit-log.ts'
 import { makeFolder } from '../../support/tokens.ts'
 
 const KEYS = [auditPublicKey]

@@ -52,8 +52,9 @@ describe('ByteWriter and ByteReader', () => {
       .lp('é')
       .lp32(Buffer.of(0xff))
       .ascii('SR')
+      .utf8('ü')
     expect(writer.finish().toString('hex')).toBe(
-      '0102030405060700000809' + '0a0b0c0d' + '0002c3a9' + '00000001ff' + '5352',
+      '0102030405060700000809' + '0a0b0c0d' + '0002c3a9' + '00000001ff' + '5352' + 'c3bc',
     )
   })
 

@@ -1,13 +1,8 @@
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from '@jest/globals'
-import {
-  CHAIN_START,
-  ChainHasher,
-  checkpointLine,
-  eventLine,
-  fileLine,
-  readAuditLine,
-} from '../../../src/formats/audit-chain.ts'
+import { CHAIN_START, ChainHasher, checkpointLine, fileLine, readAuditLine } from '../../../src/formats/audit-chain.ts'
+import { eventLine } from '../../support/audit-log.ts'
 
 interface Vector {
   readonly seq: number
@@ -19,6 +14,7 @@ interface Vector {
 
 const file = new URL('../../vectors/audit-chain.json', import.meta.url)
 const vectors = JSON.parse(readFileSync(file, 'utf8')) as { chain: string; fileLine: string; events: Vector[] }
+const sha256 = (data: Buffer | string) => createHash('sha256').update(data).digest()
 const withoutLineFeed = (line: string) => Buffer.from(line).subarray(0, -1)
 
 describe('the frozen vectors', () => {
@@ -28,6 +24,16 @@ describe('the frozen vectors', () => {
     expect(hasher.next(seq, previous, Buffer.from(event))).toBe(hash)
     expect(eventLine(seq, hash, event)).toBe(line)
     expect(readAuditLine(withoutLineFeed(line))).toEqual({ kind: 'event', seq, hash, event: Buffer.from(event) })
+  })
+
+  it('are hashed with all 64 bits of their number', () => {
+    const seq = 2 ** 32 * 3 + 7
+    const number = Buffer.alloc(8)
+    number.writeBigUInt64BE(BigInt(seq))
+    const parts = ['strongroom/audit/1', Buffer.from(vectors.chain, 'hex'), number, Buffer.alloc(32), sha256('{}')]
+    expect(new ChainHasher(vectors.chain).next(seq, CHAIN_START, '{}')).toBe(
+      sha256(Buffer.concat(parts.map(part => Buffer.from(part)))).toString('hex'),
+    )
   })
 
   it('are one chain', () => {

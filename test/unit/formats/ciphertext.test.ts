@@ -9,7 +9,9 @@ import {
   type CiphertextParts,
   HEADER_BYTES,
   IV_BYTES,
+  kidOfCiphertext,
   MID_BYTES,
+  midOfCiphertext,
   NONCE_BYTES,
   OVERHEAD_BYTES,
   parseCiphertext,
@@ -110,6 +112,8 @@ describe('the frozen vectors', () => {
       nonce: parts.nonce.toString('hex'),
       iv: parts.iv.toString('hex'),
     }).toEqual({ suite: vector.suite, kid: vector.kid, mid: vector.mid, nonce: vector.nonce, iv: vector.iv })
+    expect(kidOfCiphertext(blob).toString('hex')).toBe(vector.kid)
+    expect(midOfCiphertext(blob)).toBe(vector.mid)
     expect(keyIdOf(parts.kid)).toBe(vector.keyId)
     expect(parts.sealed).toHaveLength(vector.plaintext.length / 2 + TAG_BYTES)
     expect(deriveDek(hex(vector.hbk), parts).toString('hex')).toBe(vector.dek)
@@ -139,7 +143,8 @@ describe('the frozen vectors', () => {
   })
 
   it.each(malformed)('are refused: $name', ({ blob }) => {
-    expect(() => parseCiphertext(hex(blob))).toThrow(MalformedBytes)
+    for (const read of [parseCiphertext, kidOfCiphertext, midOfCiphertext])
+      expect(() => read(hex(blob))).toThrow(MalformedBytes)
   })
 })
 

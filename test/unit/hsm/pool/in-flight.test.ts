@@ -5,7 +5,7 @@ import { InFlight } from '../../../../src/hsm/pool/in-flight.ts'
 
 const LAST_ID = 0xffff_ffff
 
-const errand = () => new Errand('generateRandom', { lengthBytes: 1 }, { resolve() {}, reject() {} })
+const errand = () => new Errand('generateRandom', { lengthBytes: 1 })
 const errands = (count: number) => Array.from({ length: count }, errand)
 
 describe('what is in flight', () => {
