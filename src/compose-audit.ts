@@ -54,7 +54,7 @@ export async function composeAudit(parts: AuditParts, others?: OtherChains): Pro
     begins: { previous: own?.previous ?? null, ...(ends.length === 0 ? {} : { others: ends }) },
     refusals: settings.unprovenRefusals,
     ...(others === undefined ? {} : { others: () => others.chains.heads() }),
-    chainLeftovers: recorder => recorder.chainLeftovers(stored, id => others?.chains.isOpen(id) ?? false),
+    isOurs: id => id === null || others?.chains.isOpen(id) !== true,
   })
   const count = serviceProcessesOf(configuration.listen.processes)
   const forwarding = await composeForwarding({
@@ -96,6 +96,7 @@ export async function composeProcessAudit(
   if (recovered !== undefined) await storeRecovered(store.audit, recovered)
   const chain = await composeChain(parts, {
     ...{ startedAtMs, process, onTended },
+    isOurs: id => id === parts.pending.chain,
     begins: { previous: recovered?.previous ?? null, daemon, process },
     refusals: sharedBy(serviceProcessesOf(configuration.listen.processes), configuration.audit.unprovenRefusals),
   })

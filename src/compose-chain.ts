@@ -31,8 +31,8 @@ export interface ChainOptions {
   readonly refusals: RefusalRates
   /** The heads of other chains, for checkpoints. */
   readonly others?: () => readonly ChainHead[]
-  /** Chains what others have left. */
-  readonly chainLeftovers?: (recorder: AuditRecorder) => Promise<unknown>
+  /** Whether to record the events that were left and that should stand in this chain; null where any will do. */
+  readonly isOurs: (chain: string | null) => boolean
   /** Told again and again, once it is signed and stored, and a last time when the chain has ended. */
   readonly onTended?: (chain: Chain) => Promise<void>
 }
@@ -52,7 +52,7 @@ const BYTES_PER_MB = 1_048_576
 /** Begins a chain. Throws {@link NotReady} when its first event cannot be written. */
 export async function composeChain(parts: AuditParts, options: ChainOptions): Promise<Chain> {
   const { folder, configuration, store, pending, home, clock, metrics, logger } = parts
-  const { startedAtMs, process, begins, others, chainLeftovers, onTended } = options
+  const { startedAtMs, process, begins, others, isOurs, onTended } = options
   const itself = { identity: ITSELF, region: home.region }
   const act = (facts: Omit<ActFacts, 'identity' | 'region'>) => ({ ...facts, ...itself })
   const { chain } = pending
@@ -97,7 +97,7 @@ export async function composeChain(parts: AuditParts, options: ChainOptions): Pr
   const tend = async () => {
     await log.tend()
     if (log.failure === undefined) {
-      await chainLeftovers?.(recorder).catch(() => {})
+      await recorder.chainLeftovers(store.audit, isOurs).catch(() => {})
       await recorder.noteRefusals(itself).catch(() => {})
     }
     await notary.run()

@@ -102,12 +102,15 @@ export class AuditRecorder {
   }
 
   /**
-   * Chains the events that others have left: ceremonies, and a process that ended between a change and its event. Of a chain that
-   * is open elsewhere none is left over.
+   * Chains the events that were left: by ceremonies, by a process that ended between a change and its event, and by this one where
+   * it could not record the event then. `isOurs` says so of the chain that should hold them.
    */
-  async chainLeftovers(storage: PendingStorage, isOpen: (chain: string) => boolean = () => false): Promise<number> {
+  async chainLeftovers(
+    storage: PendingStorage,
+    isOurs: (chain: string | null) => boolean = () => true,
+  ): Promise<number> {
     const left = (await storage.pendingEvents(PENDING_BATCH)).filter(
-      ({ id, chain }) => !this.#pending.isInHand(id) && !this.#chained.has(id) && (chain === null || !isOpen(chain)),
+      ({ id, chain }) => isOurs(chain) && !this.#pending.isInHand(id) && !this.#chained.has(id),
     )
     await Promise.all(
       left.map(async ({ id, event }) => {

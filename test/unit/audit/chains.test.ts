@@ -9,6 +9,7 @@ import { type EventPlace, findEvents } from '../../../src/audit/query.ts'
 import { recoverDaemon } from '../../../src/audit/recovery.ts'
 import { verifyBlocks, verifyFiles } from '../../../src/audit/verify-files.ts'
 import { ChainHasher, readAuditLine } from '../../../src/formats/audit-chain.ts'
+import { SiblingChains } from '../../../src/processes/sibling-chains.ts'
 import { auditPublicKey, eventLine, MemoryStorage, startLog, type TestLog } from '../../support/audit-log.ts'
 import { makeFolder } from '../../support/tokens.ts'
 
@@ -158,6 +159,37 @@ describe('chains of several processes', () => {
     writeFileSync(join(copy, name.replace(/^audit-\d{8}/, 'audit-20991122')), linesOf(join(copy, name))[0]!)
     const { own } = await recoverDaemon(copy, storage, clock())
     expect(own?.previous.chain).toBe(chains.next)
+  })
+})
+
+describe('an event that a change has left', () => {
+  it('is left to the process whose chain should hold it, until that chain is closed', async () => {
+    const left = { a: '{"eventName":"CreateKey"}', b: '{"eventName":"DisableKey"}', c: '{"eventName":"Init"}' }
+    const kept = {
+      pendingEvents: async () => [
+        { id: 'a', event: left.a, chain: 'open' },
+        { id: 'b', event: left.b, chain: 'closed' },
+        { id: 'c', event: left.c, chain: null },
+      ],
+    }
+    const siblings = new SiblingChains()
+    siblings.told(1, { chain: 'closed', stored: undefined, failure: undefined })
+    siblings.left(1)
+    siblings.told(2, { chain: 'open', stored: undefined, failure: undefined })
+    const logs = join(folder.path, 'left')
+    const { log, recorder, files } = await startLog({ folder: logs })
+    const isOurs = (chain: string | null) => chain === null || !siblings.isOpen(chain)
+    // Nobody has said yet what the process that ended has recorded itself.
+    expect(await recorder.chainLeftovers(kept, isOurs)).toBe(1)
+    siblings.told(1, { chain: 'next', stored: undefined, failure: undefined })
+    expect(await recorder.chainLeftovers(kept, isOurs)).toBe(1)
+    expect(await recorder.chainLeftovers(kept, isOurs)).toBe(0)
+    const path = files.path!
+    await log.close()
+    expect(linesOf(path).filter(line => Object.values(left).some(event => line.includes(event)))).toEqual([
+      expect.stringContaining(left.c),
+      expect.stringContaining(left.b),
+    ])
   })
 })
 
