@@ -6,7 +6,7 @@ import type { AuditRecorder } from './audit/recorder.ts'
 import { type ChainPlace, type Recovered, recoverDaemon, recoverProcess } from './audit/recovery.ts'
 import { sharedBy } from './audit/refusals.ts'
 import { DAY_MS } from './base/clock.ts'
-import { type AuditParts, type Chain, composeChain } from './compose-chain.ts'
+import { type AuditParts, type Chain, type ChainOptions, composeChain } from './compose-chain.ts'
 import { composeForwarding } from './compose-forwarding.ts'
 import { serviceProcessesOf } from './config/schema.ts'
 import type { ChainHead } from './formats/audit-chain.ts'
@@ -88,14 +88,15 @@ export async function composeAudit(parts: AuditParts, others?: OtherChains): Pro
  */
 export async function composeProcessAudit(
   parts: AuditParts,
-  { daemon, process, onTended }: ChainPlace & { readonly onTended: (chain: Chain) => Promise<void> },
+  place: ChainPlace & Required<Pick<ChainOptions, 'requireOwner' | 'onTended'>>,
 ): Promise<Chain> {
+  const { daemon, process, requireOwner, onTended } = place
   const { folder, configuration, store, clock } = parts
   const startedAtMs = clock()
   const recovered = await recoverProcess(folder, { daemon, process }, store.audit, startedAtMs)
   if (recovered !== undefined) await storeRecovered(store.audit, recovered)
   const chain = await composeChain(parts, {
-    ...{ startedAtMs, process, onTended },
+    ...{ startedAtMs, process, requireOwner, onTended },
     isOurs: id => id === parts.pending.chain,
     begins: { previous: recovered?.previous ?? null, daemon, process },
     refusals: sharedBy(serviceProcessesOf(configuration.listen.processes), configuration.audit.unprovenRefusals),

@@ -26,6 +26,8 @@ export interface ChainOptions {
   readonly startedAtMs: number
   /** The number of the service process; absent in the first process of the daemon. */
   readonly process?: number
+  /** Throws when the chain may have been closed by another process. */
+  readonly requireOwner?: () => void
   /** What its first event says besides its id. */
   readonly begins: Readonly<Record<string, unknown>>
   readonly refusals: RefusalRates
@@ -52,14 +54,14 @@ const BYTES_PER_MB = 1_048_576
 /** Begins a chain. Throws {@link NotReady} when its first event cannot be written. */
 export async function composeChain(parts: AuditParts, options: ChainOptions): Promise<Chain> {
   const { folder, configuration, store, pending, home, clock, metrics, logger } = parts
-  const { startedAtMs, process, begins, others, isOurs, onTended } = options
+  const { startedAtMs, process, begins, requireOwner, others, isOurs, onTended } = options
   const itself = { identity: ITSELF, region: home.region }
   const act = (facts: Omit<ActFacts, 'identity' | 'region'>) => ({ ...facts, ...itself })
   const { chain } = pending
   const { maxFileMb, syncToDisk, checkpointIntervalMs } = configuration.audit
   const files = new LogFiles({ folder, chain, process, startedAtMs, maxBytes: maxFileMb * BYTES_PER_MB, syncToDisk })
   const log: AuditLog = new AuditLog({
-    ...{ files, chain, clock },
+    ...{ files, chain, clock, ...(requireOwner === undefined ? {} : { requireOwner }) },
     onWritten: () => notary.written(),
     onFailed({ reason }) {
       metrics.auditFailures.inc({ part: 'write' })

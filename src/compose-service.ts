@@ -13,6 +13,7 @@ import { createLogger } from './telemetry/logger.ts'
 
 /** Serves until it is told to stop, or `stopped` resolves. Rejects when it cannot begin. */
 export async function serveFor(first: FirstProcess, stopped: Promise<void>): Promise<void> {
+  const parent = process.ppid
   const { number, daemonChain, configuration, listen } = await first.ask('hello', null)
   const logger = createLogger(configuration.log.level, process.stderr, { service: number })
   const clock = systemClock
@@ -32,6 +33,10 @@ export async function serveFor(first: FirstProcess, stopped: Promise<void>): Pro
     { ...services, folder: state.audit },
     {
       ...{ daemon: daemonChain, process: number },
+      // The next daemon closes the chain. That the first process is gone this one hears a moment after it is so.
+      requireOwner() {
+        if (process.ppid !== parent) throw new Error('the first process of the daemon is gone')
+      },
       onTended: ({ log, notary }) =>
         first.ask('standing', { chain: log.chain, stored: notary.stored, failure: log.failure?.reason }),
     },
