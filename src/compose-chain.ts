@@ -109,6 +109,8 @@ export async function composeChain(parts: AuditParts, options: ChainOptions): Pr
     ...{ log, recorder, notary },
     report() {
       metrics.auditWritable.set(log.failure === undefined ? 1 : 0)
+      // What the log waits to store is tried every second, so that this process always knows.
+      metrics.storeWritable.set(store.unwritable === undefined ? 1 : 0)
       metrics.auditUncoveredEvents.set(notary.uncoveredEvents)
       metrics.auditCovered.set(notary.coveredAtMs / MS_PER_SECOND)
       reportDisk(folder, metrics)

@@ -23,7 +23,7 @@ import type { Server } from './operations.ts'
 import { GROWTH_SIZES, PAGE_FOLDER, parseOptions } from './options.ts'
 import { writePage } from './page.ts'
 import { RawTokens } from './raw.ts'
-import { DISTURBED_PERCENT, type Report, type Results, summariesOf, table } from './report.ts'
+import { connectionsText, disturbances, type Report, type Results, table } from './report.ts'
 
 const USUAL_CONNECTIONS = 32
 /** An open loop needs one for each request that is under way: enough for a stall of tens of milliseconds. */
@@ -37,7 +37,10 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(sign
 try {
   const results = await bench()
   if (!options.jsonOnly) process.stdout.write(textOf(results))
-  if (options.write !== undefined) writePage(options.write === true ? PAGE_FOLDER : options.write, results)
+  if (options.write !== undefined) {
+    const folder = options.write === true ? PAGE_FOLDER : options.write
+    writePage(folder, results, { machine: machine(), date: new Date().toISOString() })
+  }
   process.stdout.write(`${JSON.stringify(results)}\n`)
 } catch (error) {
   if (interrupted === undefined) progress(`bench: ${error instanceof Error ? error.message : String(error)}`)
@@ -103,24 +106,22 @@ function textOf(results: Results): string {
   return [...closed, ...below.flatMap(text => (text === undefined ? [] : [`${text}\n\n`]))].join('')
 }
 
-function heading({ connections, rounds, secondsPerRound }: Report): string {
-  const machine = `${availableParallelism()} × ${cpus()[0]?.model ?? 'CPU'}, Node ${process.versions.node}`
-  return `${connections} connections, median of ${rounds} rounds of ${secondsPerRound} s each; ${machine}`
+function heading(report: Report): string {
+  const { rounds, secondsPerRound } = report
+  return `${connectionsText(report)}, median of ${rounds} rounds of ${secondsPerRound} s each; ${machine()}`
+}
+
+function machine(): string {
+  return `${availableParallelism()} × ${cpus()[0]?.model ?? 'CPU'}, Node ${process.versions.node}`
 }
 
 function legend(report: Report): string {
-  const lines = [
+  return [
     'CPU: user and system time of all processes of a server for one operation; the load generator (load) is not in it.',
     'service, HSM hosts: how that of the daemon is split. ± %: half of what the throughput of the rounds differed by.',
     'One key of each kind, plaintexts and messages of 32 bytes, no encryption context.',
-  ]
-  const summaries = summariesOf(report)
-  const leftOut = summaries.reduce((sum, { rounds }) => sum + report.rounds - rounds, 0)
-  if (leftOut > 0)
-    lines.push(`${leftOut} measurements are left out: others used over ${DISTURBED_PERCENT} % of the CPU.`)
-  const disturbed = summaries.filter(({ othersCpuPercent }) => othersCpuPercent > DISTURBED_PERCENT).length
-  if (disturbed > 0) lines.push(`${disturbed} lines were disturbed in every round: run this again on a quiet machine.`)
-  return lines.join('\n')
+    ...disturbances(report),
+  ].join('\n')
 }
 
 /** Ends the children, who clean up after themselves, and then this process as the signal would have. */

@@ -41,7 +41,7 @@ export function parseOptions(): Options {
     .addOption(operationsOption())
     .option('--rates <list>', 'then the daemon in an open loop: requests a second, or 50% of the most', rateList)
     .option('--growth [list]', `then the daemon with so many keys in its store: ${GROWTH_SIZES.join(',')}`, sizeList)
-    .option('--write [folder]', `write performance.md, .json and .svg, into ${PAGE_FOLDER} unless told otherwise`)
+    .option('--write [folder]', `write performance.md, its plots and .json, into ${PAGE_FOLDER} unless told otherwise`)
     .option('--json-only', 'print nothing but the JSON line on stdout', false)
     .option('--processes <number>', 'service processes of the daemon', positiveInteger, 1)
     .option('--no-naive', 'leave the naive service out')

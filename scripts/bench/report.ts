@@ -67,6 +67,23 @@ export function summariesOf({ operations }: Report): Summary[] {
   return Object.values(operations).flatMap(servers => Object.values(servers))
 }
 
+export function connectionsText({ connections }: Report): string {
+  return connections === 1 ? '1 connection' : `${connections} connections`
+}
+
+/** What others on the machine did to the measurements, in sentences; none when they did nothing. */
+export function disturbances(report: Report): string[] {
+  const summaries = summariesOf(report)
+  const leftOut = summaries.reduce((sum, { rounds }) => sum + report.rounds - rounds, 0)
+  const disturbed = summaries.filter(({ othersCpuPercent }) => othersCpuPercent > DISTURBED_PERCENT).length
+  return [
+    ...(leftOut > 0
+      ? [`${leftOut} measurements are left out: others used over ${DISTURBED_PERCENT} % of the CPU.`]
+      : []),
+    ...(disturbed > 0 ? [`${disturbed} lines were disturbed in every round: run this again on a quiet machine.`] : []),
+  ]
+}
+
 const COLUMNS = ['operation', 'server', 'ops/s', '± %', '÷ raw', 'CPU µs/op', '÷ raw', 'service', 'HSM hosts', 'load']
 
 export function table({ operations }: Report): string {

@@ -41,7 +41,7 @@ export interface Acting {
 
 /** Whether a request asks for any of it. */
 export function saysForWhom(headers: HeaderFields): boolean {
-  return headers.has(ON_BEHALF_OF) || headers.has(TOKEN) || headers.has(SOURCE_ARN)
+  return headers[ON_BEHALF_OF] !== undefined || headers[TOKEN] !== undefined || headers[SOURCE_ARN] !== undefined
 }
 
 /** What the headers of a request say that `service` has signed. Throws KmsError AccessDeniedException. */
@@ -50,7 +50,7 @@ export async function actingOf(parts: ActingParts, signed: SignedRequest, servic
   if (signer.kind !== 'service' || signer.actsFor.length === 0) throw refused(signer.arn, 'it acts for no account')
   if (signed.service !== SERVICE) throw refused(signer.arn, `it acts for others towards ${SERVICE} alone`)
   const caller = await actedFor(parts, signed, service)
-  const sourceArn = signed.headers.get(SOURCE_ARN)
+  const sourceArn = signed.headers[SOURCE_ARN]
   if (sourceArn === undefined) return { caller }
   requireActsFor(signer, sourceArn.length > SOURCE_ARN_MAX_CHARACTERS ? undefined : accountOfArn(sourceArn))
   return { caller, sourceArn }
@@ -59,8 +59,8 @@ export async function actingOf(parts: ActingParts, signed: SignedRequest, servic
 /** The service itself where it names nobody. */
 async function actedFor(parts: ActingParts, signed: SignedRequest, service: Principal): Promise<Caller> {
   const signer = service.identity
-  const accessKeyId = signed.headers.get(ON_BEHALF_OF)
-  const token = signed.headers.get(TOKEN)
+  const accessKeyId = signed.headers[ON_BEHALF_OF]
+  const token = signed.headers[TOKEN]
   if (accessKeyId === undefined) {
     if (token !== undefined) throw refused(signer.arn, 'a token without an access key id')
     return callerOf(service)

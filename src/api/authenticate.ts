@@ -10,6 +10,7 @@ import type { Secrets } from '../keyring/secrets.ts'
 import type { Sessions } from '../keyring/sessions.ts'
 import type { Caller } from '../model/caller.ts'
 import { KmsError } from '../model/errors.ts'
+import type { AccessKey, Principal } from '../model/identity.ts'
 import type { HotReader } from '../store/store.ts'
 import { actingOf, saysForWhom } from './acting.ts'
 import { callerOfOpened, unrecognized } from './session-callers.ts'
@@ -50,34 +51,61 @@ export class Authenticator {
   }
 
   /**
-   * Waits for nothing that memory holds: an await costs a turn of the microtask queue even for a value that is there.
-   * Throws KmsError with the code and message of AWS; which of key and signature was wrong is told no further.
+   * At once when memory holds the access key, its owner and its signing key: an async function costs more than what it would
+   * wait for. Throws or rejects with KmsError, with the code and message of AWS; which of key and signature was wrong is told
+   * no further.
    */
-  async authenticate(request: IncomingRequest, headers?: HeaderFields): Promise<Authenticated> {
-    const { hot, secrets, accessKeyUses, served, clock } = this.#parts
+  authenticate(request: IncomingRequest, headers?: HeaderFields): Authenticated | Promise<Authenticated> {
     const signed = readSignedRequest(request, headers)
-    if (signed.sessionToken !== undefined) return this.#authenticateSession(signed, signed.sessionToken)
-    const { accessKeyId, date, region, service } = signed
-    const found = hot.accessKey(accessKeyId)
-    const accessKey = found instanceof Promise ? await found : found
-    if (accessKey === undefined || !accessKey.active) throw unrecognized('no active access key')
-    const owner = hot.principal(accessKey.principalId)
-    const principal = owner instanceof Promise ? await owner : owner
-    if (principal === undefined) throw unrecognized('the identity of the access key is gone')
-    const nowMs = clock()
-    checkScope(signed, served, nowMs)
-    const { principalId, account } = principal.identity
-    const scope = { date, region, service }
-    const key = secrets.signingKey({ accessKeyId, principalId, account }, accessKey.sealedSecret, scope)
-    checkSignature(signed, key instanceof Promise ? await key : key)
-    accessKeyUses.note(accessKeyId, nowMs, region, service)
-    if (saysForWhom(signed.headers)) {
-      return { ...(await actingOf(this.#parts, signed, principal)), region, accessKeyId }
-    }
-    return { caller: callerOf(principal), region, accessKeyId }
+    if (signed.sessionToken !== undefined) return this.#bySession(signed, signed.sessionToken)
+    const accessKey = this.#parts.hot.accessKey(signed.accessKeyId)
+    if (accessKey instanceof Promise) return accessKey.then(found => this.#byAccessKey(signed, found))
+    return this.#byAccessKey(signed, accessKey)
   }
 
-  async #authenticateSession(signed: SignedRequest, token: string): Promise<Authenticated> {
+  #byAccessKey(signed: SignedRequest, accessKey: AccessKey | undefined): Authenticated | Promise<Authenticated> {
+    if (accessKey === undefined || !accessKey.active) throw unrecognized('no active access key')
+    const owner = this.#parts.hot.principal(accessKey.principalId)
+    if (owner instanceof Promise) return owner.then(found => this.#byOwner(signed, accessKey, found))
+    return this.#byOwner(signed, accessKey, owner)
+  }
+
+  #byOwner(
+    signed: SignedRequest,
+    { sealedSecret }: AccessKey,
+    owner: Principal | undefined,
+  ): Authenticated | Promise<Authenticated> {
+    if (owner === undefined) throw unrecognized('the identity of the access key is gone')
+    const { secrets, served, clock } = this.#parts
+    const nowMs = clock()
+    checkScope(signed, served, nowMs)
+    const { accessKeyId, date, region, service } = signed
+    const { principalId, account } = owner.identity
+    const scope = { date, region, service }
+    const key = secrets.signingKey({ accessKeyId, principalId, account }, sealedSecret, scope)
+    if (key instanceof Promise) return key.then(opened => this.#bySignature(signed, owner, opened, nowMs))
+    return this.#bySignature(signed, owner, key, nowMs)
+  }
+
+  #bySignature(
+    signed: SignedRequest,
+    owner: Principal,
+    signingKey: Buffer,
+    nowMs: number,
+  ): Authenticated | Promise<Authenticated> {
+    checkSignature(signed, signingKey)
+    const { accessKeyId, region, service, headers } = signed
+    this.#parts.accessKeyUses.note(accessKeyId, nowMs, region, service)
+    if (saysForWhom(headers)) return this.#onBehalf(signed, owner)
+    return { caller: callerOf(owner), region, accessKeyId }
+  }
+
+  async #onBehalf(signed: SignedRequest, service: Principal): Promise<Authenticated> {
+    const acting = await actingOf(this.#parts, signed, service)
+    return { ...acting, region: signed.region, accessKeyId: signed.accessKeyId }
+  }
+
+  async #bySession(signed: SignedRequest, token: string): Promise<Authenticated> {
     const { hot, sessions, served, clock } = this.#parts
     const { accessKeyId, date, region, service } = signed
     // First, because a scope that is not served is nothing to open a token for.

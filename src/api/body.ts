@@ -30,7 +30,7 @@ export function readBody(request: IncomingMessage, headers: HeaderFields): Promi
       else resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks))
     })
     request.on('error', () => reject(new KmsError('SerializationException', 'The request body was cut off.')))
-    if (Number(headers.get('content-length') ?? 0) > DISCARD_MAX_BYTES) {
+    if (Number(headers['content-length'] ?? 0) > DISCARD_MAX_BYTES) {
       request.pause()
       reject(tooLarge())
     }

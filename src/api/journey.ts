@@ -1,10 +1,10 @@
 /** A request on its road: what is known of it when its end comes, and how it may have failed. */
-import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Origin } from '../access/request-context.ts'
 import { Trail } from '../access/trail.ts'
 import type { RequestSpan } from '../telemetry/tracing.ts'
 import type { Authenticated } from './authenticate.ts'
+import { newRequestId } from './request-ids.ts'
 import type { HeaderFields } from './sigv4/headers.ts'
 
 export interface Journey {
@@ -42,10 +42,10 @@ export function setOut(request: IncomingMessage, headers: HeaderFields, span?: R
   return {
     request,
     headers,
-    requestId: randomUUID(),
+    requestId: newRequestId(),
     startedAtMs: performance.now(),
     trail: new Trail(),
-    eventId: randomUUID(),
+    eventId: newRequestId(),
     operation: UNKNOWN,
     readOnly: true,
     authenticated: undefined,
@@ -59,7 +59,7 @@ export function setOut(request: IncomingMessage, headers: HeaderFields, span?: R
 function originOf({ socket }: IncomingMessage, headers: HeaderFields): Origin {
   return {
     sourceIp: socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, ''),
-    userAgent: headers.get('user-agent'),
+    userAgent: headers['user-agent'],
     secureTransport: 'encrypted' in socket,
   }
 }

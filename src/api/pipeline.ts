@@ -21,6 +21,8 @@ import type { RequestRecord } from './record.ts'
 import type { Pipeline } from './road.ts'
 import type { Throttling } from './throttle.ts'
 
+type Input = Readonly<Record<string, unknown>>
+
 export interface KmsPipelineParts {
   readonly throttle: Throttling
   readonly services: Services
@@ -34,23 +36,24 @@ export class KmsPipeline implements Pipeline<Output, KmsError> {
     this.#parts = parts
   }
 
-  async perform(journey: Journey, authenticated: Authenticated, body: Buffer): Promise<Output> {
-    const { throttle, services, record } = this.#parts
+  perform(journey: Journey, authenticated: Authenticated, body: Buffer): Promise<Output> {
     const operation = lookUp(operationOf(journey.headers), journey)
     const input = readInput(operation.input, body)
-    try {
-      journey.input = input
-      const counted = throttle.count(authenticated.caller, authenticated.region, rateNameOf(operation.name, input))
-      if (counted !== undefined) await counted
-      const { requestId, eventId, trail, origin } = journey
-      const asker = { ...authenticated, requestId, eventId, origin, trail }
-      const output = await record.performing(journey, () => operation.perform(services, asker, input))
-      if (input.DryRun !== true) return output
-      wipePlaintext(output)
-      throw new KmsError('DryRunOperationException', 'The request would have succeeded, but the DryRun option is set.')
-    } finally {
-      wipePlaintext(input)
-    }
+    journey.input = input
+    const { caller, region } = authenticated
+    const counted = this.#parts.throttle.count(caller, region, rateNameOf(operation.name, input))
+    if (counted === undefined) return this.#run(journey, authenticated, operation, input)
+    return counted.then(() => this.#run(journey, authenticated, operation, input))
+  }
+
+  #run(journey: Journey, authenticated: Authenticated, operation: Operation, input: Input): Promise<Output> {
+    const { services, record } = this.#parts
+    const { requestId, eventId, trail, origin } = journey
+    const { caller, region, sourceArn } = authenticated
+    // Member by member: a spread takes several times as much.
+    const asker = { caller, region, sourceArn, origin, trail, requestId, eventId }
+    const output = record.performing(journey, () => operation.perform(services, asker, input))
+    return input.DryRun === true ? withheld(output) : output
   }
 
   encode(output: Output): string {
@@ -68,6 +71,11 @@ export class KmsPipeline implements Pipeline<Output, KmsError> {
   headersOf(requestId: string, lengthBytes: number, refusal?: KmsError): string[] {
     return responseHeaders(requestId, lengthBytes, refusal?.code)
   }
+}
+
+async function withheld(output: Promise<Output>): Promise<never> {
+  wipePlaintext(await output)
+  throw new KmsError('DryRunOperationException', 'The request would have succeeded, but the DryRun option is set.')
 }
 
 function lookUp(name: string, journey: Journey): Operation {

@@ -16,11 +16,11 @@ const TARGET_PREFIX = 'TrentService.'
  * answers alike.
  */
 export function operationOf(headers: HeaderFields): string {
-  const target = headers.get('x-amz-target')
+  const target = headers['x-amz-target']
   if (target === undefined || !target.startsWith(TARGET_PREFIX) || target.length === TARGET_PREFIX.length) {
     throw new KmsError('UnknownOperationException')
   }
-  if (!isJson(headers.get('content-type'))) {
+  if (!isJson(headers['content-type'])) {
     throw new KmsError('UnknownOperationException', `The Content-Type must be ${CONTENT_TYPE}.`)
   }
   return target.slice(TARGET_PREFIX.length)
@@ -76,8 +76,8 @@ function wireForm(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(wireForm)
   // fromEntries defines members, so that a key `__proto__` is one like any other.
   if (value instanceof Map) return Object.fromEntries(Array.from(value, ([key, member]) => [key, wireForm(member)]))
-  const members: Record<string, unknown> = {}
-  for (const name of Object.keys(value)) members[name] = wireForm((value as Record<string, unknown>)[name])
+  const members: Record<string, unknown> = { ...value }
+  for (const name in members) members[name] = wireForm(members[name])
   return members
 }
 

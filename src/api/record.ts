@@ -126,5 +126,5 @@ export class RequestRecord {
 
 /** Who a caller says it is, proved or not. */
 function claimedAccessKey(headers: HeaderFields): string | undefined {
-  return /Credential=([A-Za-z0-9]{1,128})\//.exec(headers.get('authorization') ?? '')?.[1]
+  return /Credential=([A-Za-z0-9]{1,128})\//.exec(headers.authorization ?? '')?.[1]
 }

@@ -17,6 +17,7 @@ import { wipe } from '../base/bytes.ts'
 import { KmsError } from '../model/errors.ts'
 import { StoreLocked, StoreStale, StoreUnwritable } from '../store/faults.ts'
 import type { StoreView } from '../store/store.ts'
+import type { Logger } from '../telemetry/logger.ts'
 import type { RequestSpan, Tracing } from '../telemetry/tracing.ts'
 import type { Authenticated, Authenticator } from './authenticate.ts'
 import { readBody } from './body.ts'
@@ -33,7 +34,7 @@ type Members = Readonly<Record<string, unknown>> | undefined
 
 /** What a service does with an authenticated request, and how its protocol words what comes of it. */
 export interface Pipeline<Output extends Members, Refusal extends Failure> {
-  /** Tells the journey what is asked for. The body is overwritten once this settles. Rejects with anything. */
+  /** Tells the journey what is asked for. Body and input are overwritten once this settles. Throws or rejects with anything. */
   perform(journey: Journey, authenticated: Authenticated, body: Buffer): Promise<Output>
   /** The body of an answer. */
   encode(output: Output, journey: Journey): string
@@ -51,6 +52,7 @@ export interface RoadParts {
   readonly view: Pick<StoreView, 'requireCurrent'>
   /** Absent when nobody wants traces. */
   readonly tracing: Tracing | undefined
+  readonly logger: Pick<Logger, 'error'>
 }
 
 export class Road<Output extends Members, Refusal extends Failure> {
@@ -66,7 +68,7 @@ export class Road<Output extends Members, Refusal extends Failure> {
   travel(request: IncomingMessage, response: ServerResponse, headers: HeaderFields): Promise<void> {
     const { tracing } = this.#parts
     if (tracing === undefined) return this.#travel(request, response, headers)
-    return tracing.request(headers.get(TRACEPARENT), span => this.#travel(request, response, headers, span))
+    return tracing.request(headers[TRACEPARENT], span => this.#travel(request, response, headers, span))
   }
 
   async #travel(
@@ -86,11 +88,13 @@ export class Road<Output extends Members, Refusal extends Failure> {
         record.requireWritable()
         view.requireCurrent()
         const { method = '', url = '', rawHeaders } = request
-        const authenticated = await authenticator.authenticate({ method, url, rawHeaders, body }, headers)
+        const proof = authenticator.authenticate({ method, url, rawHeaders, body }, headers)
+        const authenticated = proof instanceof Promise ? await proof : proof
         journey.authenticated = authenticated
         output = await pipeline.perform(journey, authenticated, body)
       } finally {
         wipe(body)
+        wipePlaintext(journey.input)
       }
       const answer = pipeline.encode(output, journey)
       recorded = record.audited(journey, output, undefined)
@@ -98,18 +102,35 @@ export class Road<Output extends Members, Refusal extends Failure> {
       this.#send(response, journey, 200, answer)
       record.observed(journey, undefined)
     } catch (thrown) {
+      // What could not be recorded as done is not recorded as refused either.
+      await this.#refuse(request, response, journey, thrown, recorded === undefined)
+    } finally {
+      wipePlaintext(output)
+    }
+  }
+
+  async #refuse(
+    request: IncomingMessage,
+    response: ServerResponse,
+    journey: Journey,
+    thrown: unknown,
+    toBeRecorded: boolean,
+  ): Promise<void> {
+    const { record, logger } = this.#parts
+    try {
       let refusal = this.#refusalOf(thrown)
       try {
-        // What could not be recorded as done is not recorded as refused either.
-        if (recorded === undefined) await record.audited(journey, undefined, refusal)
+        if (toBeRecorded) await record.audited(journey, undefined, refusal)
       } catch (unrecorded) {
         refusal = this.#refusalOf(unrecorded)
       }
       if (!request.complete) response.shouldKeepAlive = false
-      this.#send(response, journey, refusal.status, pipeline.encodeRefusal(refusal, journey), refusal)
+      this.#send(response, journey, refusal.status, this.#pipeline.encodeRefusal(refusal, journey), refusal)
       record.observed(journey, refusal)
-    } finally {
-      wipePlaintext(output)
+    } catch (fault) {
+      // Of ours, and beyond an answer: one may be on its way.
+      response.destroy()
+      logger.error('a request ended without an answer', { requestId: journey.requestId, error: fault, thrown })
     }
   }
 

@@ -1,9 +1,8 @@
 /** The public listener: an Express app with one route, for `POST /` is all that the AWS JSON protocol uses. */
-import { randomUUID } from 'node:crypto'
-import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { SecureContextOptions } from 'node:tls'
-import express, { type Express } from 'express'
+import express from 'express'
 import type { RequestRecorder } from '../audit/recorder.ts'
 import type { Lookup } from '../cloudtrail/lookup-events.ts'
 import type { AccessKeyUses } from '../identities/access-key-uses.ts'
@@ -20,6 +19,8 @@ import { KmsPipeline } from './pipeline.ts'
 import { encodeError, responseHeaders } from './protocol.ts'
 import { RequestRecord } from './record.ts'
 import type { RefusalLines } from './refusal-lines.ts'
+import { ApiRequest } from './request.ts'
+import { newRequestId } from './request-ids.ts'
 import { RequestMetrics } from './request-metrics.ts'
 import { Road } from './road.ts'
 import { foldHeaders, type HeaderFields } from './sigv4/headers.ts'
@@ -72,7 +73,7 @@ export function createApiServer(parts: ApiParts, tls?: SecureContextOptions): Se
     const served = { regions, services: new Set([service]) }
     const authenticator = new Authenticator({ hot: store.hot, secrets, sessions, accessKeyUses, served, clock })
     const record = new RequestRecord(service, { audit, metrics, logger, refusalLines })
-    return { authenticator, record, view: store.view, tracing }
+    return { authenticator, record, view: store.view, tracing, logger }
   }
   const kmsEnds = endsOf('kms')
   const kms = new Road(new KmsPipeline({ throttle, services, record: kmsEnds.record }), kmsEnds)
@@ -88,37 +89,23 @@ export function createApiServer(parts: ApiParts, tls?: SecureContextOptions): Se
     if (isQuery(headers)) return sts
     return isCloudTrail(headers) ? cloudTrail : kms
   }
+  const travel = (request: IncomingMessage, response: ServerResponse, headers: HeaderFields) =>
+    roadOf(headers).travel(request, response, headers)
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
   app.set('query parser', false)
-  app.post('/', (request, response) => {
-    const headers = foldHeaders(request.rawHeaders)
-    return roadOf(headers).travel(request, response, headers)
-  })
+  app.post('/', (request, response) => travel(request, response, foldHeaders(request.rawHeaders)))
   app.use((_request, response) => {
     const body = encodeError(new KmsError('UnknownOperationException'))
-    response.writeHead(404, responseHeaders(randomUUID(), body.length, 'UnknownOperationException')).end(body)
+    response.writeHead(404, responseHeaders(newRequestId(), body.length, 'UnknownOperationException')).end(body)
   })
   const limits = { keepAliveTimeout: KEEP_ALIVE_MS, maxHeaderSize: HEADERS_MAX_BYTES, requestTimeout: REQUEST_MS }
-  const options = { ...limits, ...messagesOf(app), noDelay: true }
-  return tls === undefined ? createServer(options, app) : createTlsServer({ ...options, ...tls }, app)
-}
-
-/**
- * Requests and responses that are born with Express's own prototypes. Express would change the prototype of each one, which
- * costs V8 what it has learned of their shape: about 5 µs a request.
- */
-function messagesOf(app: Express): { IncomingMessage: typeof IncomingMessage; ServerResponse: typeof ServerResponse } {
-  const bornAs = <T extends new (...args: never[]) => object>(base: T, prototype: object): T => {
-    function Born(...args: never[]): object {
-      return Reflect.construct(base, args, Born)
-    }
-    Born.prototype = prototype
-    return Born as unknown as T
+  const options = { ...limits, IncomingMessage: ApiRequest, noDelay: true }
+  const listener: RequestListener<typeof ApiRequest> = (request, response) => {
+    // Express's router takes a sixth of what a request costs here to find the one route (2.7 of 17 µs, and 2.8 KB).
+    if (request.url === '/' && request.method === 'POST') travel(request, response, request.fields)
+    else app(request, response)
   }
-  return {
-    IncomingMessage: bornAs(IncomingMessage, app.request),
-    ServerResponse: bornAs(ServerResponse, app.response) as typeof ServerResponse,
-  }
+  return tls === undefined ? createServer(options, listener) : createTlsServer({ ...options, ...tls }, listener)
 }

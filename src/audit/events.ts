@@ -67,11 +67,20 @@ export function callEvent(facts: CallFacts, nowMs: number): string {
   const { eventId, requestId, operation, readOnly, identity, error, output, input } = facts
   const failed = error === undefined ? '' : `,"errorCode":"${error.code}","errorMessage":${quoted(error.message)}`
   const answer = error === undefined && !readOnly ? recordedMembers(output, RECORDED_ANSWERS) : 'null'
-  return (
-    `${BEGINNING}${identity}${momentOf(facts, nowMs)}"eventName":"${operation}"` +
-    `${originOf(facts)}${failed},"requestParameters":${recordedMembers(input, RECORDED_MEMBERS)},"responseElements":${answer},` +
-    `"additionalEventData":${additional(facts)},"requestID":"${requestId}","eventID":"${eventId}"${endingOf(facts)}`
-  )
+  // Joined, an event is one piece of memory at once, and not a tree that is put together when it is hashed.
+  return [
+    `${BEGINNING}${identity}`,
+    momentOf(facts, nowMs),
+    `,"eventName":"${operation}"`,
+    originOf(facts),
+    failed,
+    `,"requestParameters":${recordedMembers(input, RECORDED_MEMBERS)}`,
+    `,"responseElements":${answer}`,
+    `,"additionalEventData":${additional(facts)}`,
+    `,"requestID":"${requestId}"`,
+    `,"eventID":"${eventId}"`,
+    endingOf(facts),
+  ].join('')
 }
 
 /** The JSON of an act's event. */
@@ -107,7 +116,7 @@ let moment = { second: Number.NaN, service: '', text: '' }
 function momentOf({ service }: CallFacts, nowMs: number): string {
   const second = Math.floor(nowMs / MS_PER_SECOND)
   if (moment.second !== second || moment.service !== service) {
-    const text = whole(`,"eventTime":"${seconds(nowMs)}","eventSource":"${service}.amazonaws.com",`)
+    const text = whole(`,"eventTime":"${seconds(nowMs)}","eventSource":"${service}.amazonaws.com"`)
     moment = { second, service, text }
   }
   return moment.text

@@ -104,7 +104,7 @@ async function write(socket: TLSSocket, bytes: Buffer): Promise<void> {
 async function end(socket: TLSSocket): Promise<void> {
   const closed = once(socket, 'close')
   socket.end()
-  await inTime(closed, socket, 'the syslog server does not read what it was sent')
+  await inTime(closed, socket, 'the syslog server does not answer the end of the connection')
 }
 
 async function inTime(work: Promise<unknown>, socket: TLSSocket, late: string): Promise<void> {

@@ -25,7 +25,7 @@ export async function callKms(
 async function post(settings: AwsSettings, operation: OperationName, body: string): Promise<Response> {
   const signal = AbortSignal.timeout(TIMEOUT_MS)
   try {
-    const headers = signedHeaders(settings, operation, body)
+    const headers = headersOf(settings, operation, body)
     return await fetch(new URL('/', settings.endpoint), { method: 'POST', headers, body, signal, redirect: 'error' })
   } catch (error) {
     const { cause, message } = error as Error
@@ -34,7 +34,7 @@ async function post(settings: AwsSettings, operation: OperationName, body: strin
   }
 }
 
-function signedHeaders(settings: AwsSettings, operation: OperationName, body: string): Record<string, string> {
+function headersOf(settings: AwsSettings, operation: OperationName, body: string): Record<string, string> {
   const timestamp = new Date().toISOString().replace(/[-:]|\.\d+/g, '')
   const headers: Record<string, string> = {
     'content-type': 'application/x-amz-json-1.1',
@@ -43,16 +43,17 @@ function signedHeaders(settings: AwsSettings, operation: OperationName, body: st
     ...(settings.sessionToken === undefined ? {} : { 'x-amz-security-token': settings.sessionToken }),
     'x-amz-target': `TrentService.${operation}`,
   }
-  const names = Object.keys(headers)
+  const signedHeaderNames = Object.keys(headers)
+  const signedHeaders = signedHeaderNames.join(';')
   const scope = { date: timestamp.slice(0, 8), region: settings.region, service: 'kms' }
   const canonical = canonicalRequest({
-    ...{ method: 'POST', url: '/', headers: new Map(Object.entries(headers)), signedHeaders: names },
+    ...{ method: 'POST', url: '/', headers, signedHeaders, signedHeaderNames },
     payloadHash: hash('sha256', body),
   })
   const key = deriveSigningKey(settings.secretAccessKey, scope)
   const signature = signatureOf(key, stringToSign(canonical, timestamp, scope))
   const credential = [settings.accessKeyId, scope.date, scope.region, scope.service, TERMINATOR].join('/')
-  const authorization = `${ALGORITHM} Credential=${credential}, SignedHeaders=${names.join(';')}, Signature=${signature}`
+  const authorization = `${ALGORITHM} Credential=${credential}, SignedHeaders=${signedHeaders}, Signature=${signature}`
   return { ...headers, authorization }
 }
 

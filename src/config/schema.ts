@@ -178,7 +178,7 @@ export const configuration = z
         storeDays: z.int().min(1).max(3_650).default(90),
         /** How much the key store holds of them at most, in megabytes: the oldest leave first. */
         storeMaxMb: z.int().min(16).max(1_000_000).default(4_096),
-        /** How many refused requests a second leave an event, and a line of the log, where the caller has proved nothing; the others count. */
+        /** How many refusals a second leave an event and a log line, of callers who have proved nothing; the others are counted. */
         unprovenRefusals: z
           .strictObject({
             /** Of one address; of a network of 64 bits for IPv6. */

@@ -187,6 +187,12 @@ export class Metrics {
     [],
     'max',
   )
+  readonly storeWritable = this.#gauge(
+    'store_writable',
+    '1 while the key store takes changes, 0 while its disk is full or can only be read.',
+    [],
+    'min',
+  )
   readonly transactionWaitSeconds = this.#histogram(
     'store_transaction_wait_seconds',
     'How long transactions waited for their turn and for the write lock.',

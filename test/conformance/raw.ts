@@ -83,15 +83,18 @@ function sign(draft: Draft, headers: readonly string[], payload: Buffer): string
   const { method = 'POST', path = '/' } = draft
   const { accessKeyId = sandbox.accessKeyId, secretAccessKey = sandbox.secretAccessKey } = draft
   const fields = foldHeaders(headers)
-  const timestamp = fields.get('x-amz-date') ?? timestampOf(Date.parse(fields.get('date') ?? ''))
+  const timestamp = fields['x-amz-date'] ?? timestampOf(Date.parse(fields.date ?? ''))
   const scope = {
     date: timestamp.slice(0, 8),
     region: draft.region ?? sandbox.region,
     service: draft.service ?? 'kms',
   }
-  const signedHeaders = [...fields.keys()].sort()
+  const signedHeaders = Object.keys(fields).sort()
   const payloadHash = hash('sha256', payload)
-  const canonical = canonicalRequest({ method, url: path, headers: fields, signedHeaders, payloadHash })
+  const canonical = canonicalRequest({
+    ...{ method, url: path, headers: fields, payloadHash },
+    ...{ signedHeaders: signedHeaders.join(';'), signedHeaderNames: signedHeaders },
+  })
   const signature = signatureOf(deriveSigningKey(secretAccessKey, scope), stringToSign(canonical, timestamp, scope))
   const credential = [accessKeyId, scope.date, scope.region, scope.service, 'aws4_request'].join('/')
   return `AWS4-HMAC-SHA256 Credential=${credential}, SignedHeaders=${signedHeaders.join(';')}, Signature=${signature}`

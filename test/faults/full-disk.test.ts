@@ -5,7 +5,7 @@
 import { createPublicKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { KMS } from '@aws-sdk/client-kms'
+import { KMS, paginateListKeys } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { readCredentials } from '../../scripts/instance.ts'
 import { listLogFiles } from '../../src/audit/log-files.ts'
@@ -13,11 +13,13 @@ import type { Verdict } from '../../src/audit/verify.ts'
 import { verifyFiles } from '../../src/audit/verify-files.ts'
 import { type Instance, makeInstance, type Serving } from '../support/instance.ts'
 import { startLoad } from '../support/load.ts'
+import { readMetrics } from '../support/metrics.ts'
 import { waitUntil } from '../support/processes.ts'
 import { mountSmallDisk, type SmallDisk } from '../support/small-disk.ts'
 import { REGION } from '../support/tokens.ts'
 
 const SOON_MS = 60_000
+const PATIENCE_MS = 300_000
 const STORE_MB = 24
 const AUDIT_MB = 8
 const LANES = 4
@@ -49,7 +51,7 @@ beforeAll(async () => {
   auditKeys.push(createPublicKey(stdout.slice(stdout.indexOf('-----'))).export({ format: 'der', type: 'spki' }))
   await start()
   KeyId = await createKey()
-})
+}, PATIENCE_MS)
 
 afterAll(async () => {
   kms?.destroy()
@@ -86,7 +88,8 @@ const logFiles = () => listLogFiles(join(instance.stateDir, 'audit'))
 const verify = async () => verifyFiles(await logFiles(), auditKeys)
 
 async function requireNothingLost(): Promise<void> {
-  const listed = (await kms.listKeys({ Limit: 1_000 })).Keys!.map(key => key.KeyId)
+  const listed: (string | undefined)[] = []
+  for await (const { Keys = [] } of paginateListKeys({ client: kms }, {})) listed.push(...Keys.map(key => key.KeyId))
   expect(created.filter(id => !listed.includes(id))).toEqual([])
   const log = (await logFiles()).map(path => readFileSync(path, 'utf8')).join('')
   expect(answered.filter(id => !log.includes(id))).toEqual([])
@@ -151,6 +154,7 @@ describe('a full disk', () => {
       audit: { writable: true },
       store: { writable: false, reason },
     })
+    expect((await readMetrics(daemon.adminEndpoint)).get('strongroom_store_writable')).toBe(0)
     await generate()
     expect((await kms.describeKey({ KeyId })).KeyMetadata?.Description).toBe(last)
     disks.store!.free()
@@ -161,29 +165,33 @@ describe('a full disk', () => {
     await requireNothingLost()
   })
 
-  it('under both, and a daemon that ends and starts there: it says why it does not', async () => {
-    const load = startLoad(LANES, lane => (lane === 0 ? createKey().then(() => {}) : generate()))
-    await fillUntil(disks.store!, async () => !(await readiness()).store.writable)
-    await fillUntil(disks.audit!, async () => (await readiness()).status === 503)
-    process.kill(daemon.pid, 'SIGKILL')
-    await daemon.ended
-    await load.stop()
-    disks.store!.fill()
-    disks.audit!.fill()
-    await expect(instance.serve()).rejects.toThrow(/cannot be written: .*(?:disk is full|ENOSPC)/)
-    expect(await verify()).toMatchObject({ findings: [] })
-    disks.store!.free()
-    disks.audit!.free()
-    await start()
-    await generate()
-    await createKey()
-    await requireNothingLost()
-    process.kill(daemon.pid, 'SIGTERM')
-    await daemon.ended
-    const files = await verify()
-    expect(files).toMatchObject({ findings: [], uncovered: 0 })
-    const stored = await instance.run(['audit', 'verify', '--store', '--output', 'json'])
-    expect(JSON.parse(stored.stdout) as Verdict).toMatchObject({ findings: [], events: files.events })
-    expect(await instance.run(['store', 'verify'])).toMatchObject({ code: 0 })
-  })
+  it(
+    'under both, and a daemon that ends and starts there: it says why it does not',
+    async () => {
+      const load = startLoad(LANES, lane => (lane === 0 ? createKey().then(() => {}) : generate()))
+      await fillUntil(disks.store!, async () => !(await readiness()).store.writable)
+      await fillUntil(disks.audit!, async () => (await readiness()).status === 503)
+      process.kill(daemon.pid, 'SIGKILL')
+      await daemon.ended
+      await load.stop()
+      disks.store!.fill()
+      disks.audit!.fill()
+      await expect(instance.serve()).rejects.toThrow(/cannot be written: .*(?:disk is full|ENOSPC)/)
+      expect(await verify()).toMatchObject({ findings: [] })
+      disks.store!.free()
+      disks.audit!.free()
+      await start()
+      await generate()
+      await createKey()
+      await requireNothingLost()
+      process.kill(daemon.pid, 'SIGTERM')
+      await daemon.ended
+      const files = await verify()
+      expect(files).toMatchObject({ findings: [], uncovered: 0 })
+      const stored = await instance.run(['audit', 'verify', '--store', '--output', 'json'])
+      expect(JSON.parse(stored.stdout) as Verdict).toMatchObject({ findings: [], events: files.events })
+      expect(await instance.run(['store', 'verify'])).toMatchObject({ code: 0 })
+    },
+    PATIENCE_MS,
+  )
 })

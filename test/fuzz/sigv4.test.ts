@@ -128,6 +128,13 @@ function rightRequest(): IncomingRequest {
 const isOneRequest = ({ method, url, rawHeaders }: IncomingRequest) =>
   ![method, url, ...rawHeaders].join().match(/[\r\n]/)
 
+/** As it comes off the wire: more than one space between method and target is read as one (RFC 9112 section 3). */
+const offTheWire = (request: IncomingRequest): IncomingRequest => ({
+  ...request,
+  method: request.method.replace(/ +$/, ''),
+  url: request.url.replace(/^ +/, ''),
+})
+
 describe('the daemon', () => {
   test('accepts what the mutations begin with', async () => {
     expect(statusOf(await exchange(sandbox.endpoint, bytesOf(rightRequest())))).toBe(200)
@@ -143,7 +150,7 @@ describe('the daemon', () => {
           const answer = await exchange(sandbox.endpoint, bytesOf(request))
           const status = statusOf(answer) ?? 400
           expect(status).toBeLessThan(500)
-          fc.pre(isOneRequest(request) && meaningOf(request) !== meaningOf(base))
+          fc.pre(isOneRequest(request) && meaningOf(offTheWire(request)) !== meaningOf(base))
           expect(status).toBeGreaterThanOrEqual(400)
         }),
         runs(500, 20_000),

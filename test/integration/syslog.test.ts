@@ -36,7 +36,7 @@ beforeAll(async () => {
   daemon = await instance.serve()
   const credentials = readCredentials(instance.stateDir)
   kms = new KMS({ endpoint: daemon.endpoint, region: REGION, credentials, maxAttempts: 1 })
-})
+}, 2 * SOON_MS)
 
 afterAll(async () => {
   kms?.destroy()

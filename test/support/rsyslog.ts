@@ -1,5 +1,6 @@
 /** A rsyslogd of the test's own: Debian's, in the foreground, with the configuration of config/rsyslog on paths of the test. */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
@@ -12,6 +13,9 @@ const SAMPLE = fileURLToPath(new URL('../../config/rsyslog/strongroom-audit.conf
 /** What the sample calls the daemons that may send. */
 const SENDER = 'strongroom.example.com'
 const STARTS = 5
+/** Below those that the system gives out (ip_local_port_range). */
+const FIRST_PORT = 20_000
+const LAST_PORT = 32_000
 const PATIENCE_MS = 60_000
 
 /** PEM files: what a daemon's `audit.forward.syslog` names. */
@@ -37,7 +41,7 @@ export interface Rsyslog {
 /** Starts it on a free port of 127.0.0.1, for `localhost`. */
 export async function startRsyslog(folder: string): Promise<Rsyslog> {
   const files = await makeCertificates(folder)
-  // A port that was free a moment ago may be somebody else's by now.
+  // A port that was free a moment ago may be that of another test by now.
   for (let attempt = 1; ; attempt += 1) {
     const rsyslog = prepare(folder, files, await freePort())
     try {
@@ -145,13 +149,18 @@ function accepts(port: number): Promise<boolean> {
   })
 }
 
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+/** Not one that the system gives out: nobody takes it while the server is restarted. */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(FIRST_PORT, LAST_PORT)
+    if (await isFree(port)) return port
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise(resolve => {
     const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
   })
 }

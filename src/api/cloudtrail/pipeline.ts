@@ -18,7 +18,7 @@ const OPERATION = 'LookupEvents'
 
 /** Whether a request is one of CloudTrail, served or not. */
 export function isCloudTrail(headers: HeaderFields): boolean {
-  return headers.get('x-amz-target')?.startsWith(TARGET_PREFIX) === true
+  return headers['x-amz-target']?.startsWith(TARGET_PREFIX) === true
 }
 
 type Output = Readonly<Record<string, unknown>>
@@ -40,7 +40,7 @@ export class CloudTrailPipeline implements Pipeline<Output, Refusal> {
   async perform(journey: Journey, authenticated: Authenticated, body: Buffer): Promise<Output> {
     const { throttle, access, lookup } = this.#parts
     const { headers, origin, trail } = journey
-    if (headers.get('x-amz-target') !== TARGET_PREFIX + OPERATION) {
+    if (headers['x-amz-target'] !== TARGET_PREFIX + OPERATION) {
       throw new CloudTrailError('UnsupportedOperationException')
     }
     journey.operation = OPERATION

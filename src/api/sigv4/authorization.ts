@@ -4,6 +4,7 @@
  */
 import { hash } from 'node:crypto'
 import { KmsError } from '../../model/errors.ts'
+import { Remembered } from './remembered.ts'
 
 export const ALGORITHM = 'AWS4-HMAC-SHA256'
 
@@ -46,7 +47,7 @@ export function parseAuthorization(header: string, dated: boolean): Authorizatio
   if (!credential || !signedHeaders || !signature || !dated) throw incomplete(whatIsMissing(header, parts, dated))
   // Last, so that `Bearer` and `Basic` are told what is missing and their contents are never echoed as an algorithm.
   if (scheme !== ALGORITHM) throw incomplete(`Unsupported AWS 'algorithm': '${echo(scheme)}'.`)
-  const [accessKeyId, date, region, service, terminator] = splitCredential(credential)
+  const [accessKeyId, date, region, service, terminator] = credentials.of(credential)
   return { accessKeyId, date, region, service, terminator, signedHeaders, signature }
 }
 
@@ -80,10 +81,10 @@ class Parts {
       )
     }
     const value = header.slice(equals + 1, end)
-    const name = header.slice(start, equals)
-    if (name === 'Credential') this.credential = once(name, this.credential, value)
-    else if (name === 'SignedHeaders') this.signedHeaders = once(name, this.signedHeaders, value)
-    else if (name === 'Signature') this.signature = once(name, this.signature, value)
+    if (header.startsWith('Credential=', start)) this.credential = once('Credential', this.credential, value)
+    else if (header.startsWith('SignedHeaders=', start))
+      this.signedHeaders = once('SignedHeaders', this.signedHeaders, value)
+    else if (header.startsWith('Signature=', start)) this.signature = once('Signature', this.signature, value)
   }
 }
 
@@ -114,6 +115,8 @@ function whatIsMissing(header: string, parts: Parts, dated: boolean): string {
 }
 
 type FiveElements = [accessKeyId: string, date: string, region: string, service: string, terminator: string]
+
+const credentials = new Remembered(splitCredential)
 
 /** AWS's message echoes the credential. Ours does not: whoever mixes id and secret up has put the secret there. */
 function splitCredential(credential: string): FiveElements {

@@ -6,6 +6,7 @@
  *
  * CanonicalHeaders ends with a newline of its own, so a blank line comes before SignedHeaders.
  */
+import { ByteWriter } from '../../base/bytes.ts'
 import type { HeaderFields } from './headers.ts'
 
 export interface CanonicalParts {
@@ -13,16 +14,32 @@ export interface CanonicalParts {
   /** The target as on the request line: path, and query if any. */
   readonly url: string
   readonly headers: HeaderFields
-  /** In order; every one of them is among `headers`. */
-  readonly signedHeaders: readonly string[]
+  /** As on the wire: names joined by `;`. */
+  readonly signedHeaders: string
+  /** The same, taken apart; every one of them is among `headers`. */
+  readonly signedHeaderNames: readonly string[]
   /** Lowercase hex SHA-256 of the body. */
   readonly payloadHash: string
 }
 
-export function canonicalRequest({ method, url, headers, signedHeaders, payloadHash }: CanonicalParts): string {
-  let text = `${method}\n${canonicalTarget(url)}\n`
-  for (const name of signedHeaders) text += `${name}:${canonicalValue(headers.get(name) ?? '')}\n`
-  return `${text}\n${signedHeaders.join(';')}\n${payloadHash}`
+/** Written piece by piece: as a string it would be built of some fifty, and copied twice on its way to the hash. */
+const text = new ByteWriter()
+const NEWLINE = 0x0a
+const COLON = 0x3a
+
+/** A view, which the next call overwrites. */
+export function canonicalRequest(parts: CanonicalParts): Uint8Array {
+  const { method, url, headers, signedHeaders, signedHeaderNames, payloadHash } = parts
+  text.clear()
+  text.ascii(method).u8(NEWLINE).ascii(canonicalTarget(url)).u8(NEWLINE)
+  for (const name of signedHeaderNames) {
+    text
+      .ascii(name)
+      .u8(COLON)
+      .ascii(canonicalValue(headers[name] ?? ''))
+      .u8(NEWLINE)
+  }
+  return text.u8(NEWLINE).ascii(signedHeaders).u8(NEWLINE).ascii(payloadHash).view()
 }
 
 /** CanonicalUri, a newline, CanonicalQuery. */

@@ -1,5 +1,6 @@
 /** The arithmetic of AWS Signature Version 4: string to sign, signing key, signature, and the comparison of signatures. */
 import { createHmac, hash, timingSafeEqual } from 'node:crypto'
+import { ByteWriter } from '../../base/bytes.ts'
 import { ALGORITHM } from './authorization.ts'
 
 export const TERMINATOR = 'aws4_request'
@@ -11,10 +12,19 @@ export interface CredentialScope {
   readonly service: string
 }
 
-/** `canonical` is a canonical request: its characters are bytes. `timestamp` is YYYYMMDD'T'HHMMSS'Z'. */
-export function stringToSign(canonical: string, timestamp: string, scope: CredentialScope): string {
-  const digest = hash('sha256', Buffer.from(canonical, 'latin1'), 'hex')
-  return `${ALGORITHM}\n${timestamp}\n${scope.date}/${scope.region}/${scope.service}/${TERMINATOR}\n${digest}`
+const text = new ByteWriter()
+const NEWLINE = 0x0a
+const SLASH = 0x2f
+
+/** Of a canonical request. `timestamp` is YYYYMMDD'T'HHMMSS'Z'. Returns a view, which the next call overwrites. */
+export function stringToSign(canonical: Uint8Array, timestamp: string, scope: CredentialScope): Uint8Array {
+  text.clear()
+  text.ascii(ALGORITHM).u8(NEWLINE).ascii(timestamp).u8(NEWLINE)
+  text.ascii(scope.date).u8(SLASH).ascii(scope.region).u8(SLASH).ascii(scope.service).u8(SLASH).ascii(TERMINATOR)
+  return text
+    .u8(NEWLINE)
+    .ascii(hash('sha256', canonical, 'hex'))
+    .view()
 }
 
 /**
@@ -30,8 +40,8 @@ export function deriveSigningKey(secret: string, scope: CredentialScope): Buffer
 }
 
 /** 64 lowercase hex digits. */
-export function signatureOf(signingKey: Uint8Array, text: string): string {
-  return createHmac('sha256', signingKey).update(text, 'latin1').digest('hex')
+export function signatureOf(signingKey: Uint8Array, toSign: Uint8Array): string {
+  return createHmac('sha256', signingKey).update(toSign).digest('hex')
 }
 
 const SIGNATURE_CHARACTERS = 64

@@ -13,6 +13,7 @@ import { KmsError } from '../../model/errors.ts'
 import { type Authorization, echo, incomplete, parseAuthorization } from './authorization.ts'
 import { canonicalRequest } from './canonical-request.ts'
 import { foldHeaders, type HeaderFields } from './headers.ts'
+import { Remembered } from './remembered.ts'
 import { sameSignature, signatureOf, stringToSign, TERMINATOR } from './signature.ts'
 
 /** As KMS enforces it, narrower than SigV4's general 15 minutes. */
@@ -53,11 +54,11 @@ export function readSignedRequest(
   request: IncomingRequest,
   headers: HeaderFields = foldHeaders(request.rawHeaders),
 ): SignedRequest {
-  const header = headers.get('authorization')
+  const header = headers.authorization
   if (request.url.includes('?')) refuseQueryForm(request.url, header)
   if (!header) throw new KmsError('MissingAuthenticationTokenException', 'Missing Authentication Token')
-  const amzDate = headers.get('x-amz-date')
-  const httpDate = amzDate === undefined ? headers.get('date') : undefined
+  const amzDate = headers['x-amz-date']
+  const httpDate = amzDate === undefined ? headers.date : undefined
   const authorization = parseAuthorization(header, (amzDate ?? httpDate) !== undefined)
   const timestamp = amzDate ?? basicTimestamp(Date.parse(httpDate!)) ?? httpDate!
   const signedAtMs = parseTimestamp(timestamp)
@@ -73,10 +74,10 @@ export function readSignedRequest(
     signature: authorization.signature,
     request,
     headers,
-    sessionToken: headers.get('x-amz-security-token'),
+    sessionToken: headers['x-amz-security-token'],
     timestamp,
     signedAtMs,
-    signedHeaderNames: splitSignedHeaders(authorization.signedHeaders),
+    signedHeaderNames: signedHeaderLists.of(authorization.signedHeaders),
   }
 }
 
@@ -117,9 +118,9 @@ export function checkScope(signed: SignedRequest, { regions, services }: Served,
  * the holder of that key signed this method, target, body and these headers. Throws KmsError InvalidSignatureException.
  */
 export function checkSignature(signed: SignedRequest, signingKey: Uint8Array): void {
-  const { request, headers, timestamp, signedHeaderNames } = signed
+  const { request, headers, timestamp, signedHeaders, signedHeaderNames } = signed
   const payloadHash = hash('sha256', request.body, 'hex')
-  const declared = headers.get('x-amz-content-sha256')
+  const declared = headers['x-amz-content-sha256']
   // UNSIGNED-PAYLOAD and the STREAMING- forms are S3's, and end here too.
   if (declared !== undefined && declared !== payloadHash) {
     throw invalid("The provided 'x-amz-content-sha256' header does not match what was computed.")
@@ -128,7 +129,8 @@ export function checkSignature(signed: SignedRequest, signingKey: Uint8Array): v
     method: request.method,
     url: request.url,
     headers,
-    signedHeaders: signedHeaderNames,
+    signedHeaders,
+    signedHeaderNames,
     payloadHash,
   })
   if (!sameSignature(signatureOf(signingKey, stringToSign(canonical, timestamp, signed)), signed.signature)) {
@@ -151,15 +153,10 @@ function refuseQueryForm(url: string, header: string | undefined): void {
   )
 }
 
-const REMEMBERED_LISTS = 64
-const REMEMBERED_LIST_CHARACTERS = 512
-/** A client names the same headers in every request, so lists are taken apart once. Bounded: anybody can send a list. */
-const signedHeaderLists = new Map<string, readonly string[]>()
+const signedHeaderLists = new Remembered(splitSignedHeaders)
 
 /** Lowercase, in order and each once, as SigV4 prescribes: only then does counting show that no header is unsigned. */
 function splitSignedHeaders(text: string): readonly string[] {
-  const known = signedHeaderLists.get(text)
-  if (known !== undefined) return known
   const names = text.split(';')
   let before = ''
   for (const name of names) {
@@ -168,9 +165,6 @@ function splitSignedHeaders(text: string): readonly string[] {
     }
     before = name
   }
-  if (text.length > REMEMBERED_LIST_CHARACTERS) return names
-  if (signedHeaderLists.size >= REMEMBERED_LISTS) signedHeaderLists.clear()
-  signedHeaderLists.set(text, names)
   return names
 }
 
@@ -187,7 +181,7 @@ function checkSignedHeaders({ headers, signedHeaderNames }: SignedRequest): void
   let host = false
   let signed = 0
   for (const name of signedHeaderNames) {
-    if (!headers.has(name)) {
+    if (headers[name] === undefined) {
       throw incomplete(`'${echo(name)}' is named as a SignedHeader, but it does not exist in the HTTP request.`)
     }
     if (name === 'host') host = true
@@ -195,9 +189,9 @@ function checkSignedHeaders({ headers, signedHeaderNames }: SignedRequest): void
   }
   if (!host) throw mustBeSigned('Host')
   let present = 0
-  for (const name of headers.keys()) if (decides(name)) present++
+  for (const name in headers) if (decides(name)) present++
   if (present === signed) return
-  for (const name of headers.keys()) {
+  for (const name in headers) {
     if (decides(name) && !signedHeaderNames.includes(name)) throw mustBeSigned(name)
   }
 }

@@ -13,7 +13,7 @@ const VERSION = '2011-06-15'
 
 /** Whether a request speaks the Query protocol. One that names a target is for KMS, whatever its body is. */
 export function isQuery(headers: HeaderFields): boolean {
-  return !headers.has('x-amz-target') && headers.get('content-type')?.startsWith(CONTENT_TYPE) === true
+  return headers['x-amz-target'] === undefined && headers['content-type']?.startsWith(CONTENT_TYPE) === true
 }
 
 export interface QueryRequest {

@@ -25,8 +25,11 @@ import { readFields, type WriteContext, writeFields } from './fields.ts'
 export const ANSWERS_TOGETHER_MAX = 16
 /** Answers leave together, but none waits longer than this for the ones behind it ... */
 export const ANSWER_DELAY_MS = 1
-/** ... or this, while several commands are behind them: the lane has work until new ones come. */
-export const BUSY_ANSWER_DELAY_MS = 4
+/**
+ * ... or this, while more commands are behind them than answers are kept back: the lane has work until new ones come. Each
+ * message wakes the service, whose code and data have left the caches by then: that costs it as much as several requests.
+ */
+export const BUSY_ANSWER_DELAY_MS = 16
 
 /** Above any legal frame: two EKT records, a ciphertext and small fields. */
 export const FRAME_MAX_BYTES = 65_536

@@ -5,6 +5,7 @@
 import { readSync, writeSync } from 'node:fs'
 import { ByteWriter } from '../../base/bytes.ts'
 import { ANSWER_DELAY_MS, ANSWERS_TOGETHER_MAX, BUSY_ANSWER_DELAY_MS, FrameSplitter } from '../contract/frames.ts'
+import { waitingBytesOf } from './waiting-bytes.ts'
 
 /** The descriptor that the daemon's spawn puts the first socket on; the others follow. */
 export const CHANNEL_FD = 3
@@ -15,9 +16,11 @@ export class HostChannel {
   readonly #buffer = Buffer.alloc(READ_BYTES)
   readonly #splitter = new FrameSplitter()
   readonly #fd: number
+  readonly #waitingBytes: () => number
 
   constructor(fd = CHANNEL_FD) {
     this.#fd = fd
+    this.#waitingBytes = waitingBytesOf(fd)
   }
 
   /** The next frame, of a daemon that sends one at a time; undefined when it has closed the channel. */
@@ -33,24 +36,33 @@ export class HostChannel {
     return next
   }
 
-  /** Calls `take` with each frame until the daemon closes the channel; `settle` after the answers to a batch have left. */
+  /**
+   * Calls `take` with each frame until the daemon closes the channel; `settle` when all of a read are done. Answers are kept
+   * back, within bounds, while commands are behind them here or in the socket.
+   */
   serve(take: (frame: Buffer) => void, settle: () => void): void {
+    let keptBack = 0
+    let sinceMs = 0
+    const answer = () => {
+      this.flush()
+      keptBack = 0
+      sinceMs = performance.now()
+    }
     for (;;) {
+      if (keptBack > 0 && this.#waitingBytes() === 0) answer()
       const length = readSync(this.#fd, this.#buffer)
       if (length === 0) return
-      let answeredAt = performance.now()
-      let keptBack = 0
+      if (keptBack === 0) sinceMs = performance.now()
       const taken = this.#splitter.push(this.#buffer.subarray(0, length), (frame, bytesBehind) => {
         take(frame)
         keptBack += 1
-        // Commands that come together are much of one length: more than one is behind this one.
-        const delayMs = bytesBehind > 1.5 * frame.length ? BUSY_ANSWER_DELAY_MS : ANSWER_DELAY_MS
-        if (keptBack < ANSWERS_TOGETHER_MAX && performance.now() - answeredAt < delayMs) return
-        keptBack = 0
-        this.flush()
-        answeredAt = performance.now()
+        const waitedMs = performance.now() - sinceMs
+        // Commands that come together are much of one length.
+        const mayWait =
+          waitedMs < ANSWER_DELAY_MS ||
+          (waitedMs < BUSY_ANSWER_DELAY_MS && bytesBehind + this.#waitingBytes() > keptBack * frame.length)
+        if (keptBack === ANSWERS_TOGETHER_MAX || !mayWait) answer()
       })
-      this.flush()
       taken.fill(0)
       this.#buffer.fill(0, 0, length)
       settle()

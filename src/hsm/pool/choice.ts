@@ -28,10 +28,15 @@ export function isServed(members: readonly Member[], errand: Errand): boolean {
 /** A command that may have ended a host tries no token that is on trial itself. */
 function trialLane(members: readonly Member[], errand: Errand): Lane | undefined {
   if (errand.deaths > 0) return undefined
-  const onTrial = members.find(
-    member => member.circuit.takesTrials && member.inFlight === 0 && eligible(member, errand, true),
-  )
-  return onTrial?.lanes.find(lane => lane.takes(errand))
+  for (const member of members) {
+    if (!member.circuit.takesTrials || member.inFlight > 0 || !eligible(member, errand, true)) continue
+    return freeLaneOf(member, errand)
+  }
+  return undefined
+}
+
+function freeLaneOf({ lanes }: Member, errand: Errand): Lane | undefined {
+  return lanes.find(lane => lane.takes(errand))
 }
 
 function bestLane(members: readonly Member[], errand: Errand, turn: number, elsewhere: boolean): Lane | undefined {

@@ -24,7 +24,6 @@ export class Errand {
   readonly startedAtMs: number
   /** How long a host may work on it. */
   readonly deadlineMs: number
-  sentAtMs = 0
   /** Hosts that ended while they worked on it: at the second it may be their cause. */
   deaths = 0
   /** Faults of tokens that it met. */

@@ -22,7 +22,7 @@ export interface Lost {
 export interface HostEvents {
   ready(host: Host): void
   failed(host: Host, failure: Extract<HostEvent, { type: 'failed' }>): void
-  answered(host: Host, lane: Lane, errand: Errand, answer: Answer): void
+  answered(host: Host, lane: Lane, errand: Errand, answer: Answer, nowMs: number): void
   /** The host is no more. `phase` is what it was in; `lost` is what it had been given and has not answered. */
   ended(host: Host, phase: HostPhase, reason: string, lost: Lost): void
   output(line: string): void
@@ -74,7 +74,7 @@ export class Host {
           channel,
           { tokenMs, ekts },
           {
-            answered: (lane, errand, answer) => this.#answered(lane, errand, answer),
+            answered: (lane, errand, answer, nowMs) => this.#answered(lane, errand, answer, nowMs),
             told: event => this.#told(hostEvent.parse(event)),
             broken: reason => this.kill(reason),
           },
@@ -157,9 +157,9 @@ export class Host {
     for (const lane of this.#lanes) lane.end()
   }
 
-  #answered(lane: Lane, errand: Errand, answer: Answer): void {
+  #answered(lane: Lane, errand: Errand, answer: Answer, nowMs: number): void {
     this.served += 1
-    this.#events.answered(this, lane, errand, answer)
+    this.#events.answered(this, lane, errand, answer, nowMs)
   }
 
   #told(event: HostEvent): void {

@@ -22,7 +22,7 @@ import type { Errand } from './errand.ts'
 import { InFlight } from './in-flight.ts'
 
 export interface LaneEvents {
-  answered(lane: Lane, errand: Errand, answer: Answer): void
+  answered(lane: Lane, errand: Errand, answer: Answer, nowMs: number): void
   /** An event of the host, as yet unchecked. */
   told(event: unknown): void
   /** The host sent bytes that are no answer. */
@@ -70,8 +70,9 @@ export class Lane {
     this.#writeContext = { holdsEkt: (ekt: EktReference) => this.#held.add(ekt.digest) }
     channel.on('error', () => {})
     channel.on('data', (chunk: Buffer) => {
+      const nowMs = performance.now()
       try {
-        this.#splitter.push(chunk, frame => this.#take(frame))
+        this.#splitter.push(chunk, frame => this.#take(frame, nowMs))
       } catch (error) {
         events.broken(`unreadable answer: ${(error as Error).message}`)
       }
@@ -123,8 +124,7 @@ export class Lane {
       this.#inFlight.take(id)
       throw error
     }
-    errand.sentAtMs = performance.now()
-    if (this.#inFlight.size === 1) this.#headSinceMs = errand.sentAtMs
+    if (this.#inFlight.size === 1) this.#headSinceMs = performance.now()
     if (this.#flushScheduled) return
     this.#flushScheduled = true
     setImmediate(() => this.#flush())
@@ -186,7 +186,7 @@ export class Lane {
     this.#channel.end()
   }
 
-  #take(frame: Buffer): void {
+  #take(frame: Buffer, nowMs: number): void {
     const answer = readAnswer(frame)
     if (answer.outcome === 'event') {
       this.#events.told(readEvent(answer.body))
@@ -195,7 +195,7 @@ export class Lane {
     const errand = this.#inFlight.take(answer.id)
     if (errand === undefined) return
     const wanted = !this.#taken.delete(answer.id)
-    this.#headSinceMs = performance.now()
+    this.#headSinceMs = nowMs
     this.#stalled = false
     if (answer.outcome === 'need-record') {
       this.#held.clear()
@@ -203,7 +203,7 @@ export class Lane {
       return
     }
     this.#tokenMs += (answer.tokenMicroseconds / MICROSECONDS_PER_MS - this.#tokenMs) * TOKEN_MS_WEIGHT
-    if (wanted) this.#events.answered(this, errand, answer)
+    if (wanted) this.#events.answered(this, errand, answer, nowMs)
   }
 
   /** A known answer that came quicker than the average shows that the token is no longer as slow as it was. */

@@ -46,7 +46,7 @@ export interface MemberEvents {
   profiled(member: Member, profile: TokenProfile): void
   /** A lane may have room again. */
   freed(member: Member): void
-  answered(member: Member, errand: Errand, tokenMicroseconds: number): void
+  answered(member: Member, errand: Errand, tokenMicroseconds: number, nowMs: number): void
   /** Any fault, whoever is to blame. */
   faulted(member: Member, fault: HsmFault): void
   /** The token did not serve the command: the pool decides where it goes next. `suspect`: it may be why its host ended. */
@@ -367,7 +367,7 @@ export class Member {
     const host = new Host(plan, {
       ready: ready => this.#hostReady(ready),
       failed: (failing, failure) => this.#hostFailed(failing, failure),
-      answered: (answering, lane, errand, answer) => this.#answered(answering, lane, errand, answer),
+      answered: (answering, lane, errand, answer, nowMs) => this.#answered(answering, lane, errand, answer, nowMs),
       ended: (ended, phase, reason, lost) => this.#hostEnded(ended, phase, reason, lost),
       output: line => this.#events.output(this, line),
       traced: (host, span) => this.#events.traced(this, host, span),
@@ -482,16 +482,16 @@ export class Member {
     else renewal?.fail(error)
   }
 
-  #answered(host: Host, lane: Lane, errand: Errand, answer: Answer): void {
+  #answered(host: Host, lane: Lane, errand: Errand, answer: Answer, nowMs: number): void {
     const { name } = errand
     const ms = answer.tokenMicroseconds / MICROSECONDS_PER_MS
     this.#tokenMs = lane.tokenMs
     if (name === 'status') lane.quicken(ms)
     else this.latencies.add(ms)
-    this.#events.answered(this, errand, answer.tokenMicroseconds)
+    this.#events.answered(this, errand, answer.tokenMicroseconds, nowMs)
     if (answer.outcome === 'result') {
       errand.resolve(readResult(name, answer.body))
-      if (!errand.pinned) this.circuit.succeeded(performance.now(), ms / errand.deadlineMs)
+      if (!errand.pinned) this.circuit.succeeded(nowMs, ms / errand.deadlineMs)
     } else this.#faulted(host, errand, readFault(answer.body), ms)
     this.#events.freed(this)
   }

@@ -53,10 +53,10 @@ export class PoolMetrics {
     for (const state of TOKEN_STATES) tokenStateChanges.inc({ ...labels, state }, 0)
   }
 
-  answered({ label: token }: Member, errand: Errand, microseconds: number): void {
+  answered({ label: token }: Member, errand: Errand, microseconds: number, nowMs: number): void {
     const { name, args, startedAtMs, lastFault } = errand
     this.#hostSeriesOf(token, name, computationOf(name, args)).observe(microseconds / MICROSECONDS_PER_SECOND)
-    this.#roundTripsOf(name).observe((performance.now() - startedAtMs) / MS_PER_SECOND)
+    this.#roundTripsOf(name).observe((nowMs - startedAtMs) / MS_PER_SECOND)
     if (lastFault !== undefined && lastFault.label !== token)
       this.#metrics.commandFailovers.inc({ region: this.#region, token })
   }

@@ -300,7 +300,7 @@ export class HsmPool {
         this.#log.stateChanged(member)
       },
       freed: () => this.#drain(),
-      answered: (member, errand, microseconds) => this.#metrics.answered(member, errand, microseconds),
+      answered: (member, errand, microseconds, nowMs) => this.#metrics.answered(member, errand, microseconds, nowMs),
       faulted: (member, fault) => this.#metrics.faulted(member, fault),
       lost: (member, errand, fault, suspect) => this.#lost(member, errand, fault, suspect),
       estranged: () => this.#stale.readAgain(),

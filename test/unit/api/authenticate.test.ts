@@ -1,6 +1,7 @@
 /** Who a request is taken to be from, by access key and by session, with what is stored handed in. */
 import { describe, expect, it } from '@jest/globals'
 import { Authenticator } from '../../../src/api/authenticate.ts'
+import type { IncomingRequest } from '../../../src/api/sigv4/verify.ts'
 import type { Session } from '../../../src/keyring/sessions.ts'
 import type { AccessKey, Identity, Principal } from '../../../src/model/identity.ts'
 import { makeIdentity, makeManagedPolicy } from '../store/records.ts'
@@ -15,10 +16,14 @@ interface World {
   readonly session?: Partial<Session>
   readonly nowMs?: number
   readonly gone?: boolean
+  /** Whether memory holds nothing: then the store and the crypto world are waited for. */
+  readonly cold?: boolean
 }
 
 /** An authenticator for which one access key, one identity and one session exist. */
-function world({ identity = {}, policies = [], session = {}, nowMs = SIGNED_AT_MS, gone = false }: World = {}) {
+function world({ identity = {}, policies = [], session = {}, gone = false, cold = false, ...world }: World = {}) {
+  const { nowMs = SIGNED_AT_MS } = world
+  const held = <T>(value: T) => (cold ? Promise.resolve(value) : value)
   const principal: Principal = { identity: makeIdentity('alice', identity), policies, boundary: undefined }
   const { principalId } = principal.identity
   const accessKey: AccessKey = {
@@ -33,17 +38,21 @@ function world({ identity = {}, policies = [], session = {}, nowMs = SIGNED_AT_M
   const limits = makeManagedPolicy('Ceiling')
   const authenticator = new Authenticator({
     hot: {
-      accessKey: () => accessKey,
-      principal: (id: string) => (id === principalId && !gone ? principal : undefined),
+      accessKey: () => held(accessKey),
+      principal: (id: string) => held(id === principalId && !gone ? principal : undefined),
       managedPolicy: (_: string, name: string) => (name === 'Ceiling' ? limits : undefined),
     },
-    secrets: { signingKey: () => SIGNING_KEY },
-    sessions: { open: (token: string) => (token === TOKEN ? { session: opened, signingKey: SIGNING_KEY } : undefined) },
+    secrets: { signingKey: () => held(SIGNING_KEY) },
+    sessions: {
+      open: (token: string) => held(token === TOKEN ? { session: opened, signingKey: SIGNING_KEY } : undefined),
+    },
     accessKeyUses: { note: (...use: unknown[]) => uses.push(use) },
     served: SERVED,
     clock: () => nowMs,
   } as never)
-  return { authenticator, principal, uses, limits }
+  // Rejects with what is thrown at once, too.
+  const authenticate = async (request: IncomingRequest) => authenticator.authenticate(request)
+  return { authenticate, principal, uses, limits }
 }
 
 const withToken = (token = TOKEN) =>
@@ -58,25 +67,25 @@ const role = {
 } as const
 const INVALID = { code: 'UnrecognizedClientException' }
 
-describe('an access key', () => {
+describe.each([false, true])('an access key, waited for: %s', cold => {
   it('makes the caller of its identity, once, and its use is noted', async () => {
-    const { authenticator, principal, uses } = world({ policies: [{ name: 'p', document: '{}' }] })
-    const { caller, region, accessKeyId } = await authenticator.authenticate(signed())
+    const { authenticate, principal, uses } = world({ cold, policies: [{ name: 'p', document: '{}' }] })
+    const { caller, region, accessKeyId } = await authenticate(signed())
     const { arn, account, principalId, tags } = principal.identity
     expect(caller).toEqual({
       ...{ kind: 'user', arn, account, userId: principalId, principalArn: arn, userName: 'alice', tags },
       policies: principal.policies,
     })
     expect({ region, accessKeyId }).toEqual({ region: 'on-prem-1', accessKeyId: ACCESS_KEY_ID })
-    expect((await authenticator.authenticate(signed())).caller).toBe(caller)
+    expect((await authenticate(signed())).caller).toBe(caller)
     expect(uses).toEqual(Array(2).fill([ACCESS_KEY_ID, SIGNED_AT_MS, 'on-prem-1', 'kms']))
   })
 
   it('is nobody without its identity, and its use is not noted when the signature is wrong', async () => {
-    await expect(world({ gone: true }).authenticator.authenticate(signed())).rejects.toMatchObject(INVALID)
-    const { authenticator, uses } = world()
+    await expect(world({ cold, gone: true }).authenticate(signed())).rejects.toMatchObject(INVALID)
+    const { authenticate, uses } = world({ cold })
     const changed = { ...signed(), body: Buffer.from('{}') }
-    await expect(authenticator.authenticate(changed)).rejects.toMatchObject({ code: 'InvalidSignatureException' })
+    await expect(authenticate(changed)).rejects.toMatchObject({ code: 'InvalidSignatureException' })
     expect(uses).toEqual([])
   })
 })
@@ -84,7 +93,7 @@ describe('an access key', () => {
 describe('a session', () => {
   it('makes a caller of its role, with its own name, tags and limits', async () => {
     const tags = new Map([['team', { value: 'night', transitive: true }]])
-    const { authenticator, principal, limits } = world({
+    const { authenticate, principal, limits } = world({
       identity: {
         ...role,
         tags: new Map([
@@ -94,7 +103,7 @@ describe('a session', () => {
       },
       session: { policy: '{"own":1}', managedPolicies: ['Ceiling', 'Gone'], tags, sourceIdentity: 'bob' },
     })
-    const { caller } = await authenticator.authenticate(withToken())
+    const { caller } = await authenticate(withToken())
     const { account, arn, principalId } = principal.identity
     expect(caller).toEqual({
       ...{ kind: 'assumed-role', account, arn: `arn:aws:sts::${account}:assumed-role/alice/first`, principalArn: arn },
@@ -110,17 +119,16 @@ describe('a session', () => {
         { name: limits.arn, document: '{"managed":1}' },
       ],
     })
-    expect((await authenticator.authenticate(withToken())).caller).toBe(caller)
+    expect((await authenticate(withToken())).caller).toBe(caller)
   })
 
   it('stays limited when the policies that limit it are gone', async () => {
-    const { authenticator } = world({ identity: role, session: { managedPolicies: ['Gone'] } })
-    expect((await authenticator.authenticate(withToken())).caller.sessionPolicies).toEqual([])
+    const { authenticate } = world({ identity: role, session: { managedPolicies: ['Gone'] } })
+    expect((await authenticate(withToken())).caller.sessionPolicies).toEqual([])
   })
 
   it('ends at its time, to the millisecond', async () => {
-    const at = (expiresAtMs: number) =>
-      world({ identity: role, session: { expiresAtMs } }).authenticator.authenticate(withToken())
+    const at = (expiresAtMs: number) => world({ identity: role, session: { expiresAtMs } }).authenticate(withToken())
     await expect(at(SIGNED_AT_MS + 1)).resolves.toBeDefined()
     await expect(at(SIGNED_AT_MS)).rejects.toMatchObject({
       ...{ code: 'ExpiredTokenException', message: 'The security token included in the request is expired' },
@@ -131,20 +139,18 @@ describe('a session', () => {
     const issuedAtMs = SIGNED_AT_MS - 10
     const revoked = (revokedBeforeMs: number) => {
       const identity = { kind: 'role', role: { ...role.role, revokedBeforeMs } } as const
-      return world({ identity, session: { issuedAtMs } }).authenticator.authenticate(withToken())
+      return world({ identity, session: { issuedAtMs } }).authenticate(withToken())
     }
     await expect(revoked(issuedAtMs)).resolves.toBeDefined()
     await expect(revoked(issuedAtMs + 1)).rejects.toMatchObject(INVALID)
-    await expect(world({ identity: role, gone: true }).authenticator.authenticate(withToken())).rejects.toMatchObject(
-      INVALID,
-    )
-    await expect(world().authenticator.authenticate(withToken())).rejects.toMatchObject(INVALID)
+    await expect(world({ identity: role, gone: true }).authenticate(withToken())).rejects.toMatchObject(INVALID)
+    await expect(world().authenticate(withToken())).rejects.toMatchObject(INVALID)
   })
 
   it('is nobody with another token, and none that is not signed is looked at', async () => {
-    const { authenticator } = world({ identity: role })
-    await expect(authenticator.authenticate(withToken('other'))).rejects.toMatchObject(INVALID)
+    const { authenticate } = world({ identity: role })
+    await expect(authenticate(withToken('other'))).rejects.toMatchObject(INVALID)
     const unsigned = signed({ headers: [...HEADERS, 'X-Amz-Security-Token', TOKEN] })
-    await expect(authenticator.authenticate(unsigned)).rejects.toMatchObject({ code: 'IncompleteSignatureException' })
+    await expect(authenticate(unsigned)).rejects.toMatchObject({ code: 'IncompleteSignatureException' })
   })
 })

@@ -1,6 +1,7 @@
 /** AWS JSON 1.1 on the wire. */
 import { describe, expect, it } from '@jest/globals'
 import { encodeError, encodeOutput, operationOf, parseBody, responseHeaders } from '../../../src/api/protocol.ts'
+import { foldHeaders } from '../../../src/api/sigv4/headers.ts'
 import { KmsError } from '../../../src/model/errors.ts'
 
 const JSON_1_1 = 'application/x-amz-json-1.1'
@@ -14,7 +15,7 @@ function codeOf(act: () => unknown): string {
   return 'accepted'
 }
 
-const fields = (headers: Readonly<Record<string, string>>) => new Map(Object.entries(headers))
+const fields = (headers: Readonly<Record<string, string>>) => foldHeaders(Object.entries(headers).flat())
 
 describe('operationOf', () => {
   it.each([

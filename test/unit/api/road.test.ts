@@ -22,6 +22,7 @@ describe('a road', () => {
   let steps: string[]
   let failing: Partial<Record<Step, unknown>>
   let bodies: Uint8Array[]
+  let given: Buffer
   let plaintext: Buffer
   let server: Server
 
@@ -33,6 +34,7 @@ describe('a road', () => {
     perform: async (journey, _, body) => {
       bodies.push(body)
       journey.operation = 'Decrypt'
+      journey.input = { Plaintext: given }
       step('perform', `perform ${body}`)
       return { Plaintext: plaintext }
     },
@@ -63,7 +65,8 @@ describe('a road', () => {
         step('observed', told('observed', journey, failure)),
     }
     const view = { requireCurrent: () => step('current') }
-    const road = new Road(pipeline, { authenticator, record, tracing: undefined, view })
+    const logger = { error: (message: string) => steps.push(message) }
+    const road = new Road(pipeline, { authenticator, record, tracing: undefined, view, logger })
     server = createServer((request, response) => road.travel(request, response, foldHeaders(request.rawHeaders)))
     await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   })
@@ -74,6 +77,7 @@ describe('a road', () => {
     steps = []
     failing = {}
     bodies = []
+    given = Buffer.from(SECRET)
     plaintext = Buffer.from(SECRET)
   })
 
@@ -97,6 +101,7 @@ describe('a road', () => {
     expect(steps).toEqual(done)
     expect(bodies).toHaveLength(2)
     expect(areWiped()).toBe(true)
+    expect(given).toEqual(Buffer.alloc(SECRET.length))
   })
 
   it('records a refusal, and overwrites the body all the same', async () => {
@@ -139,6 +144,15 @@ describe('a road', () => {
     })
     expect(steps.slice(4)).toEqual(['audited Decrypt ok', 'observed Decrypt DependencyTimeoutException'])
     expect(areWiped()).toBe(true)
+  })
+
+  it('ends the connection of a request that it cannot answer', async () => {
+    failing.perform = new KmsError('DisabledException')
+    failing.observed = new TypeError('x is undefined')
+    await travel().catch(() => undefined)
+    expect(steps.slice(-2)).toEqual(['observed Decrypt DisabledException', 'a request ended without an answer'])
+    failing = {}
+    expect(await travel()).toMatchObject({ status: 200 })
   })
 
   it.each([

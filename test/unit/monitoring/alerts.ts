@@ -172,6 +172,11 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
     summary: 'a has not seen for 3m 45s what others change in the key store, and refuses requests',
     quiet: { [`strongroom_store_view_age_seconds{${FROM}}`]: '0.4x80' },
   },
+  StrongroomStoreNotWritable: {
+    ...{ fires: { [`strongroom_store_writable{${FROM}}`]: '0x20' }, after: '2m', labels: AT },
+    summary: 'The key store of a takes no changes, and what would change it is refused',
+    quiet: { [`strongroom_store_writable{${FROM}}`]: '1x4 0x2 1x80' },
+  },
   StrongroomWalLarge: {
     fires: { [`strongroom_store_file_bytes{${FROM},file="wal"}`]: '2147483648x80' },
     ...{ after: '15m', labels: { ...AT, file: 'wal' } },

@@ -51,7 +51,10 @@ export function signed({
 }: Draft = {}): IncomingRequest {
   const fields = foldHeaders(headers)
   const payloadHash = hash('sha256', body)
-  const canonical = canonicalRequest({ method, url, headers: fields, signedHeaders, payloadHash })
+  const canonical = canonicalRequest({
+    ...{ method, url, headers: fields, payloadHash },
+    ...{ signedHeaders: signedHeaders.join(';'), signedHeaderNames: signedHeaders },
+  })
   const signature = signatureOf(deriveSigningKey(secretAccessKey, scope), stringToSign(canonical, timestamp, scope))
   const credential = `${accessKeyId}/${scope.date}/${scope.region}/${scope.service}/aws4_request`
   const authorization = `AWS4-HMAC-SHA256 Credential=${credential}, SignedHeaders=${signedHeaders.join(';')}, Signature=${signature}`
@@ -70,5 +73,5 @@ export function withHeader(rawHeaders: readonly string[], name: string, value: s
 }
 
 export function headerOf({ rawHeaders }: IncomingRequest, name: string): string {
-  return foldHeaders(rawHeaders).get(name) ?? ''
+  return foldHeaders(rawHeaders)[name] ?? ''
 }

@@ -43,10 +43,10 @@ describe('the metrics of a pool', () => {
   it('count a command that another token had failed before', async () => {
     const metrics = new Metrics()
     const pool = new PoolMetrics(metrics, 'r', ['one', 'two'])
-    const errand = { name: 'encrypt', args: {}, startedAtMs: performance.now() }
-    pool.answered(member('one'), { ...errand, lastFault: undefined } as never, 100)
-    pool.answered(member('one'), { ...errand, lastFault: { label: 'one', reason: 'again' } } as never, 100)
-    pool.answered(member('one'), { ...errand, lastFault: { label: 'two', reason: 'gone' } } as never, 100)
+    const errand = { name: 'encrypt', args: {}, startedAtMs: 0 }
+    pool.answered(member('one'), { ...errand, lastFault: undefined } as never, 100, 1)
+    pool.answered(member('one'), { ...errand, lastFault: { label: 'one', reason: 'again' } } as never, 100, 1)
+    pool.answered(member('one'), { ...errand, lastFault: { label: 'two', reason: 'gone' } } as never, 100, 1)
     expect(await series(metrics, 'hsm_command_failovers_total')).toContain('{region="r",token="one"} 1')
     const counts = await series(metrics, 'hsm_command_duration_seconds')
     expect(counts).toContain('_count{region="r",token="one",command="encrypt",mechanism="AES-256-GCM"} 3')
