@@ -1,174 +1,108 @@
-/** Builds the audit log and joins it to key store and token: a chain for each daemon start, which names the end of the one before. */
-import { randomBytes } from 'node:crypto'
-import { readFileSync, statfsSync } from 'node:fs'
-import { isIP } from 'node:net'
-import { type ActFacts, actEvent } from './audit/events.ts'
-import { Forwarder, type Sink } from './audit/forwarder.ts'
-import { httpSink } from './audit/http-sink.ts'
-import { ITSELF } from './audit/identity.ts'
-import { AuditLog } from './audit/log.ts'
-import { LogFiles } from './audit/log-files.ts'
-import { Notary } from './audit/notary.ts'
-import type { PendingEvents } from './audit/pending.ts'
-import { AuditRecorder } from './audit/recorder.ts'
-import { type Recovered, recoverPrevious } from './audit/recovery.ts'
-import { UnprovenRefusals } from './audit/refusals.ts'
-import { syslogSink } from './audit/syslog-sink.ts'
-import { type Clock, DAY_MS } from './base/clock.ts'
-import { NotReady } from './compose-pools.ts'
-import type { Configuration } from './config/schema.ts'
-import { CHAIN_ID_BYTES } from './formats/audit-chain.ts'
-import { NO_ANCHOR } from './formats/audit-checkpoint.ts'
-import type { HsmPool } from './hsm/pool/pool.ts'
-import { signCheckpoint } from './keyring/checkpoint-signer.ts'
-import type { Store } from './store/store.ts'
+/**
+ * Builds the audit log and joins it to key store and token. Each process of the daemon writes a chain of its own: that of the first
+ * process names the ends of those that the daemon before has left, and where those of its service processes stand.
+ */
+import type { AuditRecorder } from './audit/recorder.ts'
+import { type ChainPlace, type Recovered, recoverDaemon, recoverProcess } from './audit/recovery.ts'
+import { sharedBy } from './audit/refusals.ts'
+import { DAY_MS } from './base/clock.ts'
+import { type AuditParts, type Chain, type ChainOptions, composeChain } from './compose-chain.ts'
+import { composeForwarding } from './compose-forwarding.ts'
+import { serviceProcessesOf } from './config/schema.ts'
+import type { ChainHead } from './formats/audit-chain.ts'
 import type { StoredAudit } from './store/stored-audit.ts'
 import { schedule } from './tasks/schedule.ts'
-import type { Logger } from './telemetry/logger.ts'
-import type { Metrics } from './telemetry/metrics.ts'
 
+/** The audit log as all of the daemon's processes write it. */
 export interface Audit extends AsyncDisposable {
-  readonly log: AuditLog
   readonly recorder: AuditRecorder
-  readonly notary: Notary
+  /** Why events cannot be recorded somewhere; undefined when they can. */
+  readonly failure: { readonly reason: string } | undefined
+  /** Has what is written already put where it is looked for. */
+  settle(): Promise<void>
   /** Brings the gauges up to date, for a scrape. */
   report(): void
 }
 
-export interface AuditParts {
-  readonly folder: string
-  readonly settings: Configuration['audit']
-  readonly store: Store
-  readonly pending: PendingEvents
-  /** Whose tokens sign checkpoints. */
-  readonly home: Pick<HsmPool, 'call' | 'region'>
-  readonly clock: Clock
-  readonly metrics: Metrics
-  readonly logger: Logger
+/** The service processes, as far as their chains go. */
+export interface OtherChains {
+  readonly chains: {
+    heads(): readonly ChainHead[]
+    isOpen(chain: string): boolean
+    readonly failure: { readonly reason: string } | undefined
+  }
+  /** Has what they have written put where it is looked for. */
+  settle(): Promise<void>
 }
 
 const EXPIRE_MS = 600_000
 /** More than daemons and ceremonies leave behind. */
 const PENDING_MAX = 100_000
-const FORWARD_MS = 500
-const MS_PER_SECOND = 1_000
 const BYTES_PER_MB = 1_048_576
 
-/** Starts the chain of this daemon. Throws {@link NotReady} when its first event cannot be written. */
-export async function composeAudit(parts: AuditParts): Promise<Audit> {
-  const { folder, settings, store, pending, home, clock, metrics, logger } = parts
-  const itself = { identity: ITSELF, region: home.region }
-  const act = (facts: Omit<ActFacts, 'identity' | 'region'>) => ({ ...facts, ...itself })
+/** Begins the chain of the daemon's first process. Throws {@link NotReady} when its first event cannot be written. */
+export async function composeAudit(parts: AuditParts, others?: OtherChains): Promise<Audit> {
+  const { folder, configuration, store, clock, metrics, logger } = parts
+  const settings = configuration.audit
+  const stored = store.audit
   const startedAtMs = clock()
-  const recovered = await recoverPrevious(folder, store.audit, startedAtMs)
-  if (recovered !== undefined) await storeRecovered(store.audit, recovered)
-  const chain = randomBytes(CHAIN_ID_BYTES).toString('hex')
-  const { maxFileMb, syncToDisk } = settings
-  const files = new LogFiles({ folder, chain, startedAtMs, maxBytes: maxFileMb * BYTES_PER_MB, syncToDisk })
-  const log: AuditLog = new AuditLog({
-    ...{ files, chain, clock },
-    onWritten: () => notary.written(),
-    onFailed({ reason }) {
-      metrics.auditFailures.inc({ part: 'write' })
-      logger.error('the audit log cannot be written: nothing that needs recording is done', { reason })
-    },
-    resumed({ reason, sinceMs }, refused) {
-      logger.warn('the audit log can be written again', { reason, refused })
-      const parameters = { reason, since: new Date(sinceMs).toISOString(), refusedRequests: refused }
-      return actEvent(act({ name: 'AuditLogResumed', parameters }), clock())
-    },
+  const { own, processes } = await recoverDaemon(folder, stored, startedAtMs)
+  for (const recovered of [...(own === undefined ? [] : [own]), ...processes]) await storeRecovered(stored, recovered)
+  const ends = processes.map(({ previous }) => previous)
+  const chain = await composeChain(parts, {
+    startedAtMs,
+    begins: { previous: own?.previous ?? null, ...(ends.length === 0 ? {} : { others: ends }) },
+    refusals: settings.unprovenRefusals,
+    ...(others === undefined ? {} : { others: () => others.chains.heads() }),
+    isOurs: id => id === null || others?.chains.isOpen(id) !== true,
   })
-  for (const part of ['write', 'checkpoint', 'store']) metrics.auditFailures.inc({ part }, 0)
-  const refusals = new UnprovenRefusals({
-    rates: settings.unprovenRefusals,
-    onCounted: () => metrics.auditRefusalsCounted.inc(),
+  const count = serviceProcessesOf(configuration.listen.processes)
+  const forwarding = await composeForwarding({
+    ...{ folder, settings: settings.forward, processes: count === 1 ? 0 : count, stored, metrics, logger },
   })
-  const recorder = new AuditRecorder({ log, pending, clock, refusals })
-  const notary = new Notary({
-    ...{ log, recorder, storage: store.audit, clock },
-    sign: claims => signCheckpoint(home, claims),
-    anchor: () => store.rowMacs.newestAnchorOf(home.region) ?? NO_ANCHOR,
-    onTrouble(part, error) {
-      if (error === undefined) return logger.info('the audit log goes on', { part })
-      metrics.auditFailures.inc({ part })
-      logger.error('the audit log waits for a part of it', { part, reason: error.message })
-    },
-  })
-  try {
-    await log.start()
-    const previous = recovered?.previous ?? null
-    await recorder.note(act({ name: 'AuditLogStarted', parameters: { chain, previous } }))
-  } catch (error) {
-    throw new NotReady(`the audit log in ${folder} cannot be written: ${(error as Error).message}`)
-  }
-  const tend = async () => {
-    await log.tend()
-    if (log.failure === undefined) {
-      await recorder.chainLeftovers(store.audit).catch(() => {})
-      await recorder.noteRefusals(itself).catch(() => {})
-    }
-    await notary.run()
-  }
-  const tending = schedule('tend the audit log', settings.checkpointIntervalMs, tend, { logger, metrics })
-  const forwarders = sinksOf(settings.forward).map(
-    sink =>
-      new Forwarder({
-        ...{ folder, sink, storage: store.audit },
-        onTrouble(error) {
-          if (error === undefined) return logger.info('audit events are forwarded again', { sink: sink.name })
-          metrics.auditFailures.inc({ part: sink.name })
-          logger.warn('audit events are not forwarded: they wait in the files of the log', {
-            ...{ sink: sink.name, reason: error.message },
-          })
-        },
-      }),
-  )
-  const forwarding = forwarders.map(forwarder =>
-    schedule(`forward audit events by ${forwarder.sink}` as const, FORWARD_MS, () => forwarder.run(), {
-      logger,
-      metrics,
-    }),
-  )
-  const expire = () => store.audit.expire(clock() - settings.storeDays * DAY_MS, settings.storeMaxMb * BYTES_PER_MB)
+  const expire = () => stored.expire(clock() - settings.storeDays * DAY_MS, settings.storeMaxMb * BYTES_PER_MB)
   const expiring = schedule('expire stored audit events', EXPIRE_MS, expire, { logger, metrics })
   return {
-    ...{ log, recorder, notary },
+    recorder: chain.recorder,
+    get failure() {
+      return chain.log.failure ?? others?.chains.failure
+    },
+    async settle() {
+      await Promise.all([chain.notary.run(), others?.settle()])
+    },
     report() {
-      metrics.auditWritable.set(log.failure === undefined ? 1 : 0)
-      // What the log waits to store is tried every second, so that this process always knows.
-      metrics.storeWritable.set(store.unwritable === undefined ? 1 : 0)
-      metrics.auditUncoveredEvents.set(notary.uncoveredEvents)
-      metrics.auditCovered.set(notary.coveredAtMs / MS_PER_SECOND)
-      reportDisk(folder, metrics)
-      metrics.auditUnstoredBytes.set(log.unstoredBytes)
-      metrics.auditEvents.set(log.head.seq)
-      for (const { sink, lagBytes } of forwarders) metrics.auditForwardLagBytes.set({ sink }, lagBytes)
+      chain.report()
+      forwarding.report()
     },
     async [Symbol.asyncDispose]() {
       await expiring.stop()
-      await tending.stop()
-      await recorder.noteRefusals(itself, { now: true }).catch(() => {})
-      await recorder.note(act({ name: 'AuditLogStopped' })).catch(() => {})
-      await notary.run()
-      await log.close()
-      await Promise.all(forwarding.map(each => each.stop()))
-      for (const forwarder of forwarders) {
-        await forwarder.run({ confirm: true })
-        forwarder.close()
-      }
+      await chain[Symbol.asyncDispose]()
+      await forwarding[Symbol.asyncDispose]()
     },
   }
 }
 
-/** A disk that does not answer has no numbers: that it cannot be written is told otherwise. */
-function reportDisk(folder: string, metrics: Metrics): void {
-  try {
-    const { bsize, blocks, bavail } = statfsSync(folder)
-    metrics.auditDiskBytes.set({ what: 'size' }, bsize * blocks)
-    metrics.auditDiskBytes.set({ what: 'free' }, bsize * bavail)
-  } catch {
-    metrics.auditDiskBytes.reset()
-  }
+/**
+ * Begins the chain of a service process, and closes that of the one before in its place. `onTended` has heard of it when this resolves.
+ * Throws {@link NotReady} when its first event cannot be written.
+ */
+export async function composeProcessAudit(
+  parts: AuditParts,
+  place: ChainPlace & Required<Pick<ChainOptions, 'requireOwner' | 'onTended'>>,
+): Promise<Chain> {
+  const { daemon, process, requireOwner, onTended } = place
+  const { folder, configuration, store, clock } = parts
+  const startedAtMs = clock()
+  const recovered = await recoverProcess(folder, { daemon, process }, store.audit, startedAtMs)
+  if (recovered !== undefined) await storeRecovered(store.audit, recovered)
+  const chain = await composeChain(parts, {
+    ...{ startedAtMs, process, requireOwner, onTended },
+    isOurs: id => id === parts.pending.chain,
+    begins: { previous: recovered?.previous ?? null, daemon, process },
+    refusals: sharedBy(serviceProcessesOf(configuration.listen.processes), configuration.audit.unprovenRefusals),
+  })
+  await onTended(chain)
+  return chain
 }
 
 /** Events that the files hold are no longer pending, and lines that the key store has not got are stored. */
@@ -177,39 +111,4 @@ async function storeRecovered(stored: StoredAudit, { unstored, eventIds }: Recov
   // First: what ended here would otherwise be chained twice.
   await stored.forgetPending(pending.map(({ id }) => id).filter(id => eventIds.has(id)))
   for (const block of unstored) await stored.addBlock(block, [])
-}
-
-/** Reads the files that the settings name. Throws {@link NotReady} when one cannot be read. */
-function sinksOf({ syslog, http }: Configuration['audit']['forward']): Sink[] {
-  const { host, port } = syslog
-  const bearer = read(http.tokenFile)?.toString('utf8').trim()
-  return [
-    ...(host === ''
-      ? []
-      : [
-          syslogSink({
-            ...{ host, port, servername: isIP(host) === 0 ? host : '' },
-            ...certificates({ ca: syslog.caFile, cert: syslog.certificateFile, key: syslog.keyFile }),
-          }),
-        ]),
-    ...(http.url === '' ? [] : [httpSink(new URL(http.url), bearer, certificates({ ca: http.caFile }))]),
-  ]
-}
-
-function certificates(files: Readonly<Record<string, string>>): Record<string, Buffer> {
-  return Object.fromEntries(
-    Object.entries(files).flatMap(([name, path]) => {
-      const pem = read(path)
-      return pem === undefined ? [] : [[name, pem] as const]
-    }),
-  )
-}
-
-function read(path: string): Buffer | undefined {
-  if (path === '') return undefined
-  try {
-    return readFileSync(path)
-  } catch (error) {
-    throw new NotReady(`audit.forward: cannot read ${path}: ${(error as NodeJS.ErrnoException).code}`)
-  }
 }

@@ -73,15 +73,11 @@ export async function compose(
       onRefused: parameters => void audit?.recorder.note({ name: 'StoredRecordRefused', parameters }).catch(() => {}),
     }),
   )
-  const { metrics, pending, store, pools, home, keyring, imports, secrets, accessKeyUses, access } = services
+  const { metrics, pending, store, pools, keyring, imports, secrets, accessKeyUses, access } = services
   const telemetry = { logger, metrics }
-  audit = await composeAudit({
-    ...{ folder: state.audit, settings: configuration.audit, store, pending, home },
-    ...{ clock, metrics, logger },
-  })
-  parts.use(audit)
-  const { recorder, notary } = audit
-  const lookup = { stored: store.audit, settle: () => notary.run() }
+  audit = parts.use(await composeAudit({ ...services, folder: state.audit }, processes))
+  const { recorder, settle } = audit
+  const lookup = { stored: store.audit, settle }
 
   const deletion = new DeletionJob({ store, keyring, audit: recorder, clock, logger, metrics })
   const job = schedule('delete due keys', configuration.jobs.deletionIntervalMs, () => deletion.run(), telemetry)
@@ -141,7 +137,7 @@ export async function compose(
   api =
     processes === undefined
       ? await listenForRequests({ services, listen, throttle, audit: recorder, lookup })
-      : await processes.start(deskOf({ audit, pending, store, pools, throttle })).catch((error: Error) => {
+      : await processes.start(deskOf({ pending, settle, store, pools, throttle })).catch((error: Error) => {
           throw new NotReady(error.message)
         })
   parts.use(api)

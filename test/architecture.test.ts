@@ -12,7 +12,7 @@ import { parseSync } from '@swc/core'
 const LEVELS: readonly (readonly string[])[] = [
   [
     ...['main.ts', 'service.ts', 'compose.ts', 'compose-service.ts', 'compose-listener.ts', 'compose-services.ts'],
-    ...['compose-audit.ts', 'compose-rows.ts', 'compose-pools.ts', 'cli'],
+    ...['compose-audit.ts', 'compose-chain.ts', 'compose-forwarding.ts', 'compose-rows.ts', 'compose-pools.ts', 'cli'],
   ],
   ['api', 'console', 'tasks', 'admin', 'processes'],
   ['operations', 'identities', 'sts', 'cloudtrail'],
@@ -29,10 +29,12 @@ const NEIGHBOURS: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['compose.ts'],
   'service.ts': ['compose-service.ts', 'compose-pools.ts'],
   'compose.ts': ['compose-audit.ts', 'compose-listener.ts', 'compose-services.ts', 'compose-pools.ts'],
-  'compose-service.ts': ['compose-listener.ts', 'compose-services.ts'],
+  'compose-service.ts': ['compose-audit.ts', 'compose-chain.ts', 'compose-listener.ts', 'compose-services.ts'],
   'compose-listener.ts': ['compose-services.ts', 'compose-pools.ts'],
   'compose-services.ts': ['compose-rows.ts', 'compose-pools.ts'],
-  'compose-audit.ts': ['compose-pools.ts'],
+  'compose-audit.ts': ['compose-chain.ts', 'compose-forwarding.ts'],
+  'compose-chain.ts': ['compose-services.ts', 'compose-pools.ts'],
+  'compose-forwarding.ts': ['compose-pools.ts'],
   'compose-rows.ts': ['compose-pools.ts'],
   // What one process of the daemon asks of another is theirs.
   processes: ['api', 'admin'],

@@ -1,11 +1,10 @@
 /** The admin listener: metrics, health and readiness, on loopback, without a credential; nothing that changes anything. */
 import express, { type Express } from 'express'
-import type { AuditFailure } from '../audit/log.ts'
 import { readinessOf } from './health.ts'
 import { Scrape, type ScrapeParts } from './scrape.ts'
 
 export interface AdminListenerParts extends ScrapeParts {
-  readonly audit: { readonly log: { readonly failure: AuditFailure | undefined }; report(): void }
+  readonly audit: { readonly failure: { readonly reason: string } | undefined; report(): void }
   /** What is in the way of serving, besides tokens and audit log. */
   readonly obstacles: () => readonly string[]
 }
@@ -19,7 +18,7 @@ export function createAdminListener(parts: AdminListenerParts): Express {
     response.json({ status: 'ok' })
   })
   app.get('/readyz', (_request, response) => {
-    const readiness = readinessOf(pools.values(), { log: audit.log, store, obstacles: obstacles() })
+    const readiness = readinessOf(pools.values(), { audit, store, obstacles: obstacles() })
     response.status(readiness.ready ? 200 : 503).json(readiness)
   })
   app.get('/metrics', async (_request, response) => {

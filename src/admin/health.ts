@@ -69,7 +69,7 @@ function mergeMembers(members: readonly MemberStatus[]): MemberStatus {
 }
 
 export interface ReadinessFacts {
-  readonly log: { readonly failure: { readonly reason: string } | undefined }
+  readonly audit: { readonly failure: { readonly reason: string } | undefined }
   readonly store: { readonly unwritable: string | undefined }
   /** What is in the way of serving, besides tokens and audit log. */
   readonly obstacles: readonly string[]
@@ -77,7 +77,7 @@ export interface ReadinessFacts {
 
 export function readinessOf(
   pools: Iterable<HsmPool>,
-  { log: { failure }, store, obstacles }: ReadinessFacts,
+  { audit: { failure }, store, obstacles }: ReadinessFacts,
 ): Readiness {
   const { ready, regions } = statusOf(pools)
   return {

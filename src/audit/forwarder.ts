@@ -1,5 +1,5 @@
 /**
- * Passes the lines of the audit log on to somewhere else, all of them and in their order, so that there is a copy that this machine
+ * Passes the lines that a process writes to the audit log on to somewhere else, all and in their order, so that there is a copy that this machine
  * cannot change. The log's files are the spool: what is not there yet when the other side is away, or when the daemon ends, is sent
  * later. What a side may not have got, because its connection broke, is sent again: a line may come twice, and none is left out while
  * its file is there.
@@ -7,7 +7,7 @@
 import { stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { linesOf } from './lines.ts'
-import { listLogFiles } from './log-files.ts'
+import { listFilesOf } from './log-files.ts'
 
 /** Where lines go. */
 export interface Sink {
@@ -34,6 +34,8 @@ export interface ForwarderParts {
   readonly folder: string
   readonly sink: Sink
   readonly storage: PositionStorage
+  /** The number of the service process whose files they are; absent for the daemon's first process. */
+  readonly process?: number | undefined
   /** The other side is away, or back. */
   readonly onTrouble?: (error: Error | undefined) => void
 }
@@ -67,6 +69,12 @@ export class Forwarder {
     return this.#parts.sink.name
   }
 
+  /** What the storage calls its position. */
+  get #name(): string {
+    const { sink, process } = this.#parts
+    return process === undefined ? sink.name : `${sink.name}-p${process}`
+  }
+
   /** Bytes that the other side had not got for certain when it was last looked. */
   get lagBytes(): number {
     return this.#lagBytes
@@ -79,7 +87,7 @@ export class Forwarder {
   async run({ confirm = false }: { readonly confirm?: boolean } = {}): Promise<void> {
     if (performance.now() < this.#notBeforeMs) return
     try {
-      this.#confirmed ??= await this.#parts.storage.position(this.sink)
+      this.#confirmed ??= await this.#parts.storage.position(this.#name)
       this.#position ??= this.#confirmed
       while (await this.#sendNext()) await this.#confirmWhenDue(false)
       await this.#confirmWhenDue(confirm)
@@ -102,8 +110,8 @@ export class Forwarder {
 
   /** Sends one batch, or moves on to the next file. False when everything is sent. */
   async #sendNext(): Promise<boolean> {
-    const { sink, folder } = this.#parts
-    const files = await listLogFiles(folder)
+    const { sink, folder, process } = this.#parts
+    const files = await listFilesOf(process, folder)
     const at = this.#position ?? { file: '', offset: 0 }
     const current = files.find(path => basename(path) === at.file)
     // A file that was moved away is over.
@@ -138,13 +146,13 @@ export class Forwarder {
     this.#confirmed = this.#position
     this.#unconfirmedSinceMs = undefined
     this.#unconfirmedBytes = 0
-    await storage.setPosition(sink.name, this.#confirmed)
+    await storage.setPosition(this.#name, this.#confirmed)
   }
 
   async #measure(): Promise<void> {
     const { file = '', offset = 0 } = this.#confirmed ?? {}
     let bytes = 0
-    for (const path of await listLogFiles(this.#parts.folder)) {
+    for (const path of await listFilesOf(this.#parts.process, this.#parts.folder)) {
       if (basename(path) < file) continue
       bytes += (await stat(path)).size - (basename(path) === file ? offset : 0)
     }

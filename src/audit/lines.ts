@@ -13,11 +13,16 @@ export interface FoundLine {
 
 const LINE_FEED = 0x0a
 
-/** A line longer than any of this format comes in pieces, none of which can be read. Rejects when the file cannot be read. */
-export async function* linesOf(path: string, start = 0): AsyncGenerator<FoundLine> {
+/**
+ * Reads from `start` up to `until`, both in bytes. A line longer than any of this format comes in pieces, none of which can be read.
+ * Rejects when the file cannot be read.
+ */
+export async function* linesOf(path: string, start = 0, until = Number.POSITIVE_INFINITY): AsyncGenerator<FoundLine> {
+  if (until <= start) return
   let rest: Buffer = Buffer.alloc(0)
   let end = start
-  for await (const chunk of createReadStream(path, { start, highWaterMark: 1_048_576 }) as AsyncIterable<Buffer>) {
+  const range = { start, end: until - 1, highWaterMark: 1_048_576 }
+  for await (const chunk of createReadStream(path, range) as AsyncIterable<Buffer>) {
     rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
     let from = 0
     for (let at = rest.indexOf(LINE_FEED, from); at >= 0; at = rest.indexOf(LINE_FEED, from)) {

@@ -4,11 +4,11 @@
  */
 import { constants, writeSync } from 'node:fs'
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { type ChainHead, fileLine } from '../formats/audit-chain.ts'
 
 const APPEND = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_APPEND
-const NAME = /^audit-\d{8}T\d{9}Z-[0-9a-f]{32}-\d{6}\.jsonl$/
+const NAME = /^audit-\d{8}T\d{9}Z-([0-9a-f]{32})(?:-p(\d{1,2}))?-\d{6}\.jsonl$/
 /** Beyond this many times its bound a file ends without waiting for a checkpoint to end with. */
 const PATIENCE = 2
 
@@ -22,6 +22,24 @@ export async function listLogFiles(folder: string): Promise<string[]> {
     .filter(name => NAME.test(name))
     .sort()
     .map(name => join(folder, name))
+}
+
+/** The same of one process alone: of a service process by its number, or of the daemon's first process. */
+export async function listFilesOf(process: number | undefined, folder: string): Promise<string[]> {
+  return (await listLogFiles(folder)).filter(path => readLogFileName(path).process === process)
+}
+
+/** What the name of a file says. */
+export interface LogFileName {
+  readonly chain: string
+  /** The number of the service process whose chain it is; absent where it is that of the daemon's first process. */
+  readonly process: number | undefined
+}
+
+/** Of a path that {@link listLogFiles} has returned. */
+export function readLogFileName(path: string): LogFileName {
+  const [, chain = '', process] = NAME.exec(basename(path)) ?? []
+  return { chain, process: process === undefined ? undefined : Number(process) }
 }
 
 interface OpenFile {
@@ -41,6 +59,8 @@ export interface LogFilesOptions {
   readonly syncToDisk?: boolean
   /** When the chain began. */
   readonly startedAtMs: number
+  /** The number of the service process that writes; absent in the daemon's first process. */
+  readonly process?: number | undefined
 }
 
 export class LogFiles {
@@ -72,12 +92,13 @@ export class LogFiles {
   }
 
   async #begin(head: ChainHead): Promise<void> {
-    const { folder, chain, startedAtMs, syncToDisk = true } = this.#options
+    const { folder, chain, startedAtMs, process, syncToDisk = true } = this.#options
     await this.#letGo()
     await mkdir(folder, { recursive: true, mode: 0o700 })
     const number = this.#number + 1
     const moment = new Date(startedAtMs).toISOString().replace(/[-:.]/g, '')
-    const path = join(folder, `audit-${moment}-${chain}-${String(number).padStart(6, '0')}.jsonl`)
+    const whose = process === undefined ? '' : `-p${process}`
+    const path = join(folder, `audit-${moment}-${chain}${whose}-${String(number).padStart(6, '0')}.jsonl`)
     // It gets its name once its first line is in it: a file of that name that lacks the line was changed.
     const unnamed = `${path}.new`
     await rm(unnamed, { force: true })

@@ -42,6 +42,8 @@ export interface AuditLogParts {
   readonly clock: Clock
   /** Lines that nobody has taken for the key store; beyond it nothing more is recorded. */
   readonly unstoredMaxBytes?: number
+  /** Throws when the chain is no longer this process' to write; called before each batch. */
+  readonly requireOwner?: () => void
   /** A batch is on the disk. */
   readonly onWritten?: () => void
   readonly onFailed?: (failure: AuditFailure) => void
@@ -220,6 +222,7 @@ export class AuditLog {
 
   async #write(batch: Batch): Promise<void> {
     const { events, checkpoints } = batch
+    this.#parts.requireOwner?.()
     const before = this.#head
     let { seq, hash } = before
     const writer = new ByteWriter(lengthOf(batch))

@@ -27,6 +27,8 @@ export interface NotaryParts {
   readonly sign: (claims: CheckpointClaims) => Promise<{ readonly body: Buffer; readonly signature: Buffer }>
   /** Where the key store stands, for the checkpoint; none when absent. */
   readonly anchor?: () => StoreAnchor
+  /** The heads of other chains of the daemon, which checkpoints name too; none when absent. */
+  readonly others?: () => readonly ChainHead[]
   /** A part that is away, and that is back: `checkpoint` or `store`. */
   readonly onTrouble?: (part: 'checkpoint' | 'store', error: Error | undefined) => void
 }
@@ -38,6 +40,9 @@ export class Notary {
   readonly #parts: NotaryParts
   readonly #troubled = new Set<string>()
   #covered: ChainHead | undefined
+  #stored: ChainHead | undefined
+  /** The heads of other chains that the last checkpoint names. */
+  #named: readonly ChainHead[] = []
   #coveredAtMs: number
   #previous: Buffer = NO_CHECKPOINT
   #running: Promise<void> | undefined
@@ -51,6 +56,11 @@ export class Notary {
   /** The last event that a checkpoint covers; undefined before the first. */
   get covered(): ChainHead | undefined {
     return this.#covered
+  }
+
+  /** An event that the key store has, as all before it; undefined before the first. */
+  get stored(): ChainHead | undefined {
+    return this.#stored
   }
 
   /** When every event that there was had a checkpoint. */
@@ -92,15 +102,17 @@ export class Notary {
   async #checkpoint(): Promise<void> {
     const { log, clock, sign, anchor } = this.#parts
     const { head } = log
+    const others = this.#parts.others?.() ?? []
     const timeMs = clock()
-    if (head.seq === (this.#covered?.seq ?? 0)) {
+    if (head.seq === (this.#covered?.seq ?? 0) && !this.#haveGrown(others)) {
       this.#coveredAtMs = timeMs
       return
     }
-    const claims = { head, timeMs, previous: this.#previous, anchor: anchor?.() ?? NO_ANCHOR, others: [] }
+    const claims = { head, timeMs, previous: this.#previous, anchor: anchor?.() ?? NO_ANCHOR, others }
     const { body, signature } = await sign(claims)
     await log.appendCheckpoint(body, signature)
     this.#covered = head
+    this.#named = others
     this.#coveredAtMs = timeMs
     this.#previous = checkpointDigest(body)
   }
@@ -108,6 +120,7 @@ export class Notary {
   /** Stores what is there by now: what is written meanwhile has its own time. */
   async #store(): Promise<void> {
     const { log, recorder, storage } = this.#parts
+    const { head } = log
     for (let left = log.unstoredBytes; left > 0; ) {
       const chained = recorder.chained()
       const block = log.unstored()
@@ -117,6 +130,11 @@ export class Notary {
       recorder.settled(chained)
       left -= block.lines.length
     }
+    this.#stored = head
+  }
+
+  #haveGrown(others: readonly ChainHead[]): boolean {
+    return others.some(({ chain, seq }) => !this.#named.some(named => named.chain === chain && named.seq === seq))
   }
 
   async #attempt(part: 'checkpoint' | 'store', work: () => Promise<void>): Promise<void> {

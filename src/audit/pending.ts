@@ -3,6 +3,7 @@
  * chain has it (security.md 4.3): whatever ends the daemon in between, the next one finds it and records it.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { newChainId } from '../formats/audit-chain.ts'
 
 /** An event that a transaction writes beside its change. */
 export interface PendingEvent {
@@ -12,24 +13,25 @@ export interface PendingEvent {
 }
 
 export class PendingEvents {
+  /** The chain of this process, which will hold them: 32 hex digits. */
+  readonly chain: string
   readonly #storage = new AsyncLocalStorage<PendingEvent>()
-  /** Events that this process is about to chain itself, or for another process of the daemon. */
+  /** Events that this process is about to chain. */
   readonly #inHand = new Set<string>()
+
+  constructor(chain = newChainId()) {
+    this.chain = chain
+  }
 
   /** The event of the change that is being made here; undefined for what is recorded by other means. */
   current(): PendingEvent | undefined {
     return this.#storage.getStore()
   }
 
-  /** Runs a change: its transactions leave the event behind. {@link done} ends it. */
+  /** Runs a change: its transactions leave the event behind, which is nobody's leftover until {@link done} ends it. */
   during<T>(event: PendingEvent, work: () => Promise<T>): Promise<T> {
-    this.hold(event.id)
+    this.#inHand.add(event.id)
     return this.#storage.run(event, work)
-  }
-
-  /** The event of a change is about to be chained, and is nobody's leftover. {@link done} ends it. */
-  hold(id: string): void {
-    this.#inHand.add(id)
   }
 
   /** Whether the event is about to be chained. */

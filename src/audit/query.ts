@@ -50,9 +50,7 @@ export interface EventQuery {
   readonly account?: string | undefined
 }
 
-export interface FoundEvent {
-  readonly chain: string
-  readonly seq: number
+export interface FoundEvent extends EventPlace {
   readonly event: RecordedEvent
   /** As it stands in the log. */
   readonly json: string
@@ -62,37 +60,71 @@ export interface FoundEvent {
 export interface EventPlace {
   readonly chain: string
   readonly seq: number
+  /** When it counts as recorded: its own time, to the second, or that of one before it in the chain if that is later. */
+  readonly atMs: number
 }
 
 const LINE_FEED = 0x0a
 const MS_PER_SECOND = 1_000
 
-/** Events that fit, the newest first, behind `after`. Lines that cannot be read are left to `audit verify`. */
+/**
+ * Events that fit, the newest first, behind `after`: of each chain in its order, and among chains by time. Blocks come by their ends,
+ * the newest first, and those of chains that grew side by side overlap. Lines that cannot be read are left to `audit verify`.
+ */
 export async function* findEvents(
   blocks: AsyncIterable<LineBlock>,
   query: EventQuery,
   after?: EventPlace,
 ): AsyncGenerator<FoundEvent> {
   const needles = needlesOf(query)
-  let passed = after === undefined
+  /** Of the blocks that were read, the newest event last. */
+  let found: FoundEvent[] = []
   for await (const block of blocks) {
-    if (!passed && (block.chain !== after?.chain || block.firstSeq > after.seq)) continue
-    const fits = needles.every(needle => block.lines.includes(needle))
-    if (!fits) {
-      passed ||= block.chain === after?.chain && block.firstSeq <= after.seq
-      continue
-    }
-    for (const line of linesBackwards(block.lines)) {
-      if (!needles.every(needle => line.includes(needle))) continue
-      const read = readAuditLine(line)
-      if (read?.kind !== 'event') continue
-      if (!passed && read.seq >= (after?.seq ?? 0)) continue
-      const json = read.event.toString('utf8')
-      const event = JSON.parse(json) as RecordedEvent
-      if (matches(event, query)) yield { chain: block.chain, seq: read.seq, event, json }
-    }
-    passed = true
+    // No event of this block or of one behind it is newer than its end.
+    while ((found.at(-1)?.atMs ?? 0) > block.lastAtMs) yield found.pop()!
+    if (!needles.every(needle => block.lines.includes(needle))) continue
+    const more = eventsOf(block, needles).filter(
+      event => matches(event.event, query) && (after === undefined || compare(event, after) < 0),
+    )
+    if (more.length > 0) found = [...found, ...more].sort(compare)
   }
+  yield* found.reverse()
+}
+
+/** Those that hold the needles, in the order of the chain. */
+function eventsOf(block: LineBlock, needles: readonly string[]): FoundEvent[] {
+  const found: FoundEvent[] = []
+  // What was left over is recorded late: it stands with those that were recorded then.
+  let atMs = wholeSecond(block.firstAtMs) - MS_PER_SECOND
+  for (const line of linesOf(block.lines)) {
+    const read = readAuditLine(line)
+    if (read?.kind !== 'event') continue
+    atMs = Math.max(atMs, Math.min(timeOf(read.event), block.lastAtMs))
+    if (!needles.every(needle => line.includes(needle))) continue
+    const json = read.event.toString('utf8')
+    const event = JSON.parse(json) as RecordedEvent
+    found.push({ chain: block.chain, seq: read.seq, atMs, event, json })
+  }
+  return found
+}
+
+/** The older first. */
+function compare(a: EventPlace, b: EventPlace): number {
+  if (a.atMs !== b.atMs) return a.atMs - b.atMs
+  if (a.chain !== b.chain) return a.chain < b.chain ? -1 : 1
+  return a.seq - b.seq
+}
+
+/** Of an event; 0 when it says none. */
+function timeOf(event: Buffer): number {
+  const [, time = ''] = EVENT_TIME.exec(event.toString('latin1')) ?? []
+  return time === '' ? 0 : Date.parse(time)
+}
+
+const EVENT_TIME = /"eventTime":"([0-9T:.Z-]{20,24})"/
+
+function wholeSecond(ms: number): number {
+  return Math.floor(ms / MS_PER_SECOND) * MS_PER_SECOND
 }
 
 export function matches(event: RecordedEvent, query: EventQuery): boolean {
@@ -152,11 +184,11 @@ function needlesOf({ operation, eventId, principal, key, accessKeyId, resourceNa
     .map(needle => JSON.stringify(needle).slice(1, -1))
 }
 
-function* linesBackwards(lines: Buffer): Generator<Buffer> {
-  let end = lines.length - 1
-  while (end > 0) {
-    const at = lines.lastIndexOf(LINE_FEED, end - 1)
-    yield lines.subarray(at + 1, end)
-    end = at
+function* linesOf(lines: Buffer): Generator<Buffer> {
+  for (let from = 0; from < lines.length; ) {
+    const at = lines.indexOf(LINE_FEED, from)
+    const end = at < 0 ? lines.length : at
+    yield lines.subarray(from, end)
+    from = end + 1
   }
 }

@@ -6,12 +6,14 @@ import type { AuditLog } from './log.ts'
 import type { PendingEvents } from './pending.ts'
 import { REFUSALS_EVENT, type UnprovenRefusals } from './refusals.ts'
 
-/** What records requests: here, or in another process of the daemon. */
+/** What records requests. */
 export type RequestRecorder = Pick<AuditRecorder, 'requireWritable' | 'call' | 'changing' | 'changed'>
 
 /** The part of the key store that keeps events until they are chained. */
 export interface PendingStorage {
-  pendingEvents(limit: number): Promise<readonly { readonly id: string; readonly event: string }[]>
+  pendingEvents(
+    limit: number,
+  ): Promise<readonly { readonly id: string; readonly event: string; readonly chain: string | null }[]>
 }
 
 const PENDING_BATCH = 1_000
@@ -100,18 +102,15 @@ export class AuditRecorder {
   }
 
   /**
-   * Records events of another process of the daemon; `changes` are the ids of those that the key store keeps as pending.
-   * Rejects with AuditUnavailable.
+   * Chains the events that were left: by ceremonies, by a process that ended between a change and its event, and by this one where
+   * it could not record the event then. `isOurs` says so of the chain that should hold them.
    */
-  async relay(events: readonly string[], changes: readonly string[]): Promise<void> {
-    await Promise.all(events.map(event => this.#log.append(event)))
-    for (const id of changes) this.#chained.add(id)
-  }
-
-  /** Chains the events that others have left: ceremonies, and a daemon that ended between a change and its event. */
-  async chainLeftovers(storage: PendingStorage): Promise<number> {
+  async chainLeftovers(
+    storage: PendingStorage,
+    isOurs: (chain: string | null) => boolean = () => true,
+  ): Promise<number> {
     const left = (await storage.pendingEvents(PENDING_BATCH)).filter(
-      ({ id }) => !this.#pending.isInHand(id) && !this.#chained.has(id),
+      ({ id, chain }) => isOurs(chain) && !this.#pending.isInHand(id) && !this.#chained.has(id),
     )
     await Promise.all(
       left.map(async ({ id, event }) => {

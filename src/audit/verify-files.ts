@@ -33,13 +33,16 @@ export async function verifyFiles(
   options: Pick<VerifierOptions, 'forwarded'> = {},
 ): Promise<Verdict> {
   const verifier = new Verifier(publicKeys, options)
-  const sizes = await Promise.all(files.map(async file => (await stat(file)).size))
+  // Of a log that is being written, no more than there is now is read, and the oldest files are measured first: what a daemon's
+  // checkpoints say of the chains of its service processes, whose files come after its own, is then in those.
+  const sizes: number[] = []
+  for (const file of files) sizes.push((await stat(file)).size)
   const total = sizes.reduce((sum, size) => sum + size, 0)
   let before = 0
   for (const [at, file] of files.entries()) {
     let number = 0
     const source = basename(file)
-    for await (const { bytes, complete, end } of linesOf(file)) {
+    for await (const { bytes, complete, end } of linesOf(file, 0, sizes[at])) {
       number += 1
       verifier.line(bytes, { source, line: number }, complete)
       if (number % PROGRESS_LINES === 0) onProgress({ done: before + end, total })

@@ -6,7 +6,7 @@
 import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { MalformedBytes } from '../base/bytes.ts'
-import { CHAIN_START, ChainHasher, type ChainHead, readAuditLine } from '../formats/audit-chain.ts'
+import { type AuditLine, CHAIN_START, ChainHasher, type ChainHead, readAuditLine } from '../formats/audit-chain.ts'
 import {
   auditKeyId,
   type Checkpoint,
@@ -15,14 +15,9 @@ import {
   NO_CHECKPOINT,
   readCheckpoint,
 } from '../formats/audit-checkpoint.ts'
+import { type ChainBeginning, checkLinks, type NamedEnd, type Place, type ReadChain } from './chain-links.ts'
 
-/** Where a line stands: a file and its line, or a block of the key store. */
-export interface Place {
-  readonly source: string
-  readonly line: number
-}
-
-export interface Finding extends Place {
+export interface Finding extends Pick<Place, 'source' | 'line'> {
   readonly chain: string
   /** The number of the event that it is about, or of the last one before. */
   readonly seq: number
@@ -38,6 +33,8 @@ export interface ChainSummary {
   /** The last event that a checkpoint covers, and when that was signed. */
   readonly coveredSeq: number
   readonly coveredAt: string | null
+  /** Events at its end that nothing signed covers: neither a checkpoint nor a chain that follows it. */
+  readonly uncovered: number
   /** Of the key store, as the last checkpoint has it. */
   readonly anchorEpoch: number
   /** What the hosts that signed have done, by lane: HBKs used by as many commands. */
@@ -50,7 +47,7 @@ export interface Verdict {
   readonly notes: readonly string[]
   readonly events: number
   readonly chains: readonly ChainSummary[]
-  /** Events at the end of the last chain that no checkpoint covers: a cut there shows only against an outside copy. */
+  /** Events at the ends of all chains that nothing signed covers: a cut there shows only against an outside copy. */
   readonly uncovered: number
 }
 
@@ -79,6 +76,8 @@ interface Chain {
   covered: number
   coveredAtMs: number | undefined
   previousCheckpoint: Buffer | undefined
+  beginning: ReadChain['beginning']
+  named: ReadChain['named']
   anchorEpoch: number
   /** Hashes of events since the last checkpoint, by their number: a checkpoint may come some events late. */
   readonly recent: Map<number, string>
@@ -91,11 +90,11 @@ interface Chain {
 
 export class Verifier {
   readonly #keys: ReadonlyMap<string, Buffer>
-  readonly #findings: Finding[] = []
+  readonly #findings: (Finding & Place)[] = []
   readonly #notes: string[] = []
   readonly #chains: Chain[] = []
   #chain: Chain | undefined
-  #place: Place = { source: '', line: 0 }
+  #place: Place = { source: '', line: 0, at: 0 }
   #events = 0
   #repeated = 0
   readonly #bare: boolean
@@ -120,14 +119,15 @@ export class Verifier {
   }
 
   /** The next line, without its LF. `complete` is false for what stands behind the last LF of a file. */
-  line(bytes: Buffer, place: Place, complete = true): void {
-    this.#place = place
+  line(bytes: Buffer, place: Omit<Place, 'at'>, complete = true): void {
+    this.#place = { ...place, at: this.#place.at + 1 }
     if (!complete) {
       this.#torn(bytes.length)
       return
     }
     if (this.#isRepeated(bytes)) return
     const line = readAuditLine(bytes)
+    this.#chain = this.#chainOf(line)
     if (line?.kind === 'file' && !this.#bare) this.#file(line, line.file)
     else if (this.#chain === undefined) this.#find('no file of an audit log: it does not begin with the line of one')
     else if (line === undefined || line.kind === 'file')
@@ -137,29 +137,53 @@ export class Verifier {
   }
 
   /** Something about where the lines came from is wrong. */
-  wrong(what: string, place: Place): void {
-    this.#place = place
+  wrong(what: string, place: Omit<Place, 'at'>): void {
+    this.#place = { ...place, at: this.#place.at + 1 }
     this.#find(what)
   }
 
   /** Nothing comes any more. */
   end(): Verdict {
-    const last = this.#chains.at(-1)
-    for (const { id, missing, firstSeq } of this.#chains) {
+    const begun = this.#chains.filter(({ seq }) => seq > 0)
+    const { findings, notes, open } = checkLinks(begun.map(readChain), {
+      ...{ torn: !this.#bare && this.#seen === undefined, mayExpire: this.#bare },
+    })
+    this.#notes.push(...notes)
+    for (const { place, ...finding } of findings) this.#findings.push({ ...place, ...finding, eventId: undefined })
+    for (const { id, missing, firstSeq, tornBytes } of this.#chains) {
       if (missing.size > 0)
         this.#notes.push(`chain ${id}: ${missing.size} events are missing, the first is ${Math.min(...missing)}`)
       if (firstSeq > 1) this.#notes.push(`chain ${id}: events before ${firstSeq} were not given`)
+      if (tornBytes > 0 && open.has(id))
+        this.#notes.push(`the last line was cut off after ${tornBytes} bytes: its event was never acknowledged`)
     }
-    if ((last?.tornBytes ?? 0) > 0)
-      this.#notes.push(`the last line was cut off after ${last?.tornBytes} bytes: its event was never acknowledged`)
     if (this.#repeated > 0) this.#notes.push(`${this.#repeated} lines came more than once, as forwarded lines may`)
     return {
-      findings: this.#findings,
+      findings: this.#findings
+        .toSorted((a, b) => a.at - b.at)
+        .slice(0, FINDINGS_MAX)
+        .map(({ at: _, ...finding }) => finding),
       notes: this.#notes,
       events: this.#events,
-      chains: this.#chains.map(summary),
-      uncovered: last === undefined ? 0 : last.seq - Math.max(last.covered, last.firstSeq - 1),
+      chains: this.#chains.map(chain => summary(chain, open.get(chain.id) ?? 0)),
+      uncovered: [...open.values()].reduce((sum, uncovered) => sum + uncovered, 0),
     }
+  }
+
+  /**
+   * The chain that a line belongs to. In a collector's copy those of several processes stand among each other: a line goes where it
+   * fits.
+   */
+  #chainOf(line: AuditLine | undefined): Chain | undefined {
+    const chain = this.#chain
+    if (this.#seen === undefined || line === undefined) return chain
+    if (line.kind !== 'event') {
+      const id = line.kind === 'file' ? line.chain : chainOfCheckpoint(line.body)
+      return this.#chains.find(each => each.id === id) ?? chain
+    }
+    const { seq, hash, event } = line
+    const fits = (each: Chain) => seq === each.seq + 1 && hash === each.hasher.next(seq, each.hash, event)
+    return chain !== undefined && fits(chain) ? chain : (this.#chains.findLast(fits) ?? chain)
   }
 
   #isRepeated(bytes: Buffer): boolean {
@@ -194,6 +218,7 @@ export class Verifier {
       ...{ id, hasher: new ChainHasher(id), firstSeq: seq + 1, seq, hash, file, checkpoints: 0, covered: 0 },
       ...{ coveredAtMs: undefined, previousCheckpoint: seq === 0 ? NO_CHECKPOINT : undefined, anchorEpoch: 0 },
       ...{ recent: new Map([[seq, hash]]), missing: new Set<number>(), uses: new Map(), tornBytes: 0 },
+      ...{ beginning: undefined, named: { heads: [], place: this.#place } },
     }
     if (seq === 0 && hash !== CHAIN_START) this.#find('the chain does not begin with zeros')
     if (seq === 0 && file > 1) this.#find(`the chain begins with its file ${file}`)
@@ -219,7 +244,7 @@ export class Verifier {
       this.#find(`an event of number ${seq} is there twice: one was added or repeated`, seq, eventId)
       if (hash === chain.recent.get(seq)) return
     }
-    if (seq === 1) this.#first(event)
+    if (seq === 1) this.#first(chain, event)
     this.#resume(chain, seq, hash)
   }
 
@@ -229,28 +254,10 @@ export class Verifier {
     chain.recent.set(seq, hash)
   }
 
-  /** The first event of a chain names the end of the one before. */
-  #first(event: Buffer): void {
-    const before = this.#chains.at(-2)
-    const named = previousOf(event)
-    if (named === undefined) {
-      this.#find('the first event of the chain does not say which chain it follows', 1)
-    } else if (before === undefined) {
-      if (named !== null)
-        this.#notes.push(`the log begins after event ${named.seq} of chain ${named.chain}, which was not given`)
-    } else if (named === null || named.chain !== before.id) {
-      const given = named === null ? 'none' : `chain ${named.chain}`
-      this.#find(`the chain follows ${given}, and chain ${before.id} stands before it: a chain was dropped or added`, 1)
-    } else if (named.seq !== before.seq || named.hash !== before.hash) {
-      this.#find(
-        `chain ${before.id} ended with event ${named.seq}, and ends with ${before.seq} here: its end was changed`,
-        1,
-      )
-    } else if (before.previousCheckpoint !== undefined && named.checkpoint !== nameOf(before.previousCheckpoint)) {
-      this.#find(`the last checkpoint of chain ${before.id} was removed or changed`, 1)
-    } else if (!this.#bare && this.#seen === undefined && named.tornBytes !== before.tornBytes) {
-      this.#find(`the cut off line at the end of chain ${before.id} was changed`, 1)
-    }
+  #first(chain: Chain, event: Buffer): void {
+    const beginning = beginningOf(event)
+    if (beginning === undefined) this.#find('the first event of the chain does not say which chain it follows', 1)
+    else chain.beginning = { ...beginning, place: this.#place }
   }
 
   #checkpoint(chain: Chain, body: Buffer, signature: Buffer): void {
@@ -262,7 +269,7 @@ export class Verifier {
       this.#find('the checkpoint was changed')
       return
     }
-    const { head, previous, auditKey, timeMs, anchor, lane, uses } = checkpoint
+    const { head, previous, auditKey, timeMs, anchor, others, lane, uses } = checkpoint
     const key = this.#keys.get(auditKey.toString('hex'))
     if (key === undefined)
       this.#find(
@@ -287,6 +294,7 @@ export class Verifier {
     else {
       chain.covered = head.seq
       chain.coveredAtMs = timeMs
+      chain.named = { heads: others, place: this.#place }
     }
     for (const seq of chain.recent.keys()) if (seq < head.seq) chain.recent.delete(seq)
     chain.checkpoints += 1
@@ -306,12 +314,28 @@ export class Verifier {
   }
 }
 
-function summary(chain: Chain): ChainSummary {
+function readChain(chain: Chain): ReadChain {
+  const { id, beginning, seq, hash, firstSeq, previousCheckpoint, tornBytes, named, recent } = chain
+  const covered = Math.max(chain.covered, firstSeq - 1)
+  const checkpoint = previousCheckpoint && nameOf(previousCheckpoint)
+  return { id, beginning, seq, hash, covered, checkpoint, tornBytes, named, recent }
+}
+
+function summary(chain: Chain, uncovered: number): ChainSummary {
   const { id, firstSeq, seq, checkpoints, covered, coveredAtMs, anchorEpoch, uses } = chain
   return {
     ...{ chain: id, firstSeq, lastSeq: seq, checkpoints, coveredSeq: covered, anchorEpoch },
     coveredAt: coveredAtMs === undefined ? null : new Date(coveredAtMs).toISOString(),
+    uncovered,
     uses: Object.fromEntries(uses),
+  }
+}
+
+function chainOfCheckpoint(body: Buffer): string | undefined {
+  try {
+    return readCheckpoint(body).head.chain
+  } catch {
+    return undefined
   }
 }
 
@@ -334,19 +358,24 @@ function idOf(event: Buffer): string | undefined {
   return /"eventID":"([0-9a-f-]{36})"/.exec(event.toString('latin1'))?.[1]
 }
 
-interface Previous extends ChainHead {
-  readonly checkpoint: string | null
-  readonly tornBytes: number
-}
-
-/** What the first event of a chain says of the one before; undefined when it says nothing that can be read. */
-function previousOf(event: Buffer): Previous | null | undefined {
+/** What the first event of a chain says; undefined when it says nothing that can be read. */
+function beginningOf(event: Buffer): ChainBeginning | undefined {
   try {
-    const { requestParameters } = JSON.parse(event.toString('utf8')) as {
-      requestParameters?: { previous?: Previous | null }
+    const { requestParameters: said } = JSON.parse(event.toString('utf8')) as {
+      requestParameters: { previous?: unknown; others?: unknown; daemon?: unknown }
     }
-    return requestParameters?.previous
+    const { previous, others = [], daemon } = said
+    if (previous !== null && !isEnd(previous)) return undefined
+    if (!Array.isArray(others) || !others.every(isEnd)) return undefined
+    if (daemon !== undefined && typeof daemon !== 'string') return undefined
+    return { previous, others, daemon }
   } catch {
     return undefined
   }
+}
+
+function isEnd(value: unknown): value is NamedEnd {
+  if (typeof value !== 'object' || value === null) return false
+  const { chain, seq, hash } = value as Partial<NamedEnd>
+  return typeof chain === 'string' && typeof seq === 'number' && typeof hash === 'string'
 }

@@ -10,7 +10,7 @@ import { CloudTrailError } from './errors.ts'
 
 const PAGE = 50
 const MS_PER_SECOND = 1_000
-const TOKEN = /^([0-9a-f]{32})\.(\d{1,15})\.([0-9a-f]{32})$/
+const TOKEN = /^([0-9a-f]{32})\.(\d{1,15})\.(\d{1,15})\.([0-9a-f]{32})$/
 
 const ATTRIBUTES = [
   'EventId',
@@ -53,7 +53,9 @@ export async function lookupEvents(
   const after = NextToken === undefined ? undefined : readToken(NextToken, query)
   await settle()
   const found: FoundEvent[] = []
-  for await (const event of findEvents(stored.blocksBackwards(query), query, after)) {
+  // What is behind a page was recorded before its end.
+  const toMs = Math.min(query.toMs ?? Number.MAX_SAFE_INTEGER, after?.atMs ?? Number.MAX_SAFE_INTEGER)
+  for await (const event of findEvents(stored.blocksBackwards({ ...query, toMs }), query, after)) {
     found.push(event)
     // One more than asked for tells whether others follow.
     if (found.length > limit) break
@@ -113,14 +115,14 @@ function describe({ event, json }: FoundEvent): Record<string, unknown> {
 }
 
 /** Where the page ended, and of which lookup it is: a token goes on with no other. */
-function tokenOf({ chain, seq }: EventPlace, query: EventQuery): string {
-  return Buffer.from(`${chain}.${seq}.${digestOf(query)}`, 'latin1').toString('base64url')
+function tokenOf({ chain, seq, atMs }: EventPlace, query: EventQuery): string {
+  return Buffer.from(`${chain}.${seq}.${atMs}.${digestOf(query)}`, 'latin1').toString('base64url')
 }
 
 function readToken(token: string, query: EventQuery): EventPlace {
-  const [, chain, seq, digest] = TOKEN.exec(Buffer.from(token, 'base64url').toString('latin1')) ?? []
+  const [, chain, seq, atMs, digest] = TOKEN.exec(Buffer.from(token, 'base64url').toString('latin1')) ?? []
   if (chain === undefined || digest !== digestOf(query)) throw new CloudTrailError('InvalidNextTokenException')
-  return { chain, seq: Number(seq) }
+  return { chain, seq: Number(seq), atMs: Number(atMs) }
 }
 
 function digestOf(query: EventQuery): string {

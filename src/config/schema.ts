@@ -60,7 +60,7 @@ const region = z.strictObject({
   tokens: z.array(token).min(1).max(64),
 })
 
-/** Service processes of one daemon. */
+/** Service processes of one daemon: a checkpoint of the audit log names as many chains beside its own. */
 const PROCESSES_MAX = 16
 
 /** How many processes take connections: half of the cores where that is left to the machine, for HSM hosts work beside them. */

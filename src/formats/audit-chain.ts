@@ -14,7 +14,7 @@
  * Events of a chain are numbered from 1, files too. A line has one spelling: what differs from it by a byte is no line of
  * this format.
  */
-import { hash } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import type { ByteWriter } from '../base/bytes.ts'
 
 export const CHAIN_ID_BYTES = 16
@@ -40,6 +40,11 @@ export type AuditLine =
   | ({ readonly kind: 'file'; readonly file: number } & ChainHead)
   | { readonly kind: 'event'; readonly seq: number; readonly hash: string; readonly event: Buffer }
   | { readonly kind: 'checkpoint'; readonly body: Buffer; readonly signature: Buffer }
+
+/** 32 hex digits, at random. */
+export function newChainId(): string {
+  return randomBytes(CHAIN_ID_BYTES).toString('hex')
+}
 
 /** Works out the hashes of one chain; what does not change between events is laid out once. */
 export class ChainHasher {

@@ -8,7 +8,7 @@
  *        u64 time                                               milliseconds since the Unix epoch
  *        previous(32)                                           SHA-256 of the chain's checkpoint before, or zeros
  *        u64 epoch  anchor(32)                                  of the key store (security.md 2.6), or zeros
- *        u8 count, that many times: chainId(16) u64 seq hash(32)     the newest heads of other daemons
+ *        u8 count, that many times: chainId(16) u64 seq hash(32)     heads of the daemon's other chains
  *        lane(16)  u64 commands  u64 uses                       what the signing host has done since it started:
  *                                                               commands in all, and those that used an HBK
  *        auditKey(32)                                           SHA-256 of the SubjectPublicKeyInfo that verifies

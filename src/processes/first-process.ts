@@ -13,35 +13,27 @@ export interface Built {
   pools?: ReadonlyMap<string, Pick<HsmPool, 'evictHere'>>
 }
 
-type Later = Omit<Handlers<AskedOfService>, 'forget' | 'evict' | 'auditFailed'>
+type Later = Omit<Handlers<AskedOfService>, 'forget' | 'evict'>
 
 export class FirstProcess {
   /** Filled in by whoever builds this process. */
   readonly built: Built = {}
   readonly #channel: Channel<AskedOfFirst, AskedOfService>
   readonly #later = Promise.withResolvers<Later>()
-  #auditFailure: string | undefined
 
   constructor(port: Port) {
     const later = async () => this.#later.promise
     this.#channel = new Channel(port, {
       forget: change => this.built.store?.heed(change),
       evict: async ({ region, digest }) => this.built.pools?.get(region)?.evictHere(Buffer.from(digest)),
-      auditFailed: ({ reason }) => {
-        this.#auditFailure = reason
-      },
       whenReady: async ask => (await later()).whenReady(ask),
+      settle: async ask => (await later()).settle(ask),
       unlock: async ask => (await later()).unlock(ask),
       reloadCertificate: async ask => (await later()).reloadCertificate(ask),
       metrics: async ask => (await later()).metrics(ask),
       status: async ask => (await later()).status(ask),
       drain: async ask => (await later()).drain(ask),
     })
-  }
-
-  /** Why nothing can be recorded, as it was last told; undefined when it can. */
-  get auditFailure(): string | undefined {
-    return this.#auditFailure
   }
 
   /** Rejects with ChannelFailed. */

@@ -5,6 +5,7 @@ import type { RateName } from '../base/request-rates.ts'
 import type { Configuration } from '../config/schema.ts'
 import type { TurnAnswer } from '../hsm/pool/start-turns.ts'
 import type { StoreChange } from '../store/store.ts'
+import type { ChainStanding } from './sibling-chains.ts'
 
 interface Question<Ask, Answer = void> {
   readonly ask: Ask
@@ -21,6 +22,8 @@ export interface ListenAddress {
 export interface Beginning {
   /** Which of the service processes it is, from 1. */
   readonly number: number
+  /** The first process' own chain of the audit log. */
+  readonly daemonChain: string
   readonly configuration: Configuration
   readonly listen: ListenAddress
 }
@@ -53,12 +56,9 @@ export type AskedOfFirst = {
   readonly failed: Question<{ readonly reason: string }>
   /** It takes connections. */
   readonly serving: Question<{ readonly endpoint: string }>
-  /** Answered when the events are in the audit log, on the disk; `changes` are the ids of those of changes. */
-  readonly record: Question<{ readonly events: readonly string[]; readonly changes: readonly string[] }>
-  /** The process will record the event of this change itself. */
-  readonly hold: Question<{ readonly id: string }>
-  readonly release: Question<{ readonly id: string }>
-  /** Has the audit log put where it is looked for. */
+  /** From the first time on, events that name the chain as theirs are left to the process. */
+  readonly standing: Question<ChainStanding>
+  /** Has the audit log of all processes put where it is looked for. */
   readonly settle: Question<null>
   /** Answered when no other process answers from what was changed. */
   readonly changed: Question<StoreChange>
@@ -76,8 +76,8 @@ export type AskedOfService = {
   readonly forget: Question<StoreChange>
   readonly evict: Question<Eviction>
   readonly unlock: Question<{ readonly region: string; readonly hsm: string }, boolean>
-  /** Why nothing can be recorded; undefined when it can. */
-  readonly auditFailed: Question<{ readonly reason: string | undefined }>
+  /** Has its own audit log put where it is looked for. */
+  readonly settle: Question<null>
   readonly reloadCertificate: Question<null>
   readonly metrics: Question<null, MetricValues>
   readonly status: Question<null, HsmStatus>

@@ -1,7 +1,7 @@
 /**
  * The processes that take connections and do the work of requests, as the first process of the daemon sees them. It starts
  * them, keeps the listening socket and hands each new connection to the next of them (node:cluster), tells all of them what
- * one has changed, and keeps what there is one of: the audit log, the rates of requests, the turns to open a token.
+ * one has changed, and keeps what there is one of: the rates of requests, the turns to open a token.
  */
 import cluster from 'node:cluster'
 import type { HsmStatus } from '../admin/health.ts'
@@ -12,17 +12,16 @@ import type { StoreChange, StoreSiblings } from '../store/store.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { AskedOfService, Eviction } from './messages.ts'
 import { type Desk, SERVICE_ENTRY, ServiceProcess } from './service-process.ts'
+import { SiblingChains } from './sibling-chains.ts'
 import { TokenTurns } from './token-turns.ts'
 
 /** What the first process does for the others. */
-export interface FirstDesk extends Pick<Desk, 'record' | 'settle' | 'count'> {
-  hold(id: string): void
-  release(id: string): void
+export interface FirstDesk extends Pick<Desk, 'settle' | 'count'> {
+  /** Its chain of the audit log. */
+  readonly chain: string
   /** Forgets what another process has changed. */
   heed(change: StoreChange): void
   evict(eviction: Eviction): Promise<void>
-  /** Why nothing can be recorded now; undefined when it can. */
-  auditFailure(): string | undefined
 }
 
 /** The processes once they take connections; disposing of it has them finish what they have. */
@@ -34,23 +33,19 @@ export interface Serving extends AsyncDisposable {
   readonly reloadCertificate?: () => void
 }
 
-const AUDIT_LOOK_MS = 100
 /** Longer than a process takes to drain its connections and its hosts. */
 const STOP_MS = 25_000
 
 export class ServiceProcesses {
+  readonly chains = new SiblingChains()
   readonly #processes: readonly ServiceProcess[]
   readonly #configuration: Configuration
   readonly #logger: Logger
   readonly #turns = new TokenTurns()
-  /** Changes whose events a process will record itself, by process. */
-  readonly #held = new Map<ServiceProcess, Set<string>>()
   #desk: FirstDesk | undefined
   #endpoint: string | undefined
   #listen: { readonly host: string; readonly port: number }
   #served = Promise.withResolvers<string>()
-  #auditFailure: string | undefined
-  #timer: NodeJS.Timeout | undefined
 
   constructor(count: number, configuration: Configuration, logger: Logger) {
     this.#configuration = configuration
@@ -99,7 +94,6 @@ export class ServiceProcesses {
     cluster.setupPrimary({ exec: SERVICE_ENTRY, args: [], serialization: 'advanced' })
     cluster.schedulingPolicy = cluster.SCHED_RR
     for (const process of this.#processes) process.start()
-    this.#timer = setInterval(() => this.#tellOfAudit(), AUDIT_LOOK_MS).unref()
     try {
       const endpoint = await this.#served.promise
       const plain = this.#configuration.listen.tls.keyFile === ''
@@ -134,6 +128,11 @@ export class ServiceProcesses {
     return this.#inquire('status', null)
   }
 
+  /** Has the audit log of each put where it is looked for, as far as they answer. */
+  async settle(): Promise<void> {
+    await this.#inquire('settle', null)
+  }
+
   /** The PIN of a token may be tried again. Whether it was refused to any of them. */
   async unlock(region: string, hsm: string, uris: readonly string[]): Promise<boolean> {
     for (const uri of uris) this.#turns.allow(uri)
@@ -142,28 +141,20 @@ export class ServiceProcesses {
 
   /** Has all of them finish what they have; resolves when they are gone. */
   async stop(): Promise<void> {
-    clearInterval(this.#timer)
     await Promise.all(this.#processes.map(process => process.stop(STOP_MS)))
   }
 
   #deskOf(process: ServiceProcess): Desk {
     const desk = this.#desk!
     const turns = this.#turns.of(process)
-    const held = this.#held.get(process) ?? new Set<string>()
-    this.#held.set(process, held)
+    const { number } = process
     return {
-      hello: () => ({ number: process.number, configuration: this.#configuration, listen: this.#listen }),
-      record: desk.record,
+      hello: () => ({
+        ...{ number, daemonChain: desk.chain, configuration: this.#configuration, listen: this.#listen },
+      }),
+      standing: standing => this.chains.told(number, standing),
       settle: desk.settle,
       count: desk.count,
-      hold({ id }) {
-        held.add(id)
-        desk.hold(id)
-      },
-      release({ id }) {
-        held.delete(id)
-        desk.release(id)
-      },
       changed: async change => {
         desk.heed(change)
         await this.#forget(change, process)
@@ -205,24 +196,15 @@ export class ServiceProcesses {
       this.#logger.error('service process listens elsewhere', { process: process.number, endpoint })
     this.#endpoint ??= endpoint
     this.#logger.info('service process serves', { process: process.number, pid: process.pid })
-    process.tell('auditFailed', { reason: this.#auditFailure }).catch(() => {})
     this.#served.resolve(endpoint)
   }
 
   #ended(process: ServiceProcess, reason: string): void {
     if (this.#endpoint === undefined) this.#served.reject(new Error(`a service process cannot begin: ${reason}`))
     this.#turns.leave(process)
-    for (const id of this.#held.get(process) ?? []) this.#desk?.release(id)
-    this.#held.delete(process)
+    this.chains.left(process.number)
     // The socket closes with the last process that listens: whoever listens next takes the same port, whichever was asked for.
     if (this.serving === 0 && this.#endpoint !== undefined)
       this.#listen = { ...this.#listen, port: Number(new URL(this.#endpoint).port) }
-  }
-
-  #tellOfAudit(): void {
-    const reason = this.#desk?.auditFailure()
-    if (reason === this.#auditFailure) return
-    this.#auditFailure = reason
-    void this.#tellAll('auditFailed', { reason })
   }
 }

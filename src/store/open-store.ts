@@ -126,8 +126,7 @@ async function runTransaction<T>(
       const event = events?.current()
       if (event !== undefined) {
         await putPendingEvent(handle, {
-          id: event.id,
-          atMs: Date.now(),
+          ...{ id: event.id, atMs: Date.now(), chain: events?.chain ?? null },
           event: event.text([...touched.keys].map(arnOf)),
         })
       }

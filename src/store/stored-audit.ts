@@ -23,6 +23,8 @@ export interface StoredEvent {
   readonly atMs: number
   /** JSON. */
   readonly event: string
+  /** The chain whose writer will put it there, if that lives; null where anybody may. */
+  readonly chain: string | null
 }
 
 /** How much of the audit log's files a forwarder has passed on. */
@@ -35,6 +37,8 @@ export interface AuditPosition {
 
 /** What transactions leave an event behind with their change: asked when one is about to commit. */
 export interface PendingEventSource {
+  /** The chain that will hold them. */
+  readonly chain: string
   current(): { readonly id: string; text(keys: readonly string[]): string } | undefined
 }
 

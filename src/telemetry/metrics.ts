@@ -191,7 +191,7 @@ export class Metrics {
     'store_writable',
     '1 while the key store takes changes, 0 while its disk is full or can only be read.',
     [],
-    'max',
+    'min',
   )
   readonly transactionWaitSeconds = this.#histogram(
     'store_transaction_wait_seconds',
@@ -236,9 +236,9 @@ export class Metrics {
     'audit_writable',
     '1 while events can be recorded, 0 while nothing that needs recording is done.',
     [],
-    'max',
+    'min',
   )
-  readonly auditEvents = this.#gauge('audit_chain_events', 'Events in the chain of this daemon start.', [])
+  readonly auditEvents = this.#gauge('audit_chain_events', 'Events in the chains of this daemon start.', [])
   readonly auditUncoveredEvents = this.#gauge(
     'audit_uncovered_events',
     'Events that no signed checkpoint covers yet: the audit lag.',
@@ -248,11 +248,13 @@ export class Metrics {
     'audit_covered_timestamp_seconds',
     'When all events there were had a signed checkpoint, in Unix time.',
     [],
+    'min',
   )
   readonly auditDiskBytes = this.#gauge(
     'audit_disk_bytes',
     'Of the disk that the audit log is written to: its size, and what is free of it.',
     ['what'],
+    'max',
   )
   readonly auditUnstoredBytes = this.#gauge(
     'audit_unstored_bytes',

@@ -2,16 +2,32 @@
  * A daemon of several service processes behaves as one: whatever is changed through one connection holds on all, a process that
  * dies or hangs costs no request that is repeated, and nothing outlives the daemon.
  */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { join } from 'node:path'
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+} from 'node:fs'
+import { basename, join } from 'node:path'
 import { KMS } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
+import { readCredentials } from '../../scripts/instance.ts'
 import type { AdminRequestName } from '../../src/admin/admin-socket.ts'
-import type { HsmStatus } from '../../src/admin/health.ts'
+import type { HsmStatus, Readiness } from '../../src/admin/health.ts'
+import { listFilesOf, listLogFiles, readLogFileName } from '../../src/audit/log-files.ts'
+import type { RecordedEvent } from '../../src/audit/query.ts'
+import type { Verdict } from '../../src/audit/verify.ts'
 import { askDaemon } from '../../src/cli/admin-client.ts'
+import type { ReadyMessage } from '../../src/main.ts'
+import { makeInstance } from '../support/instance.ts'
 import { startLoad } from '../support/load.ts'
 import { childrenOf, isAlive, waitUntil, waitUntilGone } from '../support/processes.ts'
 import { connectionOf, runStrongroom, type Sandbox, startSandbox } from '../support/sandbox.ts'
+import { REGION } from '../support/tokens.ts'
 
 const PROCESSES = 2
 const CONNECTIONS = 4
@@ -102,6 +118,21 @@ function link(path: string): string {
   } catch {
     return ''
   }
+}
+
+const auditFolder = () => join(sandbox.description.dir, 'audit')
+
+/** The lines of the audit log, of all processes. */
+function written(): string {
+  return readdirSync(auditFolder())
+    .filter(name => name.endsWith('.jsonl'))
+    .map(name => readFileSync(join(auditFolder(), name), 'utf8'))
+    .join('')
+}
+
+async function verify(...args: readonly string[]): Promise<Verdict & { readonly code: number }> {
+  const { code, stdout } = await runStrongroom(sandbox, ['audit', 'verify', '--output', 'json', ...args])
+  return { ...(JSON.parse(stdout) as Verdict), code }
 }
 
 async function counted(operation: string): Promise<number> {
@@ -205,13 +236,20 @@ describe('several service processes', () => {
     )
   })
 
-  it('lose no request when one of them is killed, and another takes its place', async () => {
+  it('lose no request and no event when one of them is killed, and another takes its place', async () => {
     const KeyId = await createKey()
+    const acknowledged: string[] = []
     const kms = sandbox.client(RETRIES)
     const [victim] = await servicePids()
     const hosts = childrenOf(victim!).map(({ pid }) => pid)
     expect(hosts).toHaveLength(2)
-    const load = startLoad(8, () => kms.generateDataKey({ KeyId, KeySpec: 'AES_256' }))
+    const load = startLoad(8, async lane => {
+      const { $metadata } =
+        lane === 0
+          ? await kms.updateKeyDescription({ KeyId, Description: `${acknowledged.length}` })
+          : await kms.generateDataKey({ KeyId, KeySpec: 'AES_256' })
+      acknowledged.push($metadata.requestId!)
+    })
     await waitUntil(() => load.answered() > 100, PATIENCE_MS)
     process.kill(victim!, 'SIGKILL')
     const then = load.answered()
@@ -220,6 +258,8 @@ describe('several service processes', () => {
     const { failures } = await load.stop()
     expect(failures).toEqual([])
     await waitUntilGone(hosts, PATIENCE_MS)
+    const log = written()
+    expect(acknowledged.filter(id => !log.includes(`"requestID":"${id}"`))).toEqual([])
   })
 
   it('kill one that does not hear of a change, before the change is answered', async () => {
@@ -240,27 +280,63 @@ describe('several service processes', () => {
     await waitForAnother(stopped)
   })
 
-  it('write one audit log, which verifies and holds every request once', async () => {
+  it('write a chain each, which verify together and hold every request once', async () => {
     const KeyId = await createKey()
     await Promise.all(clients.map(() => sandbox.client(RETRIES).encrypt({ KeyId, Plaintext: Buffer.from('x') })))
-    const asked = await ask('audit/query', { key: KeyId, operation: 'Encrypt', limit: 1_000 })
-    const ids = (asked as { eventID: string }[]).map(({ eventID }) => eventID)
+    const asked = (await ask('audit/query', { key: KeyId, limit: 1_000 })) as RecordedEvent[]
+    const ids = asked.filter(({ eventName }) => eventName === 'Encrypt').map(({ eventID }) => eventID)
     expect(new Set(ids).size).toBe(CONNECTIONS)
     expect(ids).toHaveLength(CONNECTIONS)
-    const { code, stdout } = await runStrongroom(sandbox, ['audit', 'verify', '--output', 'json'])
-    expect(JSON.parse(stdout)).toMatchObject({ findings: [] })
-    expect(code).toBe(0)
-    const events = readdirSync(join(sandbox.description.dir, 'audit'))
-      .filter(name => name.endsWith('.jsonl'))
-      .flatMap(name => readFileSync(join(sandbox.description.dir, 'audit', name), 'utf8').match(/"eventID":"[^"]+"/g))
+    const times = asked.map(({ eventTime }) => Date.parse(eventTime))
+    expect(times).toEqual(times.toSorted((one, other) => other - one))
+    const verdict = await verify()
+    expect(verdict).toMatchObject({ code: 0, findings: [], uncovered: 0 })
+    // That of the first process, and of each other one; two were killed.
+    expect(verdict.chains).toHaveLength(1 + PROCESSES + 2)
+    expect(await verify('--store')).toMatchObject({ findings: [] })
+    const events = written().match(/"eventID":"[^"]+"/g)!
     expect(new Set(events).size).toBe(events.length)
   })
 
+  it('show that the chain of one of them was removed', async () => {
+    const copy = join(sandbox.description.dir, 'copy')
+    mkdirSync(copy)
+    const files = await listLogFiles(auditFolder())
+    const { chain } = readLogFileName((await listFilesOf(PROCESSES, auditFolder())).at(-1)!)
+    for (const path of files.filter(path => readLogFileName(path).chain !== chain))
+      copyFileSync(path, join(copy, basename(path)))
+    const { code, findings } = await verify(copy)
+    expect([code, findings[0]?.what]).toEqual([2, expect.stringContaining(`chain ${chain}`)])
+    rmSync(copy, { recursive: true })
+  })
+
+  it('refuse what the one cannot record that has it, and /readyz says which', async () => {
+    const readiness = async () =>
+      (await (await fetch(`${sandbox.description.adminEndpoint}/readyz`)).json()) as Readiness
+    const found = async () => {
+      const fresh = clients.map(() => sandbox.client({ maxAttempts: 1 }))
+      return new Set(await outcomes(kms => kms.listKeys({}), fresh))
+    }
+    // The file that is written to is gone, and there can be no other.
+    const file = (await listFilesOf(PROCESSES, auditFolder())).at(-1)!
+    const number = Number(file.slice(-12, -6))
+    const next = `${file.slice(0, -12)}${String(number + 1).padStart(6, '0')}.jsonl.new`
+    mkdirSync(next)
+    renameSync(file, `${file}.away`)
+    await waitUntil(async () => !(await readiness()).ready, PATIENCE_MS)
+    const { reason } = (await readiness()).audit
+    expect(reason).toContain(`service process ${PROCESSES}: `)
+    const both = new Set(['ok', 'DependencyTimeoutException'])
+    await waitUntil(async () => both.isSubsetOf(await found()), PATIENCE_MS)
+    renameSync(`${file}.away`, file)
+    rmdirSync(next)
+    await waitUntil(async () => (await readiness()).ready, PATIENCE_MS)
+    expect(await found()).toEqual(new Set(['ok']))
+    await ask('audit/query', { limit: 1 })
+    expect(await verify()).toMatchObject({ findings: [] })
+  })
+
   it('let no flood of callers who prove nothing fill the log: all together leave so many events, and count the others', async () => {
-    const written = () =>
-      readdirSync(join(sandbox.description.dir, 'audit'))
-        .map(name => readFileSync(join(sandbox.description.dir, 'audit', name), 'utf8'))
-        .join('')
     const own = () => written().match(/"errorCode":"MissingAuthenticationTokenException"/g)?.length ?? 0
     const summed = () =>
       [...written().matchAll(/"eventName":"UnauthenticatedRequestsRefused".*?"refused":(\d+)/g)].reduce(
@@ -292,12 +368,40 @@ describe('several service processes', () => {
 })
 
 describe('the first process', () => {
-  it('takes all others along when it is killed', async () => {
-    const doomed = await startSandbox({ tokens: 1, processes: PROCESSES })
-    const { pid, servicePids: pids, hsmHostPids } = doomed.description
-    expect(hsmHostPids).toHaveLength(PROCESSES + 1)
-    process.kill(pid, 'SIGKILL')
-    await waitUntilGone([...pids, ...hsmHostPids], PATIENCE_MS)
-    await expect(doomed.stop()).rejects.toThrow('ended')
+  it('takes all others along when it is killed, and the next daemon closes what they have left', async () => {
+    const instance = await makeInstance(['a'])
+    try {
+      instance.configure(['a'], { listen: { port: 0, processes: PROCESSES } })
+      expect(await instance.init()).toMatchObject({ code: 0 })
+      const { pid, endpoint, hsmHostPids, ended, log } = await instance.serve()
+      const { servicePids: pids } = JSON.parse(log().match(/^.*"message":"ready".*$/m)![0]) as ReadyMessage
+      expect([pids.length, hsmHostPids.length]).toEqual([PROCESSES, PROCESSES + 1])
+      const kms = new KMS({ endpoint, region: REGION, credentials: readCredentials(instance.stateDir), maxAttempts: 1 })
+      const { KeyMetadata } = await kms.createKey({})
+      const acknowledged: string[] = []
+      const load = startLoad(4, async () => {
+        const { $metadata } = await kms.generateDataKey({ KeyId: KeyMetadata!.KeyId!, KeySpec: 'AES_256' })
+        acknowledged.push($metadata.requestId!)
+      })
+      await waitUntil(() => load.answered() > 50, PATIENCE_MS)
+      process.kill(pid, 'SIGKILL')
+      await load.stop()
+      await ended
+      await waitUntilGone([...pids, ...hsmHostPids], PATIENCE_MS)
+      instance.configure(['a'])
+      const next = await instance.serve()
+      const folder = join(instance.stateDir, 'audit')
+      const lines = (await listLogFiles(folder)).map(path => readFileSync(path, 'utf8')).join('')
+      expect(acknowledged.filter(id => !lines.includes(`"requestID":"${id}"`))).toEqual([])
+      const { stdout } = await instance.run(['audit', 'verify', '--output', 'json'])
+      const { findings, chains } = JSON.parse(stdout) as Verdict
+      expect([findings, chains.length]).toEqual([[], 1 + PROCESSES + 1])
+      // The next daemon's chain alone is open.
+      expect(chains.slice(0, -1).map(({ uncovered }) => uncovered)).toEqual([0, 0, 0])
+      process.kill(next.pid, 'SIGTERM')
+      expect(await next.ended).toBe(0)
+    } finally {
+      instance.remove()
+    }
   })
 })

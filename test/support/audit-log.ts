@@ -5,9 +5,9 @@ import { LogFiles } from '../../src/audit/log-files.ts'
 import { Notary } from '../../src/audit/notary.ts'
 import { PendingEvents } from '../../src/audit/pending.ts'
 import { AuditRecorder } from '../../src/audit/recorder.ts'
-import { recoverPrevious } from '../../src/audit/recovery.ts'
+import { type ChainPlace, recoverDaemon, recoverProcess } from '../../src/audit/recovery.ts'
 import { ByteWriter } from '../../src/base/bytes.ts'
-import { writeEventLine } from '../../src/formats/audit-chain.ts'
+import { type ChainHead, writeEventLine } from '../../src/formats/audit-chain.ts'
 import { type CheckpointClaims, writeCheckpoint } from '../../src/formats/audit-checkpoint.ts'
 
 const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
@@ -44,11 +44,12 @@ export class MemoryStorage {
   }
 
   async pendingEvents() {
-    return [...this.pending].map(([id, event]) => ({ id, event }))
+    return [...this.pending].map(([id, event]) => ({ id, event, chain: null }))
   }
 
+  /** Chain by chain. */
   async *blocks(): AsyncGenerator<LineBlock> {
-    yield* this.stored
+    yield* [...Map.groupBy(this.stored, ({ chain }) => chain).values()].flat()
   }
 }
 
@@ -69,6 +70,10 @@ interface Options {
   readonly maxBytes?: number
   readonly clock?: () => number
   readonly parts?: Partial<AuditLogParts>
+  /** The chain is that of a service process. */
+  readonly place?: ChainPlace
+  /** Heads of other chains, for checkpoints. */
+  readonly others?: () => readonly ChainHead[]
 }
 
 /** Begins a chain in a folder, as a daemon does. Events are numbered through all chains of the process. */
@@ -78,18 +83,33 @@ export async function startLog({
   maxBytes = 1_000_000,
   clock = Date.now,
   parts = {},
+  place,
+  others,
 }: Options): Promise<TestLog> {
-  const recovered = await recoverPrevious(folder, storage, clock())
-  for (const id of recovered?.eventIds ?? []) storage.pending.delete(id)
-  for (const block of recovered?.unstored ?? []) await storage.addBlock(block, [])
+  const { own, processes } =
+    place === undefined
+      ? await recoverDaemon(folder, storage, clock())
+      : { own: await recoverProcess(folder, place, storage, clock()), processes: [] }
+  for (const { eventIds, unstored } of [...(own === undefined ? [] : [own]), ...processes]) {
+    for (const id of eventIds) storage.pending.delete(id)
+    for (const block of unstored) await storage.addBlock(block, [])
+  }
   const chain = randomBytes(16).toString('hex')
-  const files = new LogFiles({ folder, chain, maxBytes, startedAtMs: clock() })
+  const files = new LogFiles({ folder, chain, maxBytes, startedAtMs: clock(), process: place?.process })
   const log = new AuditLog({ files, chain, clock, ...parts })
   const recorder = new AuditRecorder({ log, pending: new PendingEvents(), clock })
-  const notary = new Notary({ log, recorder, storage, clock, sign: signInMemory })
+  const notary = new Notary({
+    log,
+    recorder,
+    storage,
+    clock,
+    sign: signInMemory,
+    ...(others === undefined ? {} : { others }),
+  })
   await log.start()
-  const previous = recovered?.previous ?? null
-  await recorder.note({ name: 'AuditLogStarted', parameters: { chain, previous } })
+  const ends = processes.map(({ previous }) => previous)
+  const begins = { previous: own?.previous ?? null, ...(ends.length === 0 ? {} : { others: ends }), ...place }
+  await recorder.note({ name: 'AuditLogStarted', parameters: { chain, ...begins } })
   return {
     ...{ log, files, notary, recorder },
     async record(count) {

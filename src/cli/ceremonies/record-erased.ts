@@ -25,7 +25,7 @@ export async function recordErased({ store, clock }: CeremonyParts, domain: Doma
       const keys = await tx.eraseKeys(domain.region, oldest, atMs, BATCH)
       for (const key of keys) {
         const id = randomUUID()
-        await tx.putPendingEvent({ id, atMs, event: eventOf(key, { id, by, atMs, domain, oldest }) })
+        await tx.putPendingEvent({ id, atMs, event: eventOf(key, { id, by, atMs, domain, oldest }), chain: null })
       }
       return keys.length
     })

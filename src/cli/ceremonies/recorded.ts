@@ -10,7 +10,7 @@ import type { Transaction } from '../../store/store.ts'
 export async function record(tx: Transaction, ceremony: CeremonyRecord): Promise<void> {
   await tx.recordCeremony(ceremony)
   const { id, atMs } = ceremony
-  await tx.putPendingEvent({ id, atMs, event: eventOf(ceremony) })
+  await tx.putPendingEvent({ id, atMs, event: eventOf(ceremony), chain: null })
 }
 
 /** Such as `DomainRotate`. */

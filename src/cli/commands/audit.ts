@@ -148,7 +148,7 @@ function readText(path: string): string {
   }
 }
 
-function printVerdict({ findings, notes, events, chains, uncovered }: Verdict): void {
+function printVerdict({ findings, notes, events, chains }: Verdict): void {
   const say = (line: string) => void process.stdout.write(`${line}\n`)
   for (const { source, line, chain, seq, eventId, what } of findings) {
     const id = eventId === undefined ? '' : ` (${eventId})`
@@ -157,10 +157,10 @@ function printVerdict({ findings, notes, events, chains, uncovered }: Verdict): 
   for (const note of notes) say(note)
   const checkpoints = chains.reduce((sum, chain) => sum + chain.checkpoints, 0)
   say(`${events} events in ${chains.length} chains, ${checkpoints} checkpoints`)
-  const last = chains.at(-1)
-  if (uncovered > 0)
-    say(
-      `the last ${uncovered} events, from ${(last?.lastSeq ?? 0) - uncovered + 1} of chain ${last?.chain}, are covered by no checkpoint yet`,
-    )
+  for (const { chain, lastSeq, uncovered } of chains)
+    if (uncovered > 0)
+      say(
+        `the last ${uncovered} events, from ${lastSeq - uncovered + 1} of chain ${chain}, are covered by no checkpoint yet`,
+      )
   say(findings.length > 0 ? 'NOT WHOLE: the first finding above is where it begins' : 'whole')
 }

@@ -26,6 +26,7 @@ import { addUsesAndCounts } from './0018-uses-and-counts.ts'
 import { addBlockEncoding } from './0019-packed-audit-blocks.ts'
 import { createChangeCount } from './0021-change-count.ts'
 import { addErasedKeys } from './0022-erased-keys.ts'
+import { addChainOfPendingEvents } from './0023-chains-of-events.ts'
 
 const MIGRATIONS = {
   '0001-first-tables': createFirstTables,
@@ -50,6 +51,7 @@ const MIGRATIONS = {
   '0019-packed-audit-blocks': addBlockEncoding,
   '0021-change-count': createChangeCount,
   '0022-erased-keys': addErasedKeys,
+  '0023-chains-of-events': addChainOfPendingEvents,
 } as const
 
 const MIGRATION_TABLE = 'migrations'

@@ -119,10 +119,10 @@ export async function expireBlocks(db: Handle, beforeMs: number, maxBytes: numbe
 }
 
 /** An event that is there already stays: it is the same, of an earlier transaction of the same change. */
-export async function putPendingEvent(db: Handle, { id, atMs, event }: StoredEvent): Promise<void> {
+export async function putPendingEvent(db: Handle, { id, atMs, event, chain }: StoredEvent): Promise<void> {
   await db
     .insertInto('audit_pending_events')
-    .values({ id, at_ms: atMs, event })
+    .values({ id, at_ms: atMs, event, chain })
     .onConflict(conflict => conflict.column('id').doNothing())
     .execute()
 }
@@ -136,7 +136,7 @@ export async function listPendingEvents(db: Handle, limit: number): Promise<Stor
     .orderBy('id')
     .limit(limit)
     .execute()
-  return rows.map(({ id, at_ms: atMs, event }) => ({ id, atMs, event }))
+  return rows.map(({ id, at_ms: atMs, event, chain }) => ({ id, atMs, event, chain }))
 }
 
 export async function deletePendingEvents(db: Handle, ids: readonly string[]): Promise<void> {

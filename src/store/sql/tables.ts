@@ -238,7 +238,7 @@ export interface Tables {
     lines: Bytes
     encoding: ColumnType<string, string | undefined>
   }
-  audit_pending_events: { id: string; at_ms: number; event: string }
+  audit_pending_events: { id: string; at_ms: number; event: string; chain: string | null }
   audit_positions: { name: string; file: string; byte_offset: number }
   tombstones: {
     table_name: string

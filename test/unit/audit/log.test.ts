@@ -57,6 +57,23 @@ describe('events', () => {
   })
 })
 
+describe('a chain that is another process’ to close', () => {
+  it('gets no event any more', async () => {
+    let owned = true
+    const requireOwner = () => {
+      if (!owned) throw new Error('gone')
+    }
+    const { log, files, record, stop } = await startLog({ folder: logs, parts: { requireOwner } })
+    await record(2)
+    const before = readFileSync(files.path!, 'utf8')
+    owned = false
+    await expect(record(1)).rejects.toThrow(AuditUnavailable)
+    expect(log.head.seq).toBe(3)
+    expect(readFileSync(files.path!, 'utf8')).toBe(before)
+    await stop()
+  })
+})
+
 describe('lines for the key store', () => {
   it('are cut into blocks of a megabyte at most, until none is left', async () => {
     const storage = new MemoryStorage()
