@@ -65,11 +65,15 @@ describe.each([1, 2])('test 22 of security.md 6, a stale store: a daemon of %i s
   it('answers the first request after it was held up from what others have changed meanwhile', async () => {
     expect(await isEnabled()).toBe(true)
     expect(pids()).toHaveLength(processes === 1 ? 1 : 1 + processes)
-    for (const pid of pids()) signal(pid, 'SIGSTOP')
-    const stoppedAtMs = performance.now()
+    let stoppedAtMs = Number.POSITIVE_INFINITY
     await instance.withSignedStore(async store => {
       const key = (await store.reader.findKey({ region: REGION, account: '000000000001' }, keyId))!
-      await store.transaction(tx => tx.updateKey({ ...key, state: 'Disabled', generation: key.generation + 1 }))
+      await store.transaction(async tx => {
+        // Whoever is stopped in a transaction keeps the store's lock: here nobody else has it.
+        for (const pid of pids()) signal(pid, 'SIGSTOP')
+        stoppedAtMs = performance.now()
+        await tx.updateKey({ ...key, state: 'Disabled', generation: key.generation + 1 })
+      })
     })
     const before = sentBytes()
     const answer = isEnabled()
@@ -93,12 +97,13 @@ describe.each([1, 2])('test 22 of security.md 6, a stale store: a daemon of %i s
         body: { ready: false, obstacles: [expect.stringContaining(`${path} is gone`)] },
       })
       expect(await viewAge()).toBeGreaterThan(VIEW_MAX_AGE_MS / 1_000)
+      // Each process has a view of its own, and says so once.
+      await waitUntil(() => countOf(STALE) === pids().length, PATIENCE_MS)
     } finally {
       renameSync(`${path}.away`, path)
     }
     await waitUntil(async () => (await outcome()) === false, PATIENCE_MS)
     await waitUntil(async () => (await readiness()).status === 200, PATIENCE_MS)
-    // Each process has a view of its own, and says so once.
     await waitUntil(() => countOf(AGAIN) === pids().length, PATIENCE_MS)
     expect(countOf(STALE)).toBe(pids().length)
   })
