@@ -113,7 +113,7 @@ export class RequestContext implements Context {
   value({ name, family, member = '' }: ConditionKey): ContextValue {
     switch (family) {
       case 'kms:encryptioncontext:':
-        return foldedMember(this.encryptionContext, member)
+        return this.encryptionContext.size === 0 ? undefined : foldedMember(this.encryptionContext, member)
       case 'aws:principaltag/':
         return foldedMember(this.asker.caller.tags, member)
       case 'aws:resourcetag/':

@@ -101,8 +101,8 @@ function valueTest(
     // "None of these" cannot be said while one of them is unknown, whatever the effect.
     if (negated && !complete) return false
     const value = valueIn(context)
-    const holds = (each: string) => matchers.some(matcher => matcher(each)) !== negated
     if (value === undefined) return whenAbsent(set, ifExists, negated)
+    const holds = (each: string) => matchers.some(matcher => matcher(each)) !== negated
     if (typeof value === 'string') return holds(value)
     if (value instanceof Variants) return effect === 'Allow' ? value.values.every(holds) : value.values.some(holds)
     if (value.length === 0) return whenAbsent(set, ifExists, negated)

@@ -45,7 +45,15 @@ export function conditionKey(text: string): ConditionKey {
 
 /** The members of a map whose keys are `member` but for case. */
 export function foldedMember(entries: Iterable<readonly [string, string]>, member: string): ContextValue {
-  const values: string[] = []
-  for (const [key, value] of entries) if (key === member || key.toLowerCase() === member) values.push(value)
-  return values.length > 1 ? new Variants(values) : values[0]
+  let only: string | undefined
+  let several: string[] | undefined
+  for (const [key, value] of entries) {
+    if (key !== member && key.toLowerCase() !== member) continue
+    if (only === undefined) only = value
+    else {
+      several ??= [only]
+      several.push(value)
+    }
+  }
+  return several === undefined ? only : new Variants(several)
 }
