@@ -12,6 +12,9 @@ export interface Authorisation {
   readonly cpuRatio: number
 }
 
+/** Short ones tell more than a few long ones: a machine changes its speed within seconds. */
+const PAIRS_PER_ROUND = 4
+
 interface Plan {
   readonly rounds: number
   readonly seconds: number
@@ -26,13 +29,21 @@ export async function measureAuthorisation(
   progress('authorisation: warming up')
   await daemon.measureRuled(warmUp)
   const [defaultPolicy, manyPolicies]: [Measurement[], Measurement[]] = [[], []]
-  for (let round = 1; round <= rounds; round++) {
-    const before = await measured(() => daemon.measure('GenerateDataKey', seconds))
-    const after = await measured(() => daemon.measureRuled(seconds))
-    defaultPolicy.push(before)
-    manyPolicies.push(after)
-    progress(`authorisation round ${round}/${rounds} default policy ${lineOf(before)}`)
-    progress(`authorisation round ${round}/${rounds} many policies  ${lineOf(after)}`)
+  for (let pair = 0; pair < rounds * PAIRS_PER_ROUND; pair++) {
+    const measureDefault = async () => {
+      const found = await measured(() => daemon.measure('GenerateDataKey', seconds / PAIRS_PER_ROUND))
+      defaultPolicy.push(found)
+      progress(`authorisation default policy ${lineOf(found)}`)
+    }
+    const measureMany = async () => {
+      const found = await measured(() => daemon.measureRuled(seconds / PAIRS_PER_ROUND))
+      manyPolicies.push(found)
+      progress(`authorisation many policies  ${lineOf(found)}`)
+    }
+    // Each is the first of a pair as often as the other: whoever comes second finds the machine warmer, or slower.
+    const [first, second] = pair % 2 === 0 ? [measureDefault, measureMany] : [measureMany, measureDefault]
+    await first()
+    await second()
   }
   // Neighbours in time are compared: a machine that slows down does so for both.
   const ratios = manyPolicies.map(({ cpuUs }, at) => cpuUs / defaultPolicy[at]!.cpuUs)
