@@ -135,14 +135,17 @@ describe('a token that fails under load', () => {
     expect((await load.stop()).failures).toEqual([])
   })
 
-  it('is not given up for a known answer that fails once', async () => {
+  it.each<[string, number, number]>([
+    ['CKR_DEVICE_ERROR to a derivation', DEVICE_ERROR, callsOf('C_DeriveKey')],
+    ['CKR_GENERAL_ERROR to a ciphertext', GENERAL_ERROR, callsOf('C_Decrypt')],
+  ])('is not given up for a known answer that fails once: %s', async (_, code, calls) => {
     const bad = faulty()
     const watched = await startWith(bad)
     const probesOf = async (outcome: string) => {
       const { values } = await watched.metrics.probes.get()
       return values.find(({ labels }) => labels.token === 'bad' && labels.outcome === outcome)?.value ?? 0
     }
-    bad.set('fail', DEVICE_ERROR, callsOf('C_DeriveKey'), { times: 1 })
+    bad.set('fail', code, calls, { times: 1 })
     await waitUntil(async () => (await probesOf('failed')) > 0, 20_000)
     const passed = await probesOf('passed')
     await waitUntil(async () => (await probesOf('passed')) >= passed + 2, 20_000)

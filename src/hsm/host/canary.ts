@@ -56,7 +56,7 @@ export class Canary {
       return this.#sealing.open(hbk, blob, CONTEXT_HASH)
     } catch (error) {
       if (error instanceof HsmFault && error.kind === 'input')
-        throw new HsmFault('module', 'it refuses a ciphertext of its own', { cause: error })
+        throw new HsmFault('token', 'it refuses a ciphertext of its own', { cause: error })
       throw error
     }
   }
