@@ -1,7 +1,7 @@
 /** Rounds of a closed loop: all servers take turns in each, so that a machine that slows down does so for all of them. */
 import { cpus } from 'node:os'
 import { cpuOfMachine } from './cpu.ts'
-import type { Measurement, Operation, Sample, Server } from './operations.ts'
+import type { Measurement, Operation, Sample, Subject } from './operations.ts'
 import { DISTURBED_PERCENT, type Report, type Rounds, summarise } from './report.ts'
 
 /** The first operation is the first that a server runs at all: its compilers need some 100,000 requests to settle. */
@@ -16,7 +16,7 @@ interface Plan {
 }
 
 export async function closedLoop(
-  started: readonly Server[],
+  started: readonly Subject[],
   { connections, operations, rounds: count, seconds, warmUp }: Plan,
   progress: (line: string) => void,
 ): Promise<Report> {

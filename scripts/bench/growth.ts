@@ -2,18 +2,20 @@
 import { randomBytes } from 'node:crypto'
 import { CreateKeyCommand, EncryptCommand, KMSClient } from '@aws-sdk/client-kms'
 import { Child } from './child.ts'
+import { closedLoop } from './closed-loop.ts'
 import type { GrowthKeeper } from './growth-keeper.ts'
 import type { Target } from './load.ts'
 import type { LoadGenerator } from './load-generator.ts'
-import { PLAINTEXT_BYTES, type Sample } from './operations.ts'
-import { drawTable } from './report.ts'
+import { type Operation, PLAINTEXT_BYTES, type Subject } from './operations.ts'
+import { drawTable, type Report } from './report.ts'
 import { sampleOf } from './sample.ts'
 import type { Credentials } from './sigv4.ts'
 
 /** Of as many keys requests are sent in turn: more than a cache of few would hold. */
 const IN_USE_MAX = 10_000
 const MADE_AT_ONCE = 32
-const OPERATIONS = ['GenerateDataKey', 'Decrypt'] as const
+const OPERATIONS = ['GenerateDataKey', 'Decrypt'] as const satisfies readonly Operation[]
+type Grown = (typeof OPERATIONS)[number]
 
 export interface GrowthPoint {
   readonly keys: number
@@ -25,18 +27,22 @@ export interface GrowthPoint {
   readonly readyBytes: number
   readonly loadedBytes: number
   readonly peakBytes: number
-  readonly operations: Readonly<Record<(typeof OPERATIONS)[number], Sample>>
+  /** Beside what the bare tokens took in the same rounds. */
+  readonly operations: Report['operations']
 }
 
 interface Plan {
   readonly sizes: readonly number[]
+  readonly connections: number
+  readonly rounds: number
   readonly seconds: number
   readonly warmUp: number
 }
 
 export async function growth(
   load: LoadGenerator,
-  { sizes, seconds, warmUp }: Plan,
+  raw: Subject,
+  { sizes, ...plan }: Plan,
   progress: (line: string) => void,
 ): Promise<GrowthPoint[]> {
   await using keeper = new Child<GrowthKeeper>('./growth-keeper.ts')
@@ -56,15 +62,17 @@ export async function growth(
     const { endpoint, pid, readyMs } = await keeper.ask('serve', null)
     const { bytes: readyBytes } = await keeper.ask('memory', null)
     const bodies = await bodiesOf(endpoint, credentials, ids)
-    const measured: Partial<Record<(typeof OPERATIONS)[number], Sample>> = {}
-    for (const operation of OPERATIONS) {
-      const target = targetOf(endpoint, credentials, operation, bodies[operation])
-      await sampleOf(load, target, pid, warmUp + ids.length / FIRST_USES_PER_SECOND)
-      measured[operation] = await sampleOf(load, target, pid, seconds)
+    const daemon: Subject = {
+      name: 'daemon',
+      offers: () => true,
+      measure: (operation, seconds) =>
+        sampleOf(load, targetOf(endpoint, credentials, operation, bodies[operation as Grown]), pid, seconds),
     }
+    progress(`${keys.toLocaleString('en')} keys: using ${ids.length.toLocaleString('en')} for the first time`)
+    await daemon.measure('GenerateDataKey', ids.length / FIRST_USES_PER_SECOND)
+    const { operations } = await closedLoop([raw, daemon], { ...plan, operations: OPERATIONS }, progress)
     const { bytes: loadedBytes, peakBytes } = await keeper.ask('memory', null)
     await keeper.ask('stop', null)
-    const operations = measured as GrowthPoint['operations']
     points.push({ keys, inUse: ids.length, fillSeconds, readyMs, readyBytes, loadedBytes, peakBytes, operations })
     progress(`${keys.toLocaleString('en')} keys: ready after ${readyMs} ms`)
   }
@@ -114,14 +122,14 @@ const COLUMNS = ['keys', 'in use', 'filled in s', 'ready in ms', 'MB ready', 'MB
 const BYTES_PER_MEGABYTE = 1_048_576
 
 export function growthTable(points: readonly GrowthPoint[]): string {
-  const columns = [...COLUMNS, ...OPERATIONS.flatMap(operation => [`${operation}/s`, 'CPU µs'])]
+  const columns = [...COLUMNS, ...OPERATIONS.flatMap(operation => [`${operation}/s`, 'CPU µs', '÷ raw'])]
   const rows = points.map(({ keys, inUse, fillSeconds, readyMs, readyBytes, loadedBytes, peakBytes, operations }) => [
     ...[keys, inUse, fillSeconds, readyMs].map(value => value.toLocaleString('en')),
     ...[readyBytes, loadedBytes, peakBytes].map(bytes => Math.round(bytes / BYTES_PER_MEGABYTE).toLocaleString('en')),
-    ...OPERATIONS.flatMap(operation => [
-      Math.round(operations[operation].opsPerSec).toLocaleString('en'),
-      operations[operation].cpuUs.toFixed(1),
-    ]),
+    ...OPERATIONS.flatMap(operation => {
+      const { daemon, raw } = operations[operation]!
+      return [daemon!.opsPerSec.toLocaleString('en'), daemon!.cpuUs.toFixed(1), (daemon!.cpuUs / raw!.cpuUs).toFixed(2)]
+    }),
   ])
   return drawTable(columns, rows, 0)
 }

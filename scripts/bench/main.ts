@@ -19,7 +19,7 @@ import { growth, growthTable } from './growth.ts'
 import { LoadGenerator } from './load-generator.ts'
 import { NaiveService } from './naive.ts'
 import { openLoop, openLoopTable } from './open-loop.ts'
-import type { Server } from './operations.ts'
+import type { Server, Subject } from './operations.ts'
 import { GROWTH_SIZES, PAGE_FOLDER, parseOptions } from './options.ts'
 import { writePage } from './page.ts'
 import { RawTokens } from './raw.ts'
@@ -51,7 +51,7 @@ try {
 
 async function bench(): Promise<Results> {
   const load = held.use(new LoadGenerator(options.connections[0]!))
-  const { servers, daemon } = await startServers(load)
+  const { servers, raw, daemon } = await startServers(load)
   const sweep: Report[] = []
   for (const connections of options.connections) {
     load.connections = connections
@@ -71,14 +71,22 @@ async function bench(): Promise<Results> {
       : { openLoop: await openLoop(daemon, usual, { ...options, rates: options.rates }, progress) }
   const results = { ...usual, ...(sweep.length > 1 ? { sweep } : {}), ...authorisation, ...openLoopRuns }
   if (options.growth === undefined) return results
-  load.connections = usual.connections
+  const { connections } = usual
+  load.connections = connections
   const sizes = options.growth === true ? GROWTH_SIZES : options.growth
-  return { ...results, growth: await growth(load, { ...options, sizes }, progress) }
+  return { ...results, growth: await growth(load, raw, { ...options, connections, sizes }, progress) }
 }
 
-async function startServers(load: LoadGenerator): Promise<{ servers: Server[]; daemon: Daemon | undefined }> {
+interface Servers {
+  readonly servers: Server[]
+  readonly raw: Subject
+  readonly daemon: Daemon | undefined
+}
+
+async function startServers(load: LoadGenerator): Promise<Servers> {
   progress('starting the raw loops')
-  const servers: Server[] = [held.use(new RawTokens())]
+  const raw = held.use(new RawTokens())
+  const servers: Server[] = [raw]
   let daemon: Daemon | undefined
   if (options.daemon) {
     progress('starting a sandbox')
@@ -92,7 +100,7 @@ async function startServers(load: LoadGenerator): Promise<{ servers: Server[]; d
     await naive.start()
     servers.push(naive)
   }
-  return { servers, daemon }
+  return { servers, raw, daemon }
 }
 
 function textOf(results: Results): string {

@@ -76,10 +76,13 @@ export interface Measurement extends Sample {
   readonly othersCpuPercent: number
 }
 
-/** Something that can be measured. Each keeps its own token and its own processes until it is disposed of. */
-export interface Server extends AsyncDisposable {
+/** Something that can be measured. */
+export interface Subject {
   readonly name: ServerName
   /** Whether it has the operation at all. */
   offers(operation: Operation): boolean
   measure(operation: Operation, seconds: number): Promise<Sample>
 }
+
+/** Keeps its own token and its own processes until it is disposed of. */
+export interface Server extends Subject, AsyncDisposable {}

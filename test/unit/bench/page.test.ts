@@ -29,7 +29,7 @@ const report = (connections: number): Report => ({
   ),
 })
 const latencies = { opsPerSec: 12_345, p50Us: 812, p90Us: 1_640, p99Us: 5_870, p999Us: 31_999, maxUs: 64_255 }
-const sample = { requests: 30_000, opsPerSec: 8_274.4, cpuUs: 149.3, loadCpuUs: 20, othersCpuPercent: 1 }
+const servers = { raw: summary(28_000), daemon: summary(12_345) }
 const results = {
   ...report(32),
   sweep: [1, 8, 32, 64].map(report),
@@ -41,7 +41,7 @@ const results = {
   growth: [1, 1_000_000].map(keys => ({
     ...{ keys, inUse: Math.min(keys, 10_000), fillSeconds: 190, readyMs: 1_452 },
     ...{ readyBytes: 251_658_240, loadedBytes: 500_000_000, peakBytes: 742_391_808 },
-    operations: { GenerateDataKey: sample, Decrypt: sample },
+    operations: { GenerateDataKey: servers, Decrypt: servers },
   })),
 } as unknown as Results
 
