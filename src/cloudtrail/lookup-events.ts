@@ -12,7 +12,7 @@ import { readToken, tokenOf } from './next-token.ts'
 
 const PAGE = 50
 const MS_PER_SECOND = 1_000
-/** Of a request: half a second's work at most, in slices (audit/query.ts). Small blocks cost as much as a few kilobytes each. */
+/** Of a request: some tenths of a second of work at most, in slices (audit/query.ts). However small, a block is read from the store. */
 const LIMITS: ReadingLimits = { blocks: 1_024, bytes: 32 * 1_024 * 1_024 }
 const BEGINNING: Continuation = {}
 
