@@ -1,7 +1,14 @@
 /** What the audit log does with the key store, beside the changes that leave their events in it. */
 import type { Database } from './dialects/database.ts'
 import * as audit from './sql/audit.ts'
-import type { AuditBlock, AuditBlockPlace, AuditPosition, StoredAudit, StoredEvent } from './stored-audit.ts'
+import type {
+  AuditBlock,
+  AuditBlockPlace,
+  AuditChain,
+  AuditPosition,
+  StoredAudit,
+  StoredEvent,
+} from './stored-audit.ts'
 import type { Writability } from './writability.ts'
 
 export class AuditRows implements StoredAudit {
@@ -17,8 +24,25 @@ export class AuditRows implements StoredAudit {
     return this.#writability.of(() => this.#database.blocks.add(block, chained))
   }
 
+  chains(): Promise<AuditChain[]> {
+    return audit.listChains(this.#database.reader)
+  }
+
+  firstBlock(chain: string): Promise<AuditBlock | undefined> {
+    return audit.findFirstBlock(this.#database.reader, chain)
+  }
+
   lastBlock(chain: string): Promise<AuditBlock | undefined> {
     return audit.findLastBlock(this.#database.reader, chain)
+  }
+
+  async *blocksOf(chain: string): AsyncGenerator<AuditBlock> {
+    for (let before: number | undefined; ; ) {
+      const block = await audit.findLastBlock(this.#database.reader, chain, before)
+      if (block === undefined) return
+      yield block
+      before = block.number
+    }
   }
 
   async *blocksBackwards(range: {

@@ -1,7 +1,7 @@
 /** The audit log in the key store: blocks of lines are added and expire, and never change. */
 import type { Selectable } from 'kysely'
 import { packLines, unpackLines } from '../block-lines.ts'
-import type { AuditBlock, AuditBlockPlace, AuditPosition, StoredEvent } from '../stored-audit.ts'
+import type { AuditBlock, AuditBlockPlace, AuditChain, AuditPosition, StoredEvent } from '../stored-audit.ts'
 import type { Handle, Tables } from './tables.ts'
 
 /** The largest time, for a range without an end. */
@@ -27,11 +27,39 @@ export async function addBlock(db: Handle, block: AuditBlock<Uint8Array>): Promi
     .execute()
 }
 
-export async function findLastBlock(db: Handle, chain: string): Promise<AuditBlock | undefined> {
+/** In the order in which they began. */
+export async function listChains(db: Handle): Promise<AuditChain[]> {
+  return db
+    .selectFrom('audit_blocks')
+    .select(({ fn }) => ['chain', fn.min('first_at_ms').as('firstAtMs')] as const)
+    .groupBy('chain')
+    .orderBy('firstAtMs')
+    .orderBy('chain')
+    .execute()
+}
+
+export async function findFirstBlock(db: Handle, chain: string): Promise<AuditBlock | undefined> {
   const row = await db
     .selectFrom('audit_blocks')
     .selectAll()
     .where('chain', '=', chain)
+    .orderBy('number')
+    .limit(1)
+    .executeTakeFirst()
+  return row && (await blockOf(row))
+}
+
+/** The last of a chain, or the last before the one of a number. */
+export async function findLastBlock(
+  db: Handle,
+  chain: string,
+  before = EVER,
+): Promise<(AuditBlock & AuditBlockPlace) | undefined> {
+  const row = await db
+    .selectFrom('audit_blocks')
+    .selectAll()
+    .where('chain', '=', chain)
+    .where('number', '<', before)
     .orderBy('number', 'desc')
     .limit(1)
     .executeTakeFirst()

@@ -157,8 +157,8 @@ describe('chains of several processes', () => {
   it('do not begin behind one that never had an event', async () => {
     const name = readdirSync(copy).sort().at(-1)!
     writeFileSync(join(copy, name.replace(/^audit-\d{8}/, 'audit-20991122')), linesOf(join(copy, name))[0]!)
-    const { own } = await recoverDaemon(copy, storage, clock())
-    expect(own?.previous.chain).toBe(chains.next)
+    const { own } = await recoverDaemon({ folder: copy, storage, nowMs: clock() }, { keptSinceMs: 0 })
+    expect(own?.chain).toBe(chains.next)
   })
 })
 
