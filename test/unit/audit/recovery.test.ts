@@ -163,6 +163,12 @@ describe('files that were archived', () => {
 describe('a copy of the key store from several starts ago', () => {
   const restore = async (): Promise<readonly string[]> => {
     const first = await begin(2)
+    // Several checkpoints behind one event.
+    for (let round = 0; round < 3; round += 1) {
+      await first.processes[0]!.record(1)
+      await first.processes[0]!.notary.run()
+      await first.own.notary.run()
+    }
     const copy = copyOf(storage)
     await first.record(40)
     await first.stop()
