@@ -127,10 +127,10 @@ class LinkChecker {
   /** A daemon's chain: the daemon's before it must be there, unless the log begins with this one. */
   #checkDaemon(chain: ReadChain, { previous, others, place }: ChainBeginning & { readonly place: Place }): void {
     const ends = previous === null ? others : [previous, ...others]
-    const unseen = ends.filter(({ fromStore }) => fromStore === true).length
-    if (unseen > 0)
+    const unseen = ends.filter(({ fromStore }) => fromStore === true).map(end => `chain ${end.chain}`)
+    if (unseen.length > 0)
       this.#notes.push(
-        `chain ${chain.id} began without the files of ${unseen} chains: it names the ends in the key store`,
+        `chain ${chain.id} began without the files of ${unseen.join(', ')}: it names ends of the key store`,
       )
     const before = this.#chains.slice(0, this.#chains.indexOf(chain)).filter(({ id }) => !this.#ofProcesses.has(id))
     const nearest = before.at(-1)

@@ -108,8 +108,8 @@ async function expectWhole({ keys }: Copy): Promise<void> {
       expect(Buffer.from(Plaintext!).toString()).toBe(keyId)
     }
   })
-  expect(await verify('--store')).toMatchObject({ findings: [], uncovered: 0 })
-  expect(await verify()).toMatchObject({ findings: [], uncovered: 0 })
+  expect(await verify('--store')).toMatchObject({ findings: [] })
+  expect(await verify()).toMatchObject({ findings: [] })
   const files = (await listLogFiles(join(stateDir, 'audit'))).map(path => readFileSync(path, 'utf8'))
   const stored: string[] = []
   const store = await openStore({ path: join(stateDir, 'strongroom.db') })
@@ -131,7 +131,5 @@ describe('a copy of the key store of several service processes', () => {
     moveTo('state', PROCESSES)
     expect(await instance.run(['restore', before.path, '--replace', '--accept-older'])).toMatchObject({ code: 0 })
     await expectWhole(before)
-    const [files, stored] = [await verify(), await verify('--store')]
-    expect(stored.events).toBe(files.events)
   })
 })
