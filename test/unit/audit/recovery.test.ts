@@ -1,5 +1,5 @@
 /** Where files or rows are not there when a daemon begins: copies of the key store, archives, and what somebody has removed. */
-import { readFileSync, renameSync, rmSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import type { LineBlock } from '../../../src/audit/log.ts'
@@ -158,6 +158,25 @@ describe('files that were archived', () => {
     await (await begin(1)).stop()
     expect(await verify(archive, folder)).toMatchObject(WHOLE)
     expect(await verifyStore()).toMatchObject(WHOLE)
+  })
+})
+
+describe('an end that was taken from the key store', () => {
+  it('is missed where somebody cuts it off afterwards, in files and blocks', async () => {
+    const daemon = await begin(0)
+    await daemon.record(5)
+    await daemon.stop()
+    const archive = join(root.path, 'archive')
+    renameSync(folder, archive)
+    await (await begin(0)).stop()
+    const [path] = await listLogFiles(archive)
+    const lines = readFileSync(path!, 'utf8').split('\n')
+    const checkpoint = lines.findIndex(line => line.startsWith('{"checkpoint"'))
+    writeFileSync(path!, `${lines.slice(0, checkpoint + 1).join('\n')}\n`)
+    const last = storage.stored.findLastIndex(({ chain }) => chain === daemon.own.log.chain)
+    storage.stored.splice(last, 1)
+    for (const verdict of [await verify(archive, folder), await verifyStore()])
+      expect(whats(verdict)).toMatch(/its end was changed/)
   })
 })
 
