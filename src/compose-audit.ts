@@ -3,14 +3,13 @@
  * process names the ends of those that the daemon before has left, and where those of its service processes stand.
  */
 import type { AuditRecorder } from './audit/recorder.ts'
-import { type ChainPlace, type Recovered, recoverDaemon, recoverProcess } from './audit/recovery.ts'
+import { type ChainPlace, recoverDaemon, recoverProcess } from './audit/recovery.ts'
 import { sharedBy } from './audit/refusals.ts'
 import { DAY_MS } from './base/clock.ts'
 import { type AuditParts, type Chain, type ChainOptions, composeChain } from './compose-chain.ts'
 import { composeForwarding } from './compose-forwarding.ts'
 import { serviceProcessesOf } from './config/schema.ts'
 import type { ChainHead } from './formats/audit-chain.ts'
-import type { StoredAudit } from './store/stored-audit.ts'
 import { schedule } from './tasks/schedule.ts'
 
 /** The audit log as all of the daemon's processes write it. */
@@ -36,8 +35,6 @@ export interface OtherChains {
 }
 
 const EXPIRE_MS = 600_000
-/** More than daemons and ceremonies leave behind. */
-const PENDING_MAX = 100_000
 const BYTES_PER_MB = 1_048_576
 
 /** Begins the chain of the daemon's first process. Throws {@link NotReady} when its first event cannot be written. */
@@ -46,12 +43,14 @@ export async function composeAudit(parts: AuditParts, others?: OtherChains): Pro
   const settings = configuration.audit
   const stored = store.audit
   const startedAtMs = clock()
-  const { own, processes } = await recoverDaemon(folder, stored, startedAtMs)
-  for (const recovered of [...(own === undefined ? [] : [own]), ...processes]) await storeRecovered(stored, recovered)
-  const ends = processes.map(({ previous }) => previous)
+  const keptMs = settings.storeDays * DAY_MS
+  const { own, processes } = await recoverDaemon(
+    { folder, storage: stored, nowMs: startedAtMs },
+    { keptSinceMs: startedAtMs - keptMs },
+  )
   const chain = await composeChain(parts, {
     startedAtMs,
-    begins: { previous: own?.previous ?? null, ...(ends.length === 0 ? {} : { others: ends }) },
+    begins: { previous: own ?? null, ...(processes.length === 0 ? {} : { others: processes }) },
     refusals: settings.unprovenRefusals,
     ...(others === undefined ? {} : { others: () => others.chains.heads() }),
     isOurs: id => id === null || others?.chains.isOpen(id) !== true,
@@ -60,7 +59,7 @@ export async function composeAudit(parts: AuditParts, others?: OtherChains): Pro
   const forwarding = await composeForwarding({
     ...{ folder, settings: settings.forward, processes: count === 1 ? 0 : count, stored, metrics, logger },
   })
-  const expire = () => stored.expire(clock() - settings.storeDays * DAY_MS, settings.storeMaxMb * BYTES_PER_MB)
+  const expire = () => stored.expire(clock() - keptMs, settings.storeMaxMb * BYTES_PER_MB)
   const expiring = schedule('expire stored audit events', EXPIRE_MS, expire, { logger, metrics })
   return {
     recorder: chain.recorder,
@@ -93,22 +92,14 @@ export async function composeProcessAudit(
   const { daemon, process, requireOwner, onTended } = place
   const { folder, configuration, store, clock } = parts
   const startedAtMs = clock()
-  const recovered = await recoverProcess(folder, { daemon, process }, store.audit, startedAtMs)
-  if (recovered !== undefined) await storeRecovered(store.audit, recovered)
+  const left = { folder, storage: store.audit, nowMs: startedAtMs }
+  const previous = await recoverProcess(left, { daemon, process })
   const chain = await composeChain(parts, {
     ...{ startedAtMs, process, requireOwner, onTended },
     isOurs: id => id === parts.pending.chain,
-    begins: { previous: recovered?.previous ?? null, daemon, process },
+    begins: { previous: previous ?? null, daemon, process },
     refusals: sharedBy(serviceProcessesOf(configuration.listen.processes), configuration.audit.unprovenRefusals),
   })
   await onTended(chain)
   return chain
-}
-
-/** Events that the files hold are no longer pending, and lines that the key store has not got are stored. */
-async function storeRecovered(stored: StoredAudit, { unstored, eventIds }: Recovered): Promise<void> {
-  const pending = await stored.pendingEvents(PENDING_MAX)
-  // First: what ended here would otherwise be chained twice.
-  await stored.forgetPending(pending.map(({ id }) => id).filter(id => eventIds.has(id)))
-  for (const block of unstored) await stored.addBlock(block, [])
 }

@@ -38,7 +38,10 @@ export async function serveFor(first: FirstProcess, stopped: Promise<void>): Pro
         if (process.ppid !== parent) throw new Error('the first process of the daemon is gone')
       },
       onTended: ({ log, notary }) =>
-        first.ask('standing', { chain: log.chain, stored: notary.stored, failure: log.failure?.reason }),
+        first.ask('standing', {
+          ...{ chain: log.chain, stored: notary.stored, failure: log.failure?.reason },
+          ...{ unwritable: store.unwritable, ready: [...pools.values()].every(pool => pool.ready) },
+        }),
     },
   )
   chain = audit

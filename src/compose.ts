@@ -131,7 +131,10 @@ export async function compose(
     logger.warn('plain HTTP beyond loopback: anybody on the way reads secrets and plaintext')
   let api: ApiListener | undefined
   const connections = async () => (await api?.connections()) ?? 0
-  const adminApp = createAdminListener({ metrics, pools, store, connections, audit, obstacles, others: processes })
+  const unwritable = () => store.unwritable ?? processes?.chains.unwritable
+  const adminApp = createAdminListener({
+    ...{ metrics, pools, store, connections, audit, obstacles, unwritable, others: processes },
+  })
   const adminListener = await listenOn(createServer(adminApp), admin)
   parts.defer(() => drain(adminListener))
   api =

@@ -5,12 +5,14 @@ import { Scrape, type ScrapeParts } from './scrape.ts'
 
 export interface AdminListenerParts extends ScrapeParts {
   readonly audit: { readonly failure: { readonly reason: string } | undefined; report(): void }
+  /** Why the key store cannot be changed, by whichever process; undefined when it can. */
+  readonly unwritable: () => string | undefined
   /** What is in the way of serving, besides tokens and audit log. */
   readonly obstacles: () => readonly string[]
 }
 
 export function createAdminListener(parts: AdminListenerParts): Express {
-  const { metrics, pools, audit, store, obstacles } = parts
+  const { metrics, pools, audit, unwritable, obstacles } = parts
   const app = express()
   const scrape = new Scrape(parts)
   app.disable('x-powered-by')
@@ -18,6 +20,7 @@ export function createAdminListener(parts: AdminListenerParts): Express {
     response.json({ status: 'ok' })
   })
   app.get('/readyz', (_request, response) => {
+    const store = { unwritable: unwritable() }
     const readiness = readinessOf(pools.values(), { audit, store, obstacles: obstacles() })
     response.status(readiness.ready ? 200 : 503).json(readiness)
   })

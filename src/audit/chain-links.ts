@@ -19,6 +19,8 @@ export interface NamedEnd extends ChainHead {
   readonly checkpoint: string | null
   /** Bytes of a line that was cut off at its end. */
   readonly tornBytes: number
+  /** Whether it is the end that the key store had: the files were not there. */
+  readonly fromStore?: boolean
 }
 
 /** What the first event of a chain says. */
@@ -29,6 +31,8 @@ export interface ChainBeginning {
   readonly others: readonly NamedEnd[]
   /** The chain of the daemon whose service process it is of; undefined for a daemon's own. */
   readonly daemon: string | undefined
+  /** The number of that service process. */
+  readonly process: number | undefined
 }
 
 /** A chain that was read to its end. */
@@ -123,6 +127,11 @@ class LinkChecker {
   /** A daemon's chain: the daemon's before it must be there, unless the log begins with this one. */
   #checkDaemon(chain: ReadChain, { previous, others, place }: ChainBeginning & { readonly place: Place }): void {
     const ends = previous === null ? others : [previous, ...others]
+    const unseen = ends.filter(({ fromStore }) => fromStore === true).map(end => `chain ${end.chain}`)
+    if (unseen.length > 0)
+      this.#notes.push(
+        `chain ${chain.id} began without the files of ${unseen.join(', ')}: it names ends of the key store`,
+      )
     const before = this.#chains.slice(0, this.#chains.indexOf(chain)).filter(({ id }) => !this.#ofProcesses.has(id))
     const nearest = before.at(-1)
     if (nearest !== undefined && nearest.id !== previous?.chain) {
@@ -153,6 +162,14 @@ class LinkChecker {
 
   #checkEnd(chain: ReadChain, end: NamedEnd, place: Place): void {
     const before = this.#byId.get(end.chain)!
+    if (end.fromStore === true && before.seq > end.seq) {
+      // A copy of the key store is older than the files. The chain stays open: what stands behind the named end is not followed.
+      this.#vouched.set(before.id, Math.max(end.seq, this.#vouched.get(before.id) ?? 0))
+      this.#notes.push(
+        `chain ${before.id} goes on behind event ${end.seq}, the last that the key store had when chain ${chain.id} began`,
+      )
+      return
+    }
     this.#followed.add(before.id)
     if (end.seq !== before.seq || (before.hash !== '' && end.hash !== before.hash))
       this.#find(
@@ -160,6 +177,8 @@ class LinkChecker {
         place,
         `chain ${before.id} ended with event ${end.seq}, and ends with ${before.seq} here: its end was changed`,
       )
+    // Files and a collector may have a checkpoint more than the key store had.
+    else if (end.fromStore === true && !this.#options.mayExpire) return
     else if (before.checkpoint !== undefined && end.checkpoint !== before.checkpoint)
       this.#find(chain, place, `the last checkpoint of chain ${before.id} was removed or changed`)
     else if (this.#options.torn && end.tornBytes !== before.tornBytes)

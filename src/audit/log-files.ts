@@ -8,7 +8,7 @@ import { basename, join } from 'node:path'
 import { type ChainHead, fileLine } from '../formats/audit-chain.ts'
 
 const APPEND = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_APPEND
-const NAME = /^audit-\d{8}T\d{9}Z-([0-9a-f]{32})(?:-p(\d{1,2}))?-\d{6}\.jsonl$/
+const NAME = /^audit-(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(\d{3})Z-([0-9a-f]{32})(?:-p(\d{1,2}))?-\d{6}\.jsonl$/
 /** Beyond this many times its bound a file ends without waiting for a checkpoint to end with. */
 const PATIENCE = 2
 
@@ -34,12 +34,15 @@ export interface LogFileName {
   readonly chain: string
   /** The number of the service process whose chain it is; absent where it is that of the daemon's first process. */
   readonly process: number | undefined
+  /** When the chain began. */
+  readonly startedAtMs: number
 }
 
 /** Of a path that {@link listLogFiles} has returned. */
 export function readLogFileName(path: string): LogFileName {
-  const [, chain = '', process] = NAME.exec(basename(path)) ?? []
-  return { chain, process: process === undefined ? undefined : Number(process) }
+  const [, year, month, day, hour, minute, second, ms, chain = '', process] = NAME.exec(basename(path)) ?? []
+  const startedAtMs = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}.${ms}Z`)
+  return { chain, process: process === undefined ? undefined : Number(process), startedAtMs }
 }
 
 interface OpenFile {

@@ -1,41 +1,34 @@
 /**
- * What the chains before have left: their ends, which the next chain names, and the lines that the key store has not got because a
- * process ended before it could put them there.
+ * What the chains before have left: their ends, which the next chain names, and the lines that the key store has not got, because a
+ * process ended before it could put them there, or because the key store is an older copy.
  */
-import { type ChainHead, readAuditLine } from '../formats/audit-chain.ts'
-import { checkpointDigest } from '../formats/audit-checkpoint.ts'
-import { cutLines } from './line-blocks.ts'
-import { linesOf } from './lines.ts'
-import type { LineBlock } from './log.ts'
-import { type LogFileName, listLogFiles, readLogFileName } from './log-files.ts'
+import type { NamedEnd } from './chain-links.ts'
+import {
+  type LeftChain,
+  type LeftStorage,
+  listChains,
+  type ReadingParts,
+  readFiles,
+  readStored,
+} from './left-chains.ts'
+import type { PendingStorage } from './recorder.ts'
 
-/** The end of the chain before, as the first event of the next one names it. */
-export interface PreviousChain extends ChainHead {
-  /** SHA-256 of its last checkpoint, in hex; null when it has none. */
-  readonly checkpoint: string | null
-  /** Bytes of a line that was cut off at its end. */
-  readonly tornBytes: number
+/** The part of the key store that is asked, and completed. */
+export interface RecoveryStorage extends LeftStorage, PendingStorage {}
+
+export interface RecoveryParts {
+  /** Where the files are. */
+  readonly folder: string
+  readonly storage: RecoveryStorage
+  readonly nowMs: number
 }
 
-export interface Recovered {
-  readonly previous: PreviousChain
-  /** Lines that are not in the key store. */
-  readonly unstored: readonly LineBlock[]
-  /** Ids of the events in the files that were read: of those in these lines, and of some before them. */
-  readonly eventIds: ReadonlySet<string>
-}
-
-/** The part of the key store that is asked. */
-export interface StoredChain {
-  lastBlock(chain: string): Promise<LineBlock | undefined>
-}
-
-/** What the daemon before has left. */
-export interface RecoveredDaemon {
-  /** Its own chain; undefined when there is none. */
-  readonly own: Recovered | undefined
-  /** The last chain of each of its service processes. */
-  readonly processes: readonly Recovered[]
+/** The ends that the daemon before has left. */
+export interface LeftEnds {
+  /** Of its own chain; undefined when there is none. */
+  readonly own: NamedEnd | undefined
+  /** Of the last chain of each of its service processes. */
+  readonly processes: readonly NamedEnd[]
 }
 
 /** The service process whose chain is looked for, and the chain of its daemon. */
@@ -45,153 +38,83 @@ export interface ChainPlace {
   readonly process: number
 }
 
-interface ChainFiles extends LogFileName {
-  /** In their order. */
-  readonly paths: string[]
-}
-
-interface Kept {
-  readonly seq: number | undefined
-  readonly line: Buffer
-}
+/** More than daemons and ceremonies leave behind. */
+const PENDING_MAX = 100_000
 
 /**
- * Reads the ends of the chains that nobody has followed yet. It does not verify: what is wrong with the files is found by `audit
- * verify`, and keeps no daemon from starting.
+ * Finds the chains that nobody has followed yet. The key store gets what the files have and it has not: of the last daemon whose own
+ * chain it knows, which had everything older put there before it began, and of all daemons after. What ended before `keptSinceMs` is
+ * left out: the key store lets go of it anyway. Chains that have no files are taken as the key store has them.
  */
-export async function recoverDaemon(folder: string, storage: StoredChain, nowMs: number): Promise<RecoveredDaemon> {
-  const chains = await chainsIn(folder)
-  const own = await recoverNewest(of(undefined, chains), storage, nowMs)
-  const since = chains.slice(chains.findIndex(({ chain }) => chain === own?.previous.chain) + 1)
-  const processes: Recovered[] = []
-  for (const process of new Set(since.flatMap(each => each.process ?? []))) {
-    const recovered = await recoverNewest(of(process, since), storage, nowMs)
-    if (recovered !== undefined) processes.push(recovered)
-  }
-  return { own, processes }
+export async function recoverDaemon(
+  { folder, storage, nowMs }: RecoveryParts,
+  { keptSinceMs }: { readonly keptSinceMs: number },
+): Promise<LeftEnds> {
+  const parts = await readingParts(storage, nowMs)
+  const chains = await listChains(folder)
+  const stored = await storage.chains()
+  const isStored = (chain: string) => stored.some(each => each.chain === chain)
+  const known = chains.findLastIndex(({ chain, process }) => process === undefined && isStored(chain))
+  const expired = chains.findLastIndex(each => each.process === undefined && each.startedAtMs < keptSinceMs)
+  const left: LeftChain[] = []
+  // The oldest first: when this is interrupted, the next start goes on where it has come to.
+  for (const files of chains.slice(Math.max(known, expired, 0))) left.push(await readFiles(files, parts))
+  const sinceMs = left.findLast(isOwn)?.startedAtMs ?? 0
+  const isThere = (chain: string) => chains.some(each => each.chain === chain)
+  for (const each of stored)
+    if (each.firstAtMs >= sinceMs && !isThere(each.chain)) left.push(await readStored(each, parts))
+  return openEnds(left)
 }
 
-/** The same for a service process that ended while its daemon goes on; undefined when it has left nothing. */
+/** The end of the chain of a service process that ended while its daemon goes on; undefined when it has left none. */
 export async function recoverProcess(
-  folder: string,
+  { folder, storage, nowMs }: RecoveryParts,
   { daemon, process }: ChainPlace,
-  storage: StoredChain,
-  nowMs: number,
-): Promise<Recovered | undefined> {
-  const chains = await chainsIn(folder)
+): Promise<NamedEnd | undefined> {
+  const parts = await readingParts(storage, nowMs)
+  const chains = await listChains(folder)
   const since = chains.slice(chains.findIndex(({ chain }) => chain === daemon) + 1)
-  return recoverNewest(of(process, since), storage, nowMs)
-}
-
-/** In the order in which they were begun. */
-async function chainsIn(folder: string): Promise<ChainFiles[]> {
-  const chains = new Map<string, ChainFiles>()
-  for (const path of await listLogFiles(folder)) {
-    const { chain, process } = readLogFileName(path)
-    const known = chains.get(chain) ?? { chain, process, paths: [] }
-    known.paths.push(path)
-    chains.set(chain, known)
+  for (const files of since.filter(each => each.process === process).toReversed()) {
+    const { end } = await readFiles(files, parts)
+    if (end.seq > 0) return end
   }
-  return [...chains.values()]
+  return undefined
 }
 
-function of(process: number | undefined, chains: readonly ChainFiles[]): ChainFiles[] {
-  return chains.filter(each => each.process === process)
+async function readingParts(storage: RecoveryStorage, nowMs: number): Promise<ReadingParts> {
+  const pending = new Set((await storage.pendingEvents(PENDING_MAX)).map(({ id }) => id))
+  return { storage, pending, nowMs }
 }
 
 /** A chain without an event belongs to a start that failed. */
-async function recoverNewest(
-  chains: readonly ChainFiles[],
-  storage: StoredChain,
-  nowMs: number,
-): Promise<Recovered | undefined> {
-  for (const chain of chains.toReversed()) {
-    const recovered = await recoverChain(chain, storage, nowMs)
-    if (recovered.previous.seq > 0) return recovered
-  }
-  return undefined
+function isOwn({ end, process }: LeftChain): boolean {
+  return end.seq > 0 && process === undefined
 }
 
-async function recoverChain({ chain, paths }: ChainFiles, storage: StoredChain, nowMs: number): Promise<Recovered> {
-  const stored = await storage.lastBlock(chain)
-  const storedSeq = stored?.lastSeq ?? 0
-  let head: ChainHead = { chain, seq: 0, hash: '' }
-  let checkpoint: string | null = null
-  let tornBytes = 0
-  let kept: Kept[] = []
-  const eventIds = new Set<string>()
-  const read = await filesFrom(paths, storedSeq)
-  for (const path of read) {
-    tornBytes = 0
-    for await (const { bytes, complete } of linesOf(path)) {
-      if (!complete) {
-        tornBytes = bytes.length
-        continue
-      }
-      const line = readAuditLine(bytes)
-      if (line?.kind === 'file') head = { chain, seq: line.seq, hash: line.hash }
-      if (line?.kind === 'event') {
-        head = { chain, seq: line.seq, hash: line.hash }
-        const id = eventIdOf(line.event)
-        if (id !== undefined) eventIds.add(id)
-      }
-      if (line?.kind === 'checkpoint') checkpoint = checkpointDigest(line.body).toString('hex')
-      if (line?.kind === 'file' || line === undefined || head.seq < storedSeq) continue
-      if (line.kind === 'event' && line.seq === storedSeq) continue
-      kept.push({ seq: line.kind === 'event' ? line.seq : undefined, line: Buffer.from(bytes) })
-    }
-  }
-  checkpoint ??= await lastCheckpoint(paths.slice(0, -read.length))
-  kept = kept.slice(alreadyStored(kept, stored))
-  const firstSeq = kept.find(({ seq }) => seq !== undefined)?.seq ?? storedSeq + 1
-  const lines = Buffer.concat(kept.flatMap(({ line }) => [line, LINE_FEED]))
-  const times = { firstAtMs: stored?.lastAtMs ?? nowMs, lastAtMs: nowMs }
-  return {
-    previous: { ...head, checkpoint, tornBytes },
-    eventIds,
-    unstored: [...cutLines(lines, firstSeq)].map(block => ({ chain, ...times, ...block })),
-  }
+/** Of chains that came in the order in which they began, those with files before those without. */
+function openEnds(chains: readonly LeftChain[]): LeftEnds {
+  const left = chains.filter(({ end }) => end.seq > 0).toSorted((a, b) => a.startedAtMs - b.startedAtMs)
+  const ofProcesses = new Set(left.flatMap(chainsOfProcesses))
+  const own = left.findLast(({ end }) => !ofProcesses.has(end.chain))
+  const followed = new Set(left.flatMap(({ beginning }) => beginning?.previous?.chain ?? []))
+  const open = left.filter(each => ofProcesses.has(each.end.chain) && !followed.has(each.end.chain))
+  const ofOwn = open.filter(each => own === undefined || belongs(each, own))
+  // Of a place that several chains have had, the last one that is known.
+  const processes = ofOwn.filter(
+    ({ process }, at) => process === undefined || ofOwn.findLastIndex(each => each.process === process) === at,
+  )
+  return { own: own?.end, processes: processes.map(({ end }) => end) }
 }
 
-const LINE_FEED = Buffer.from('\n')
-
-/** The id of an event; undefined when it has none. */
-function eventIdOf(event: Buffer): string | undefined {
-  return /"eventID":"([0-9a-f-]{36})"/.exec(event.toString('latin1'))?.[1]
+/** The chains of service processes that a chain tells of, its own among them. */
+function chainsOfProcesses({ end, beginning, process, named }: LeftChain): string[] {
+  const own = process === undefined && beginning?.daemon === undefined ? [] : [end.chain]
+  const before = beginning?.daemon === undefined ? beginning?.others : beginning.previous && [beginning.previous]
+  return [...named, ...own, ...(before ?? []).map(({ chain }) => chain)]
 }
 
-/** The files of a chain from the one on that holds the event after `seq`. */
-async function filesFrom(paths: readonly string[], seq: number): Promise<string[]> {
-  const found: string[] = []
-  for (const path of paths.toReversed()) {
-    const first = await firstLine(path)
-    found.unshift(path)
-    if (first?.kind === 'file' && first.seq < seq) break
-  }
-  return found
-}
-
-/** The digest of the last checkpoint in some files, in hex. */
-async function lastCheckpoint(paths: readonly string[]): Promise<string | null> {
-  for (const path of paths.toReversed()) {
-    let found: string | null = null
-    for await (const { bytes } of linesOf(path)) {
-      const line = readAuditLine(bytes)
-      if (line?.kind === 'checkpoint') found = checkpointDigest(line.body).toString('hex')
-    }
-    if (found !== null) return found
-  }
-  return null
-}
-
-async function firstLine(path: string) {
-  for await (const { bytes } of linesOf(path)) return readAuditLine(bytes)
-  return undefined
-}
-
-/** How many of the lines the key store has: checkpoints behind its last event, up to the last line of its last block. */
-function alreadyStored(kept: readonly Kept[], stored: LineBlock | undefined): number {
-  if (stored === undefined) return 0
-  const [last = ''] = stored.lines.toString('latin1').trimEnd().split('\n').slice(-1)
-  return kept.findLastIndex(({ line }) => line.equals(Buffer.from(last, 'latin1'))) + 1
+/** Whether a chain is that of a service process of a daemon, or of none that is known, which began since. */
+function belongs({ end, beginning, startedAtMs }: LeftChain, daemon: LeftChain): boolean {
+  if (beginning !== undefined) return beginning.daemon === daemon.end.chain
+  return daemon.named.includes(end.chain) || startedAtMs >= daemon.startedAtMs
 }

@@ -15,7 +15,8 @@ import {
   NO_CHECKPOINT,
   readCheckpoint,
 } from '../formats/audit-checkpoint.ts'
-import { type ChainBeginning, checkLinks, type NamedEnd, type Place, type ReadChain } from './chain-links.ts'
+import { readBeginning } from './beginnings.ts'
+import { checkLinks, type Place, type ReadChain } from './chain-links.ts'
 
 export interface Finding extends Pick<Place, 'source' | 'line'> {
   readonly chain: string
@@ -255,7 +256,7 @@ export class Verifier {
   }
 
   #first(chain: Chain, event: Buffer): void {
-    const beginning = beginningOf(event)
+    const beginning = readBeginning(event)
     if (beginning === undefined) this.#find('the first event of the chain does not say which chain it follows', 1)
     else chain.beginning = { ...beginning, place: this.#place }
   }
@@ -356,26 +357,4 @@ function signed(key: Buffer, body: Buffer, signature: Buffer): boolean {
 /** The id of an event, for people who look for it; what cannot be read has none. */
 function idOf(event: Buffer): string | undefined {
   return /"eventID":"([0-9a-f-]{36})"/.exec(event.toString('latin1'))?.[1]
-}
-
-/** What the first event of a chain says; undefined when it says nothing that can be read. */
-function beginningOf(event: Buffer): ChainBeginning | undefined {
-  try {
-    const { requestParameters: said } = JSON.parse(event.toString('utf8')) as {
-      requestParameters: { previous?: unknown; others?: unknown; daemon?: unknown }
-    }
-    const { previous, others = [], daemon } = said
-    if (previous !== null && !isEnd(previous)) return undefined
-    if (!Array.isArray(others) || !others.every(isEnd)) return undefined
-    if (daemon !== undefined && typeof daemon !== 'string') return undefined
-    return { previous, others, daemon }
-  } catch {
-    return undefined
-  }
-}
-
-function isEnd(value: unknown): value is NamedEnd {
-  if (typeof value !== 'object' || value === null) return false
-  const { chain, seq, hash } = value as Partial<NamedEnd>
-  return typeof chain === 'string' && typeof seq === 'number' && typeof hash === 'string'
 }

@@ -22,7 +22,9 @@ export async function askDaemon<N extends AdminRequestName>(
 function post(socketPath: string, path: string, body: string): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
-    const outgoing = request({ socketPath, path, method: 'POST', headers, timeout: 30_000 }, response => {
+    // A connection of its own: one that is kept may be closed by the daemon in the moment in which it is used again.
+    const options = { socketPath, path, method: 'POST', headers, timeout: 30_000, agent: false }
+    const outgoing = request(options, response => {
       const chunks: Buffer[] = []
       response.on('data', chunk => chunks.push(chunk))
       response.on('end', () =>

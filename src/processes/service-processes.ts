@@ -85,7 +85,10 @@ export class ServiceProcesses {
 
   /** What is in the way of serving. */
   get obstacles(): string[] {
-    return this.serving > 0 ? [] : ['no service process takes connections']
+    const serving = this.#processes.filter(({ serves }) => serves)
+    if (serving.length === 0) return ['no service process takes connections']
+    const ready = serving.some(({ number }) => this.chains.isReady(number))
+    return ready ? [] : ['no service process has a token that can serve']
   }
 
   /** Starts all of them. Resolves when one of them takes connections; rejects when one cannot. */
@@ -114,8 +117,12 @@ export class ServiceProcesses {
     const until = performance.now() + timeoutMs
     while (this.serving < this.#processes.length && performance.now() < until)
       await new Promise(resolve => setTimeout(resolve, 20))
-    const answers = await Promise.all(this.#processes.map(process => process.ask('whenReady', { timeoutMs })))
-    return answers.flatMap(({ hostPids }) => hostPids)
+    const answers = this.#processes.map(async process => {
+      const { hostPids } = await process.ask('whenReady', { timeoutMs })
+      this.chains.becameReady(process.number)
+      return hostPids
+    })
+    return (await Promise.all(answers)).flat()
   }
 
   /** The metrics of each that answers. */

@@ -2,7 +2,14 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Database } from './dialects/database.ts'
 import * as audit from './sql/audit.ts'
-import type { AuditBlock, AuditBlockPlace, AuditPosition, StoredAudit, StoredEvent } from './stored-audit.ts'
+import type {
+  AuditBlock,
+  AuditBlockPlace,
+  AuditChain,
+  AuditPosition,
+  StoredAudit,
+  StoredEvent,
+} from './stored-audit.ts'
 import type { Writability } from './writability.ts'
 
 /** The largest time, for a range without an end. */
@@ -25,8 +32,25 @@ export class AuditRows implements StoredAudit {
     return this.#writability.of(() => this.#database.blocks.add(block, chained))
   }
 
+  chains(): Promise<AuditChain[]> {
+    return audit.listChains(this.#database.reader)
+  }
+
+  firstBlock(chain: string): Promise<AuditBlock | undefined> {
+    return audit.findFirstBlock(this.#database.reader, chain)
+  }
+
   lastBlock(chain: string): Promise<AuditBlock | undefined> {
     return audit.findLastBlock(this.#database.reader, chain)
+  }
+
+  async *blocksOf(chain: string): AsyncGenerator<AuditBlock> {
+    for (let before: number | undefined; ; ) {
+      const block = await audit.findLastBlock(this.#database.reader, chain, before)
+      if (block === undefined) return
+      yield block
+      before = block.number
+    }
   }
 
   async *blocksBackwards(
@@ -39,7 +63,7 @@ export class AuditRows implements StoredAudit {
       for (const place of places) {
         if (place.firstAtMs > toMs + WRITTEN_WITHIN_MS) continue
         const block = await audit.findBlock(reader, place)
-        if (block !== undefined) yield { ...block, number: place.number }
+        if (block !== undefined) yield block
       }
       if (places.length < PLACES_AT_ONCE) return
       before = places.at(-1)

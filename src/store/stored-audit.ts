@@ -18,6 +18,13 @@ export interface AuditBlockPlace {
   readonly lastAtMs: number
 }
 
+/** A chain, as far as blocks of it are left. */
+export interface AuditChain {
+  readonly chain: string
+  /** When the first batch of the oldest of them was written. */
+  readonly firstAtMs: number
+}
+
 /** An event that a change has left behind and that no chain holds yet. */
 export interface StoredEvent {
   readonly id: string
@@ -46,7 +53,13 @@ export interface PendingEventSource {
 export interface StoredAudit {
   /** Adds a block and lets go of the pending events that it, or one before it, holds; on a thread of its own. */
   addBlock(block: AuditBlock, chained: readonly string[]): Promise<void>
+  /** In the order in which they began. */
+  chains(): Promise<AuditChain[]>
+  /** The oldest block of a chain that is left. */
+  firstBlock(chain: string): Promise<AuditBlock | undefined>
   lastBlock(chain: string): Promise<AuditBlock | undefined>
+  /** The blocks of one chain, the newest first. */
+  blocksOf(chain: string): AsyncGenerator<AuditBlock>
   /** Blocks that may hold events of a time, both ends included, the newest first; those behind a place when one is given. */
   blocksBackwards(
     range: { readonly fromMs?: number | undefined; readonly toMs?: number | undefined },

@@ -11,6 +11,7 @@ import {
   renameSync,
   rmdirSync,
   rmSync,
+  writeFileSync,
 } from 'node:fs'
 import { basename, join } from 'node:path'
 import { KMS } from '@aws-sdk/client-kms'
@@ -334,6 +335,31 @@ describe('several service processes', () => {
     expect(await found()).toEqual(new Set(['ok']))
     await ask('audit/query', { limit: 1 })
     expect(await verify()).toMatchObject({ findings: [] })
+  })
+
+  it('have no token that can serve, though the first process has one, and /readyz says so', async () => {
+    const { dir, adminEndpoint } = sandbox.description
+    const readiness = async () => (await (await fetch(`${adminEndpoint}/readyz`)).json()) as Readiness
+    const pins = readdirSync(dir, { recursive: true, encoding: 'utf8' })
+      .filter(name => name.endsWith('.pin'))
+      .map(name => join(dir, name))
+    const kept = pins.map(path => [path, readFileSync(path, 'utf8')] as const)
+    for (const path of pins) writeFileSync(path, 'not-the-pin-of-it\n')
+    for (const pid of await servicePids()) for (const host of childrenOf(pid)) process.kill(host.pid, 'SIGKILL')
+    await waitUntil(async () => !(await readiness()).ready, PATIENCE_MS)
+    expect(await readiness()).toMatchObject({
+      obstacles: ['no service process has a token that can serve'],
+      regions: [{ ready: true }],
+    })
+    for (const [path, pin] of kept) writeFileSync(path, pin)
+    const hsms = (await status()).regions[0]!.hsms.map(({ hsm }) => hsm)
+    expect(hsms).toHaveLength(pins.length)
+    await waitUntil(async () => {
+      // Whoever had read the wrong PIN before is refused once more.
+      for (const hsm of hsms) await ask('hsm/unlock', { region: REGION, hsm }).catch(() => {})
+      return (await readiness()).ready
+    }, PATIENCE_MS)
+    await waitForAnother(0)
   })
 
   it('let no flood of callers who prove nothing fill the log: all together leave so many events, and count the others', async () => {

@@ -39,17 +39,35 @@ export class MemoryStorage {
     for (const id of chained) this.pending.delete(id)
   }
 
+  async chains() {
+    return [...Map.groupBy(this.stored, ({ chain }) => chain)]
+      .map(([chain, blocks]) => ({ chain, firstAtMs: Math.min(...blocks.map(({ firstAtMs }) => firstAtMs)) }))
+      .toSorted((a, b) => a.firstAtMs - b.firstAtMs)
+  }
+
+  async firstBlock(chain: string): Promise<LineBlock | undefined> {
+    return this.stored.find(block => block.chain === chain)
+  }
+
   async lastBlock(chain: string): Promise<LineBlock | undefined> {
     return this.stored.findLast(block => block.chain === chain)
+  }
+
+  async *blocksOf(chain: string): AsyncGenerator<LineBlock> {
+    yield* this.stored.filter(block => block.chain === chain).toReversed()
+  }
+
+  async forgetPending(ids: readonly string[]): Promise<void> {
+    for (const id of ids) this.pending.delete(id)
   }
 
   async pendingEvents() {
     return [...this.pending].map(([id, event]) => ({ id, event, chain: null }))
   }
 
-  /** Chain by chain. */
+  /** Chain by chain, in the order in which they began. */
   async *blocks(): AsyncGenerator<LineBlock> {
-    yield* [...Map.groupBy(this.stored, ({ chain }) => chain).values()].flat()
+    for (const { chain } of await this.chains()) yield* this.stored.filter(block => block.chain === chain)
   }
 }
 
@@ -86,14 +104,11 @@ export async function startLog({
   place,
   others,
 }: Options): Promise<TestLog> {
+  const left = { folder, storage, nowMs: clock() }
   const { own, processes } =
     place === undefined
-      ? await recoverDaemon(folder, storage, clock())
-      : { own: await recoverProcess(folder, place, storage, clock()), processes: [] }
-  for (const { eventIds, unstored } of [...(own === undefined ? [] : [own]), ...processes]) {
-    for (const id of eventIds) storage.pending.delete(id)
-    for (const block of unstored) await storage.addBlock(block, [])
-  }
+      ? await recoverDaemon(left, { keptSinceMs: 0 })
+      : { own: await recoverProcess(left, place), processes: [] }
   const chain = randomBytes(16).toString('hex')
   const files = new LogFiles({ folder, chain, maxBytes, startedAtMs: clock(), process: place?.process })
   const log = new AuditLog({ files, chain, clock, ...parts })
@@ -107,8 +122,8 @@ export async function startLog({
     ...(others === undefined ? {} : { others }),
   })
   await log.start()
-  const ends = processes.map(({ previous }) => previous)
-  const begins = { previous: own?.previous ?? null, ...(ends.length === 0 ? {} : { others: ends }), ...place }
+  const ends = processes.length === 0 ? {} : { others: processes }
+  const begins = { previous: own ?? null, ...ends, ...place }
   await recorder.note({ name: 'AuditLogStarted', parameters: { chain, ...begins } })
   return {
     ...{ log, files, notary, recorder },

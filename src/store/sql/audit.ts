@@ -1,7 +1,7 @@
 /** The audit log in the key store: blocks of lines are added and expire, and never change. */
 import type { Selectable } from 'kysely'
 import { packLines, unpackLines } from '../block-lines.ts'
-import type { AuditBlock, AuditBlockPlace, AuditPosition, StoredEvent } from '../stored-audit.ts'
+import type { AuditBlock, AuditBlockPlace, AuditChain, AuditPosition, StoredEvent } from '../stored-audit.ts'
 import type { Handle, Tables } from './tables.ts'
 
 /** The largest time, for a range without an end. */
@@ -25,11 +25,39 @@ export async function addBlock(db: Handle, block: AuditBlock<Uint8Array>): Promi
     .execute()
 }
 
-export async function findLastBlock(db: Handle, chain: string): Promise<AuditBlock | undefined> {
+/** In the order in which they began. */
+export async function listChains(db: Handle): Promise<AuditChain[]> {
+  return db
+    .selectFrom('audit_blocks')
+    .select(({ fn }) => ['chain', fn.min('first_at_ms').as('firstAtMs')] as const)
+    .groupBy('chain')
+    .orderBy('firstAtMs')
+    .orderBy('chain')
+    .execute()
+}
+
+export async function findFirstBlock(db: Handle, chain: string): Promise<AuditBlock | undefined> {
   const row = await db
     .selectFrom('audit_blocks')
     .selectAll()
     .where('chain', '=', chain)
+    .orderBy('number')
+    .limit(1)
+    .executeTakeFirst()
+  return row && (await blockOf(row))
+}
+
+/** The last of a chain, or the last before the one of a number. */
+export async function findLastBlock(
+  db: Handle,
+  chain: string,
+  before = EVER,
+): Promise<(AuditBlock & AuditBlockPlace) | undefined> {
+  const row = await db
+    .selectFrom('audit_blocks')
+    .selectAll()
+    .where('chain', '=', chain)
+    .where('number', '<', before)
     .orderBy('number', 'desc')
     .limit(1)
     .executeTakeFirst()
@@ -79,7 +107,10 @@ export async function listBlockPlaces(db: Handle): Promise<AuditBlockPlace[]> {
     )
 }
 
-export async function findBlock(db: Handle, { chain, number }: AuditBlockPlace): Promise<AuditBlock | undefined> {
+export async function findBlock(
+  db: Handle,
+  { chain, number }: AuditBlockPlace,
+): Promise<(AuditBlock & AuditBlockPlace) | undefined> {
   const row = await db
     .selectFrom('audit_blocks')
     .selectAll()
@@ -155,10 +186,10 @@ export async function putPosition(db: Handle, name: string, { file, offset }: Au
     .execute()
 }
 
-async function blockOf(row: Selectable<Tables['audit_blocks']>): Promise<AuditBlock> {
-  const { chain, first_seq: firstSeq, last_seq: lastSeq, first_at_ms: firstAtMs, last_at_ms: lastAtMs } = row
+async function blockOf(row: Selectable<Tables['audit_blocks']>): Promise<AuditBlock & AuditBlockPlace> {
+  const { chain, number, first_seq: firstSeq, last_seq: lastSeq, first_at_ms: firstAtMs, last_at_ms: lastAtMs } = row
   const lines = await unpackLines(row.encoding, bytesOf(row.lines))
-  return { chain, firstSeq, lastSeq, firstAtMs, lastAtMs, lines }
+  return { chain, number, firstSeq, lastSeq, firstAtMs, lastAtMs, lines }
 }
 
 /** A column of SQLite holds whatever somebody has put there. */

@@ -157,8 +157,8 @@ describe('chains of several processes', () => {
   it('do not begin behind one that never had an event', async () => {
     const name = readdirSync(copy).sort().at(-1)!
     writeFileSync(join(copy, name.replace(/^audit-\d{8}/, 'audit-20991122')), linesOf(join(copy, name))[0]!)
-    const { own } = await recoverDaemon(copy, storage, clock())
-    expect(own?.previous.chain).toBe(chains.next)
+    const { own } = await recoverDaemon({ folder: copy, storage, nowMs: clock() }, { keptSinceMs: 0 })
+    expect(own?.chain).toBe(chains.next)
   })
 })
 
@@ -173,15 +173,16 @@ describe('an event that a change has left', () => {
       ],
     }
     const siblings = new SiblingChains()
-    siblings.told(1, { chain: 'closed', stored: undefined, failure: undefined })
+    const standing = { stored: undefined, failure: undefined, unwritable: undefined, ready: true }
+    siblings.told(1, { chain: 'closed', ...standing })
     siblings.left(1)
-    siblings.told(2, { chain: 'open', stored: undefined, failure: undefined })
+    siblings.told(2, { chain: 'open', ...standing })
     const logs = join(folder.path, 'left')
     const { log, recorder, files } = await startLog({ folder: logs })
     const isOurs = (chain: string | null) => chain === null || !siblings.isOpen(chain)
     // Nobody has said yet what the process that ended has recorded itself.
     expect(await recorder.chainLeftovers(kept, isOurs)).toBe(1)
-    siblings.told(1, { chain: 'next', stored: undefined, failure: undefined })
+    siblings.told(1, { chain: 'next', ...standing })
     expect(await recorder.chainLeftovers(kept, isOurs)).toBe(1)
     expect(await recorder.chainLeftovers(kept, isOurs)).toBe(0)
     const path = files.path!

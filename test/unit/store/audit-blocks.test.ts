@@ -82,6 +82,23 @@ describe('blocks of the audit log', () => {
     )
   })
 
+  it('come by their chains, which stand in the order in which they began', async () => {
+    const [early, late] = ['cd', 'ab'].map(hex => hex.repeat(16))
+    for (const [hour, chain] of [
+      [1, early],
+      [2, late],
+      [3, early],
+    ] as const)
+      await store.audit.addBlock(makeBlock(hour, chain), [])
+    expect(await store.audit.chains()).toEqual([
+      { chain: early, firstAtMs: 1 },
+      { chain: late, firstAtMs: 2 },
+    ])
+    expect(await all(store.audit.blocksOf(early!))).toMatchObject([{ firstSeq: 31 }, { firstSeq: 11 }])
+    expect(await store.audit.firstBlock(early!)).toMatchObject({ firstSeq: 11 })
+    expect(await store.audit.firstBlock('ef'.repeat(16))).toBeUndefined()
+  })
+
   it('take a tenth of their size, and plain ones are read too', async () => {
     const lines = Buffer.from(
       '{"seq":1,"event":{"eventName":"GenerateDataKey","awsRegion":"on-prem-1"}}\n'.repeat(10_000),
