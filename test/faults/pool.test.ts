@@ -8,6 +8,7 @@ import type { HostConfiguration } from '../../src/hsm/contract/host-configuratio
 import type { PoolSettings } from '../../src/hsm/pool/pool.ts'
 import { kidOf, newKeyId } from '../../src/model/key-id.ts'
 import { TokenTurns } from '../../src/processes/token-turns.ts'
+import { takeDescriptors } from '../support/descriptors.ts'
 import { type Load, startLoad } from '../support/load.ts'
 import { startPool, type WatchedPool } from '../support/pools.ts'
 import { waitUntil, waitUntilGone } from '../support/processes.ts'
@@ -232,6 +233,39 @@ describe('all tokens down', () => {
     await watched.reach('bad', 'healthy')
     expect(performance.now() - passedAt).toBeLessThan(20_000)
     expect(watched.changes).toEqual(['bad healthy', 'bad open', 'bad probing', 'bad healthy'])
+  })
+})
+
+describe('a host that cannot be spawned', () => {
+  /** What is found to be mute meanwhile would be lost for good. */
+  const PATIENT = { deadlineFloorMs: 60_000 }
+
+  it('is tried again, and the other token serves meanwhile', async () => {
+    const watched = await startWith(faulty(), PATIENT)
+    const { pool } = watched
+    {
+      using descriptors = takeDescriptors()
+      process.kill(pool.members[1]!.pids[0]!, 'SIGKILL')
+      await waitUntil(() => {
+        descriptors.takeAgain()
+        return pool.status()[1]!.reason.includes('file descriptors')
+      }, 20_000)
+      expect((await pool.call('generateRandom', { lengthBytes: 8 })).random).toHaveLength(8)
+    }
+    await watched.reach('bad', 'healthy')
+  })
+
+  it('leaves the one whose place it was to take', async () => {
+    const { pool } = await startWith(faulty(), PATIENT)
+    const before = pool.members.map(({ pids }) => pids)
+    const { domainKeys } = tokens.description
+    const other = { ...tokens.description, domainKeys: [{ ...domainKeys[0]!, checkValue: '0'.repeat(16) }] }
+    {
+      using _ = takeDescriptors()
+      await expect(pool.useDomain(other)).rejects.toThrow(/good: .*file descriptors.*bad: .*file descriptors/)
+    }
+    expect(pool.members.map(({ pids }) => pids)).toEqual(before)
+    expect((await pool.call('generateRandom', { lengthBytes: 8 })).random).toHaveLength(8)
   })
 })
 
