@@ -4,11 +4,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { buildFaultyModule, CALLS, callsOf, type FaultyModule, makeFaulty } from '../../scripts/chaos/faulty-module.ts'
 import { contextHash } from '../../src/formats/aad.ts'
 import { decodeEkt, encodeEkt } from '../../src/formats/ekt.ts'
+import type { CommandName, Result } from '../../src/hsm/contract/commands.ts'
 import type { HostConfiguration } from '../../src/hsm/contract/host-configuration.ts'
 import type { PoolSettings } from '../../src/hsm/pool/pool.ts'
 import { kidOf, newKeyId } from '../../src/model/key-id.ts'
 import { TokenTurns } from '../../src/processes/token-turns.ts'
 import { takeDescriptors } from '../support/descriptors.ts'
+import { Host, type Outcome } from '../support/host.ts'
 import { type Load, startLoad } from '../support/load.ts'
 import { startPool, type WatchedPool } from '../support/pools.ts'
 import { waitUntil, waitUntilGone } from '../support/processes.ts'
@@ -75,6 +77,12 @@ async function makeKey({ pool }: WatchedPool) {
   const request = { account: '000000000001', keySpec: 'SYMMETRIC_DEFAULT', keyUsage: 'ENCRYPT_DECRYPT' }
   const { record } = await pool.call('createBackingKey', { ...request, kid: kidOf(newKeyId()) })
   return { record: Buffer.from(record), digest: hash('sha256', record, 'buffer') }
+}
+
+async function resultOf<C extends CommandName>(outcome: Promise<Outcome<C>>): Promise<Result<C>> {
+  const answer = await outcome
+  if (answer.outcome !== 'result') throw new Error(`no result: ${answer.outcome}`)
+  return answer.result
 }
 
 /** Data keys made and opened again, by several callers. */
@@ -203,6 +211,30 @@ describe('what a host repairs by itself', () => {
     expect((await load.stop()).failures).toEqual([])
     expect(watched.changes).toEqual(['bad healthy'])
     expect(watched.pool.members).toMatchObject([{ restarts: 0 }])
+  })
+})
+
+describe('a token that refuses every ciphertext', () => {
+  it('is at fault for it, also when the host has to begin a command anew', async () => {
+    const bad = faulty()
+    const { host } = await Host.start(tokens.configurationOf(bad.location))
+    await using _ = host
+    const kid = kidOf(newKeyId())
+    const request = { account: '000000000001', kid, keySpec: 'SYMMETRIC_DEFAULT', keyUsage: 'ENCRYPT_DECRYPT' }
+    const { record } = await resultOf(host.send('createBackingKey', request))
+    const ekt = { record: Buffer.from(record), digest: hash('sha256', record, 'buffer') }
+    const plaintext = Buffer.from('x')
+    const { blob } = await resultOf(host.send('encrypt', { ekt, plaintext, contextHash: NO_CONTEXT }))
+    const args = { ekt, blob: Buffer.from(blob), contextHash: NO_CONTEXT }
+    bad.set('fail', GENERAL_ERROR, callsOf('C_Decrypt'))
+    // The known answer leaves the token in the middle of an operation, which the next command finds.
+    expect(await host.send('status', {})).toMatchObject({ outcome: 'fault', fault: { kind: 'token' } })
+    for (let round = 0; round < 3; round += 1) {
+      const answer = await host.send('decrypt', args)
+      expect(answer).toMatchObject({ outcome: 'fault', fault: { kind: expect.stringMatching(/^(token|session)$/) } })
+    }
+    bad.set('pass')
+    expect(Buffer.from((await resultOf(host.send('decrypt', args))).plaintext)).toEqual(plaintext)
   })
 })
 
