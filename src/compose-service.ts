@@ -5,16 +5,20 @@ import { Throttle } from './api/throttle.ts'
 import { systemClock } from './base/clock.ts'
 import { composeProcessAudit } from './compose-audit.ts'
 import type { Chain } from './compose-chain.ts'
-import { listenForRequests } from './compose-listener.ts'
+import { type ApiListener, listenForRequests } from './compose-listener.ts'
 import { composeServices } from './compose-services.ts'
 import { openStateFolder } from './config/state-folder.ts'
+import type { HsmPool } from './hsm/pool/pool.ts'
 import type { FirstProcess } from './processes/first-process.ts'
 import { createLogger } from './telemetry/logger.ts'
+
+/** Where another process takes connections, so long at most are they left to it while the hosts of this one start. */
+const LEFT_TO_OTHERS_MS = 15_000
 
 /** Serves until it is told to stop, or `stopped` resolves. Rejects when it cannot begin. */
 export async function serveFor(first: FirstProcess, stopped: Promise<void>): Promise<void> {
   const parent = process.ppid
-  const { number, daemonChain, configuration, listen } = await first.ask('hello', null)
+  const { number, daemonChain, configuration, listen, othersServe } = await first.ask('hello', null)
   const logger = createLogger(configuration.log.level, process.stderr, { service: number })
   const clock = systemClock
   const told = Promise.withResolvers<void>()
@@ -47,17 +51,15 @@ export async function serveFor(first: FirstProcess, stopped: Promise<void>): Pro
   chain = audit
   const lookup = { stored: store.audit, settle: () => first.ask('settle', null) }
   const limited = new Throttle(configuration.quotas.requests, { metrics }).limits
-  await using api = await listenForRequests({
-    ...{ services, listen, audit: audit.recorder, lookup, throttle: first.throttling(limited) },
-  })
-  const scrape = new Scrape({ metrics, pools, store, connections: () => api.connections() })
+  let api: ApiListener | undefined
+  const scrape = new Scrape({ metrics, pools, store, connections: async () => (await api?.connections()) ?? 0 })
   first.answer({
     async whenReady({ timeoutMs }) {
       await Promise.all([...pools.values()].map(pool => pool.whenReady(timeoutMs)))
       return { hostPids: [...pools.values()].flatMap(pool => pool.members.flatMap(({ pids }) => pids)) }
     },
     unlock: ({ region, hsm }) => pools.get(region)?.unlock(hsm) ?? false,
-    reloadCertificate: () => api.reloadCertificate?.(),
+    reloadCertificate: () => api?.reloadCertificate?.(),
     settle: () => audit.notary.run(),
     metrics() {
       audit.report()
@@ -66,6 +68,17 @@ export async function serveFor(first: FirstProcess, stopped: Promise<void>): Pro
     status: () => statusOf(pools.values()),
     drain: () => told.resolve(),
   })
+  const over = Promise.race([told.promise, stopped])
+  if (othersServe) await Promise.race([hostsServe(pools), over])
+  await using listener = await listenForRequests({
+    ...{ services, listen, audit: audit.recorder, lookup, throttle: first.throttling(limited) },
+  })
+  api = listener
   await first.ask('serving', { endpoint: api.endpoint })
-  await Promise.race([told.promise, stopped])
+  await over
+}
+
+/** Resolves when the hosts of all pools serve, or when there is no more waiting for them. */
+async function hostsServe(pools: ReadonlyMap<string, HsmPool>): Promise<void> {
+  await Promise.allSettled([...pools.values()].map(pool => pool.whenReady(LEFT_TO_OTHERS_MS)))
 }

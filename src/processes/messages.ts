@@ -26,6 +26,8 @@ export interface Beginning {
   readonly daemonChain: string
   readonly configuration: Configuration
   readonly listen: ListenAddress
+  /** Whether another process takes connections, and this one may have its hosts start first. */
+  readonly othersServe: boolean
 }
 
 /** An HBK that no host may hold any more. */

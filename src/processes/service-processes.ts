@@ -158,6 +158,7 @@ export class ServiceProcesses {
     return {
       hello: () => ({
         ...{ number, daemonChain: desk.chain, configuration: this.#configuration, listen: this.#listen },
+        othersServe: this.serving > 0,
       }),
       standing: standing => this.chains.told(number, standing),
       settle: desk.settle,

@@ -64,7 +64,8 @@ async function hangsAtStart() {
   const served = await pool.call('generateRandom', { lengthBytes: 8 })
   await waitUntil(
     () => pool.members[1]!.state === 'open',
-    START_DEADLINE_MS + 5_000,
+    // What the service did not run for is not counted against a host that starts.
+    4 * START_DEADLINE_MS,
     () => 'the host was not given up',
   )
   stuck.set('pass')

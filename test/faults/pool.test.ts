@@ -4,10 +4,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { buildFaultyModule, CALLS, callsOf, type FaultyModule, makeFaulty } from '../../scripts/chaos/faulty-module.ts'
 import { contextHash } from '../../src/formats/aad.ts'
 import { decodeEkt, encodeEkt } from '../../src/formats/ekt.ts'
+import type { CommandName, Result } from '../../src/hsm/contract/commands.ts'
 import type { HostConfiguration } from '../../src/hsm/contract/host-configuration.ts'
 import type { PoolSettings } from '../../src/hsm/pool/pool.ts'
 import { kidOf, newKeyId } from '../../src/model/key-id.ts'
 import { TokenTurns } from '../../src/processes/token-turns.ts'
+import { takeDescriptors } from '../support/descriptors.ts'
+import { Host, type Outcome } from '../support/host.ts'
 import { type Load, startLoad } from '../support/load.ts'
 import { startPool, type WatchedPool } from '../support/pools.ts'
 import { waitUntil, waitUntilGone } from '../support/processes.ts'
@@ -74,6 +77,12 @@ async function makeKey({ pool }: WatchedPool) {
   const request = { account: '000000000001', keySpec: 'SYMMETRIC_DEFAULT', keyUsage: 'ENCRYPT_DECRYPT' }
   const { record } = await pool.call('createBackingKey', { ...request, kid: kidOf(newKeyId()) })
   return { record: Buffer.from(record), digest: hash('sha256', record, 'buffer') }
+}
+
+async function resultOf<C extends CommandName>(outcome: Promise<Outcome<C>>): Promise<Result<C>> {
+  const answer = await outcome
+  if (answer.outcome !== 'result') throw new Error(`no result: ${answer.outcome}`)
+  return answer.result
 }
 
 /** Data keys made and opened again, by several callers. */
@@ -205,6 +214,30 @@ describe('what a host repairs by itself', () => {
   })
 })
 
+describe('a token that refuses every ciphertext', () => {
+  it('is at fault for it, also when the host has to begin a command anew', async () => {
+    const bad = faulty()
+    const { host } = await Host.start(tokens.configurationOf(bad.location))
+    await using _ = host
+    const kid = kidOf(newKeyId())
+    const request = { account: '000000000001', kid, keySpec: 'SYMMETRIC_DEFAULT', keyUsage: 'ENCRYPT_DECRYPT' }
+    const { record } = await resultOf(host.send('createBackingKey', request))
+    const ekt = { record: Buffer.from(record), digest: hash('sha256', record, 'buffer') }
+    const plaintext = Buffer.from('x')
+    const { blob } = await resultOf(host.send('encrypt', { ekt, plaintext, contextHash: NO_CONTEXT }))
+    const args = { ekt, blob: Buffer.from(blob), contextHash: NO_CONTEXT }
+    bad.set('fail', GENERAL_ERROR, callsOf('C_Decrypt'))
+    // The known answer leaves the token in the middle of an operation, which the next command finds.
+    expect(await host.send('status', {})).toMatchObject({ outcome: 'fault', fault: { kind: 'token' } })
+    for (let round = 0; round < 3; round += 1) {
+      const answer = await host.send('decrypt', args)
+      expect(answer).toMatchObject({ outcome: 'fault', fault: { kind: expect.stringMatching(/^(token|session)$/) } })
+    }
+    bad.set('pass')
+    expect(Buffer.from((await resultOf(host.send('decrypt', args))).plaintext)).toEqual(plaintext)
+  })
+})
+
 describe('all tokens down', () => {
   it('fails requests soon, and comes back by itself', async () => {
     const bad = faulty()
@@ -232,6 +265,39 @@ describe('all tokens down', () => {
     await watched.reach('bad', 'healthy')
     expect(performance.now() - passedAt).toBeLessThan(20_000)
     expect(watched.changes).toEqual(['bad healthy', 'bad open', 'bad probing', 'bad healthy'])
+  })
+})
+
+describe('a host that cannot be spawned', () => {
+  /** What is found to be mute meanwhile would be lost for good. */
+  const PATIENT = { deadlineFloorMs: 60_000 }
+
+  it('is tried again, and the other token serves meanwhile', async () => {
+    const watched = await startWith(faulty(), PATIENT)
+    const { pool } = watched
+    {
+      using descriptors = takeDescriptors()
+      process.kill(pool.members[1]!.pids[0]!, 'SIGKILL')
+      await waitUntil(() => {
+        descriptors.takeAgain()
+        return pool.status()[1]!.reason.includes('file descriptors')
+      }, 20_000)
+      expect((await pool.call('generateRandom', { lengthBytes: 8 })).random).toHaveLength(8)
+    }
+    await watched.reach('bad', 'healthy')
+  })
+
+  it('leaves the one whose place it was to take', async () => {
+    const { pool } = await startWith(faulty(), PATIENT)
+    const before = pool.members.map(({ pids }) => pids)
+    const { domainKeys } = tokens.description
+    const other = { ...tokens.description, domainKeys: [{ ...domainKeys[0]!, checkValue: '0'.repeat(16) }] }
+    {
+      using _ = takeDescriptors()
+      await expect(pool.useDomain(other)).rejects.toThrow(/good: .*file descriptors.*bad: .*file descriptors/)
+    }
+    expect(pool.members.map(({ pids }) => pids)).toEqual(before)
+    expect((await pool.call('generateRandom', { lengthBytes: 8 })).random).toHaveLength(8)
   })
 })
 

@@ -1,6 +1,7 @@
 /**
  * Which lane of which token gets a command. A token that is half open gets one command at a time to try it; otherwise the
- * lane that is expected to be done first gets it, and among those that are nearly free, the one that is at work already.
+ * lane that is expected to be done first gets it, and among those that are nearly free, the one that is at work already. A
+ * command that may have ended a host is best alone: it is not sent behind others while a lane as quick is free.
  */
 import type { Errand } from './errand.ts'
 import type { Lane } from './lane.ts'
@@ -48,7 +49,7 @@ function bestLane(members: readonly Member[], errand: Errand, turn: number, else
     const lane = bestLaneOf(member, errand)
     if (lane === undefined) continue
     const ms = lane.expectedMs + (member.state === 'degraded' ? DEGRADED_MS : 0)
-    const equallyFree = ms < FREE_BELOW_MS && bestMs < FREE_BELOW_MS
+    const equallyFree = errand.deaths === 0 && ms < FREE_BELOW_MS && bestMs < FREE_BELOW_MS
     if (best === undefined || (equallyFree ? lane.inFlight > best.inFlight : ms < bestMs)) {
       best = lane
       bestMs = ms
@@ -66,9 +67,9 @@ function bestLaneOf(member: Member, errand: Errand): Lane | undefined {
   return best
 }
 
-function isBetter(lane: Lane, best: Lane, { ekt }: Errand): boolean {
+function isBetter(lane: Lane, best: Lane, { ekt, deaths }: Errand): boolean {
   const bothIdle = lane.inFlight === 0 && best.inFlight === 0
-  const bothFree = lane.expectedMs < FREE_BELOW_MS && best.expectedMs < FREE_BELOW_MS
+  const bothFree = deaths === 0 && lane.expectedMs < FREE_BELOW_MS && best.expectedMs < FREE_BELOW_MS
   if (!bothIdle && !bothFree) return lane.expectedMs < best.expectedMs
   if (lane.inFlight !== best.inFlight) return lane.inFlight > best.inFlight
   return ekt !== undefined && lane.holds(ekt) && !best.holds(ekt)

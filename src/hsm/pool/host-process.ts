@@ -23,7 +23,8 @@ export interface HostProcess {
 
 /**
  * Spawns a process of the crypto world. It gets none of this process' environment but what finds programs and names the
- * locale, and a process group of its own, so that Ctrl-C in a terminal reaches the daemon alone, which then drains.
+ * locale, and a process group of its own, so that Ctrl-C in a terminal reaches the daemon alone, which then drains. Throws
+ * when there can be no process; one that ends at once, or could not be executed, shows in the child's `close`.
  */
 export function spawnHost(
   entry: string,
@@ -36,6 +37,10 @@ export function spawnHost(
     env: { PATH, LANG, TZ, ...environmentFor(allocator) },
     stdio: ['ignore', 'pipe', 'pipe', ...Array.from({ length: lanes }, () => 'pipe' as const)],
   })
+  child.on('error', () => {})
+  // At EMFILE and ENFILE, Node returns a child without streams, which the declaration knows nothing of.
+  if ((child.stdio as typeof child.stdio | undefined) === undefined)
+    throw new Error('no process could be spawned: there are too few file descriptors')
   for (const stream of [child.stdout, child.stderr]) {
     if (stream !== null) createInterface({ input: stream }).on('line', line => onOutput(line.slice(0, OUTPUT_LINE_MAX)))
   }

@@ -62,6 +62,7 @@ export class Host {
   readonly #events: HostEvents
   readonly #closed: Promise<void>
 
+  /** Throws when no process can be spawned. */
   constructor({ configuration, allocator, generation, tokenMs }: HostPlan, events: HostEvents) {
     this.#events = events
     this.generation = generation
@@ -80,7 +81,6 @@ export class Host {
           },
         ),
     )
-    this.#process.child.once('error', () => {})
     this.#closed = new Promise(resolve => {
       this.#process.child.once('close', (code, signal) => {
         this.#end(`host ended (${signal ?? `code ${code}`})`)

@@ -10,7 +10,7 @@ import type { TokenProfile } from '../contract/token-profile.ts'
 import type { Allocator } from './allocator.ts'
 import { Circuit, type TokenState } from './circuit.ts'
 import { Errand } from './errand.ts'
-import { Host, type HostPhase, type Lost } from './host.ts'
+import { Host, type HostPhase, type HostPlan, type Lost } from './host.ts'
 import { HostStarts } from './host-starts.ts'
 import { KnownAnswer } from './known-answer.ts'
 import type { Lane } from './lane.ts'
@@ -354,7 +354,7 @@ export class Member {
     const wanted = this.circuit.serving ? this.#wanted + (this.#renewal === undefined ? 0 : 1) : 1
     if (ready >= wanted || (!this.circuit.serving && nowMs < this.circuit.retryAtMs)) return
     if (this.#turn?.isMine() === false) return
-    const plan = {
+    const plan: HostPlan = {
       ...{ configuration: this.#configuration, allocator: this.#allocator },
       ...{ generation: this.#generation, tokenMs: this.#tokenMs },
     }
@@ -364,17 +364,31 @@ export class Member {
       return
     }
     failed?.kill('host is replaced by a fresh one')
-    const host = new Host(plan, {
-      ready: ready => this.#hostReady(ready),
-      failed: (failing, failure) => this.#hostFailed(failing, failure),
-      answered: (answering, lane, errand, answer, nowMs) => this.#answered(answering, lane, errand, answer, nowMs),
-      ended: (ended, phase, reason, lost) => this.#hostEnded(ended, phase, reason, lost),
-      output: line => this.#events.output(this, line),
-      traced: (host, span) => this.#events.traced(this, host, span),
-    })
+    const host = this.#spawn(plan)
+    if (host === undefined) return
     this.#hosts.push(host)
     if (this.#renewal !== undefined) this.#renewal.fresh = host
     else if (this.circuit.state !== 'starting' && ready < this.#wanted) this.#restarted()
+  }
+
+  /** Undefined when there can be no process, which counts as a start that failed. */
+  #spawn(plan: HostPlan): Host | undefined {
+    try {
+      return new Host(plan, {
+        ready: ready => this.#hostReady(ready),
+        failed: (failing, failure) => this.#hostFailed(failing, failure),
+        answered: (answering, lane, errand, answer, nowMs) => this.#answered(answering, lane, errand, answer, nowMs),
+        ended: (ended, phase, reason, lost) => this.#hostEnded(ended, phase, reason, lost),
+        output: line => this.#events.output(this, line),
+        traced: (host, span) => this.#events.traced(this, host, span),
+      })
+    } catch (error) {
+      const { message } = error as Error
+      this.#turn?.end()
+      this.#startFailed(message)
+      this.#events.faulted(this, new HsmFault('module', message))
+      return undefined
+    }
   }
 
   #restarted(): void {

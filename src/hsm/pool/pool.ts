@@ -108,7 +108,7 @@ export class HsmPool {
   readonly #replacements: Replacements
   /**
    * Of the commands that may have ended a host one is tried at a time: if another host ends, it was that one. The others on
-   * that host are suspects then, for the first time.
+   * that host are suspects then, for the first time. One that is settled, or that no host has in hand, is not being tried.
    */
   #suspect: Errand | undefined
   #tickedAtMs = performance.now()
@@ -304,7 +304,10 @@ export class HsmPool {
       faulted: (member, fault) => this.#metrics.faulted(member, fault),
       lost: (member, errand, fault, suspect) => this.#lost(member, errand, fault, suspect),
       estranged: () => this.#stale.readAgain(),
-      stale: (member, errand, fault) => this.#stale.park(member, errand, fault),
+      stale: (member, errand, fault) => {
+        this.#letGo(errand)
+        this.#stale.park(member, errand, fault)
+      },
       restarted: member => this.#metrics.restarted(member),
       worn: (member, host, reason) => this.#replacements.recycle(member, host, reason),
       probed: (member, passed) => this.#metrics.probed(member, passed),
@@ -316,8 +319,9 @@ export class HsmPool {
     }
   }
 
-  /** Sends a command, or has it wait. */
+  /** Sends a command that no host has in hand, or has it wait. */
   #dispatch(errand: Errand): void {
+    this.#letGo(errand)
     if (this.#offer(errand) === 'sent') return
     if (this.#crowdsOut(errand))
       errand.reject(new PoolBusy(`region ${this.region} has all it keeps for tokens that are away`))
@@ -352,6 +356,11 @@ export class HsmPool {
     }
   }
 
+  /** No host has it in hand any more: another suspect may be tried. */
+  #letGo(errand: Errand): void {
+    if (this.#suspect === errand) this.#suspect = undefined
+  }
+
   #drain(): void {
     if (this.#waiting.size === 0) return
     this.#waiting.drain(errand => {
@@ -363,7 +372,6 @@ export class HsmPool {
 
   #lost(member: Member, errand: Errand, fault: HsmFault, suspect: boolean): void {
     if (errand.settled) return
-    if (this.#suspect === errand) this.#suspect = undefined
     if (suspect) errand.deaths += 1
     else if (fault.kind !== 'module') errand.faults += 1
     errand.lastFault = { label: member.label, reason: fault.reason }
