@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import { systemClock } from '../../base/clock.ts'
 import { loadConfiguration } from '../../config/load.ts'
+import type { Configuration } from '../../config/schema.ts'
 import { openStateFolder } from '../../config/state-folder.ts'
 import { createLogger } from '../../telemetry/logger.ts'
 import { CommandFailed } from '../admin-client.ts'
@@ -17,8 +18,8 @@ import { openKeyStore } from '../open-key-store.ts'
 import { configurationOption, outputOption } from '../options.ts'
 import { printRecords } from '../print.ts'
 import { Progress } from '../progress.ts'
-import { requireNoDaemon } from '../require-no-daemon.ts'
 import { type CeremonyOptions, runCeremony, sayerOf } from '../run-ceremony.ts'
+import { withoutDaemon } from '../without-daemon.ts'
 
 interface BackupOptions {
   readonly config: string
@@ -95,7 +96,10 @@ async function check(path: string, { config, output }: BackupOptions): Promise<v
 
 async function restore(from: string, options: RestoreOptions): Promise<void> {
   const configuration = loadConfiguration(options.config)
-  await requireNoDaemon(configuration)
+  await withoutDaemon(configuration, () => restoreAlone(configuration, from, options))
+}
+
+async function restoreAlone(configuration: Configuration, from: string, options: RestoreOptions): Promise<void> {
   const state = openStateFolder(configuration.stateDir)
   const logger = createLogger('warn')
   const say = sayerOf(options)
