@@ -4,8 +4,8 @@
  * has acknowledged.
  */
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, readFileSync, renameSync, statSync } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { constants, copyFileSync, readFileSync, renameSync, statSync } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { KMS } from '@aws-sdk/client-kms'
@@ -35,8 +35,8 @@ describe('a state folder', () => {
 
   const state = (name: string) => join(instance.stateDir, name)
 
-  /** A daemon that may have to wait for its turn: what it has said, while it does, and whether it can serve. */
-  function startToServe(): { log(): string; ready(): boolean; stop(): Promise<void> } {
+  /** A daemon that may have to wait for its turn: what it says meanwhile, and how far it is. */
+  function startToServe(): { log(): string; begun(): boolean; ready(): boolean; stop(): Promise<void> } {
     const child = instance.start(['serve', '--config', configuration])
     const ended = new Promise<number | null>(resolve => child.once('close', resolve))
     let log = ''
@@ -45,6 +45,7 @@ describe('a state folder', () => {
     })
     return {
       log: () => log,
+      begun: () => log.includes('"message":"listening"'),
       ready: () => log.includes('"message":"ready"'),
       async stop() {
         child.kill('SIGTERM')
@@ -87,8 +88,8 @@ describe('a state folder', () => {
     await waitUntil(async () => !(await answers(state('admin.sock'))), PATIENCE_MS)
     signal('SIGSTOP', [ending.pid])
     const next = startToServe()
-    await waitUntil(() => next.ready() || next.log().includes('waiting for the state folder'), PATIENCE_MS)
-    expect(next.ready()).toBe(false)
+    await waitUntil(() => next.begun() || next.log().includes('waiting for the state folder'), PATIENCE_MS)
+    expect(next.begun()).toBe(false)
     signal('SIGCONT', every)
     expect(await ending.ended).toBe(0)
     await waitUntil(() => next.ready(), PATIENCE_MS, next.log)
@@ -106,12 +107,19 @@ describe('a state folder', () => {
     execFileSync('mkfifo', [pipe])
     renameSync(pipe, manifest)
     const restoring = instance.run(['restore', copy, '--replace'])
-    const writing = await open(manifest, 'w')
+    let writing: FileHandle | undefined
+    // Fails until somebody reads, and blocks nobody.
+    const opens = constants.O_WRONLY | constants.O_NONBLOCK
+    const isRead = async () => {
+      writing = await open(manifest, opens).catch(() => undefined)
+      return writing !== undefined
+    }
+    await waitUntil(isRead, PATIENCE_MS)
     const next = startToServe()
-    await waitUntil(() => next.ready() || next.log().includes('waiting for the state folder'), PATIENCE_MS)
-    expect(next.ready()).toBe(false)
-    await writing.writeFile(readFileSync(`${manifest}.kept`))
-    await writing.close()
+    await waitUntil(() => next.begun() || next.log().includes('waiting for the state folder'), PATIENCE_MS)
+    expect(next.begun()).toBe(false)
+    await writing!.writeFile(readFileSync(`${manifest}.kept`))
+    await writing!.close()
     expect(await restoring).toMatchObject({ code: 0 })
     await waitUntil(() => next.ready(), PATIENCE_MS, next.log)
     const { endpoint } = JSON.parse(
