@@ -2,15 +2,15 @@
  * The only place that builds the daemon's parts and joins them. Disposing of a daemon drains it: no new connection, the
  * requests in hand answered, the hosts ended, the store closed.
  */
-import { chmodSync, existsSync, rmSync } from 'node:fs'
+import { chmodSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { connect } from 'node:net'
 import { createAdminListener } from './admin/admin-listener.ts'
 import { createAdminSocket } from './admin/admin-socket.ts'
 import { Explanations } from './admin/explanations.ts'
 import { Throttle } from './api/throttle.ts'
 import { type Clock, systemClock } from './base/clock.ts'
 import { type Audit, composeAudit } from './compose-audit.ts'
+import { type FolderWait, holdStateFolder } from './compose-folder.ts'
 import { type ApiListener, addressOf, drain, listenForRequests, listenOn } from './compose-listener.ts'
 import { NotReady } from './compose-pools.ts'
 import { composeServices } from './compose-services.ts'
@@ -62,7 +62,9 @@ export async function compose(
 ): Promise<Daemon> {
   await using parts = new AsyncDisposableStack()
   const state = openStateFolder(configuration.stateDir)
-  await requireNoOtherDaemon(state.adminSocket)
+  // Given back when all else has ended. Service processes belong to this one, and hold nothing.
+  const waiting = (wait: FolderWait) => logger.warn('waiting for the state folder', { ...wait })
+  parts.use(await holdStateFolder(state, waiting))
   const count = serviceProcessesOf(configuration.listen.processes)
   const processes = count === 1 ? undefined : new ServiceProcesses(count, configuration, logger)
   let audit: Audit | undefined
@@ -168,19 +170,4 @@ export async function compose(
     expireMaterial: expire,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
-}
-
-/** One daemon for one state folder: whoever answers on its admin socket has it; a socket without a listener is left over. */
-async function requireNoOtherDaemon(socketPath: string): Promise<void> {
-  if (!existsSync(socketPath)) return
-  const answered = await new Promise<boolean>(resolve => {
-    const socket = connect(socketPath)
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
-  if (answered) throw new NotReady(`a daemon is running with this state folder (it answers on ${socketPath})`)
-  rmSync(socketPath, { force: true })
 }

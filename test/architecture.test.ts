@@ -13,6 +13,7 @@ const LEVELS: readonly (readonly string[])[] = [
   [
     ...['main.ts', 'service.ts', 'compose.ts', 'compose-service.ts', 'compose-listener.ts', 'compose-services.ts'],
     ...['compose-audit.ts', 'compose-chain.ts', 'compose-forwarding.ts', 'compose-rows.ts', 'compose-pools.ts', 'cli'],
+    'compose-folder.ts',
   ],
   ['api', 'console', 'tasks', 'admin', 'processes'],
   ['operations', 'identities', 'sts', 'cloudtrail'],
@@ -25,10 +26,13 @@ const LEVELS: readonly (readonly string[])[] = [
 /** The order inside a level: neighbours that a part may import all the same. */
 const NEIGHBOURS: Readonly<Record<string, readonly string[]>> = {
   // `serve` runs the daemon; ceremonies compose pools themselves, and never the daemon's parts.
-  cli: ['main.ts', 'compose-rows.ts', 'compose-pools.ts'],
+  cli: ['main.ts', 'compose-rows.ts', 'compose-pools.ts', 'compose-folder.ts'],
   'main.ts': ['compose.ts'],
   'service.ts': ['compose-service.ts', 'compose-pools.ts'],
-  'compose.ts': ['compose-audit.ts', 'compose-listener.ts', 'compose-services.ts', 'compose-pools.ts'],
+  'compose.ts': [
+    ...['compose-audit.ts', 'compose-listener.ts', 'compose-services.ts', 'compose-pools.ts', 'compose-folder.ts'],
+  ],
+  'compose-folder.ts': ['compose-pools.ts'],
   'compose-service.ts': ['compose-audit.ts', 'compose-chain.ts', 'compose-listener.ts', 'compose-services.ts'],
   'compose-listener.ts': ['compose-services.ts', 'compose-pools.ts'],
   'compose-services.ts': ['compose-rows.ts', 'compose-pools.ts'],

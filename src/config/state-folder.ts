@@ -6,6 +6,8 @@ import { ConfigurationError } from './load.ts'
 export interface StateFolder {
   readonly path: string
   readonly store: string
+  /** Locked by whoever owns the folder: a daemon, or a command that may not run beside one. */
+  readonly lock: string
   readonly adminSocket: string
   /** Where a ceremony that is running answers. */
   readonly ceremonySocket: string
@@ -53,6 +55,7 @@ export function stateFolderAt(path: string): StateFolder {
   return {
     path,
     store: join(path, 'strongroom.db'),
+    lock: join(path, 'lock'),
     adminSocket,
     ceremonySocket,
     credentials: join(path, 'credentials'),

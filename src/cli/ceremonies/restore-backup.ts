@@ -8,7 +8,7 @@ import type { CheckFinding, Store } from '../../store/store.ts'
 import type { RegionAnchor } from '../../store/stored-row-macs.ts'
 import { CommandFailed } from '../admin-client.ts'
 import type { KeyStore } from '../open-key-store.ts'
-import { readManifest } from './backup-manifest.ts'
+import { type BackupManifest, readManifest } from './backup-manifest.ts'
 import { requireSameLedgers, requireSigned, requireUnchanged } from './check-backup.ts'
 import { syncFolder } from './make-backup.ts'
 import type { SweepProgress } from './sweep.ts'
@@ -43,10 +43,17 @@ export interface Restored {
   readonly replaced: string | undefined
 }
 
-/** `open` opens the copy that was taken in. Throws {@link CommandFailed}; nothing has changed then. */
+/**
+ * `open` opens the copy that was taken in, which is the one of that manifest, and has the last word before anything is moved.
+ * Throws {@link CommandFailed}; nothing has changed then.
+ */
 export async function restoreBackup(
   { from, folder, to, replace, acceptOlder, beforeRotation, nowMs }: RestoreRequest,
-  open: (path: string, use: (opened: KeyStore) => Promise<RegionAnchor[]>) => Promise<RegionAnchor[]>,
+  open: (
+    path: string,
+    manifest: BackupManifest,
+    use: (opened: KeyStore) => Promise<RegionAnchor[]>,
+  ) => Promise<RegionAnchor[]>,
   onProgress: (progress: SweepProgress) => void,
 ): Promise<Restored> {
   const manifest = readManifest(from)
@@ -59,7 +66,7 @@ export async function restoreBackup(
     copyFileSync(from, taken, constants.COPYFILE_EXCL)
     await requireUnchanged(taken, manifest)
     requireSameLedgers(taken, manifest)
-    const older = await open(taken, async ({ store, rows, anchors }) => {
+    const older = await open(taken, manifest, async ({ store, rows, anchors }) => {
       if (beforeRotation) {
         await requireNoOfficers(store, from)
         return []

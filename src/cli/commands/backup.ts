@@ -3,10 +3,12 @@ import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import { systemClock } from '../../base/clock.ts'
 import { loadConfiguration } from '../../config/load.ts'
+import type { Configuration } from '../../config/schema.ts'
 import { openStateFolder } from '../../config/state-folder.ts'
 import { createLogger } from '../../telemetry/logger.ts'
 import { CommandFailed } from '../admin-client.ts'
 import { acceptOlderStore } from '../ceremonies/accept-older.ts'
+import { approveRestore } from '../ceremonies/approve-restore.ts'
 import { type BackupManifest, readManifest } from '../ceremonies/backup-manifest.ts'
 import { requireSameLedgers, requireSigned, requireUnchanged } from '../ceremonies/check-backup.ts'
 import { makeBackup } from '../ceremonies/make-backup.ts'
@@ -17,8 +19,8 @@ import { openKeyStore } from '../open-key-store.ts'
 import { configurationOption, outputOption } from '../options.ts'
 import { printRecords } from '../print.ts'
 import { Progress } from '../progress.ts'
-import { requireNoDaemon } from '../require-no-daemon.ts'
 import { type CeremonyOptions, runCeremony, sayerOf } from '../run-ceremony.ts'
+import { withoutDaemon } from '../without-daemon.ts'
 
 interface BackupOptions {
   readonly config: string
@@ -95,7 +97,10 @@ async function check(path: string, { config, output }: BackupOptions): Promise<v
 
 async function restore(from: string, options: RestoreOptions): Promise<void> {
   const configuration = loadConfiguration(options.config)
-  await requireNoDaemon(configuration)
+  await withoutDaemon(configuration, () => restoreAlone(configuration, from, options))
+}
+
+async function restoreAlone(configuration: Configuration, from: string, options: RestoreOptions): Promise<void> {
   const state = openStateFolder(configuration.stateDir)
   const logger = createLogger('warn')
   const say = sayerOf(options)
@@ -105,13 +110,15 @@ async function restore(from: string, options: RestoreOptions): Promise<void> {
   const { replace = false, acceptOlder = false, beforeRotation = false } = options
   const restored = await restoreBackup(
     { ...request, replace, acceptOlder, beforeRotation },
-    async (path, use) => {
+    async (path, manifest, use) => {
       await using resources = new AsyncDisposableStack()
       const opened = await openKeyStore(configuration, { path, logger, older: true }, resources)
       const older = await use(opened)
+      progress.end()
+      const officers = await approveRestore(configuration, state, { ...manifest, acceptOlder, beforeRotation })
       for (const { name } of configuration.regions) {
         const what = `restored the backup ${from}`
-        const record = recordOf({ clock: systemClock, command: 'restore' }, name, what, 'done')
+        const record = recordOf({ clock: systemClock, command: 'restore', officers }, name, what, 'done')
         await opened.store.transaction(tx => tx.recordCeremony(record))
       }
       return older
@@ -125,8 +132,11 @@ async function restore(from: string, options: RestoreOptions): Promise<void> {
   say(`restored the key store as it was at ${new Date(madeAtMs).toISOString()}`)
   if (replaced !== undefined) say(`the key store that was there is ${replaced}: remove it when it is needed no more`)
   if (beforeRotation) say('no token has looked at it yet: run "strongroom domain rotate --accept-older" in each region')
-  if (older.length > 0)
-    await runCeremony({ command: 'store accept-older', everyRegion: true, olderStore: true }, options, acceptOlderStore)
+  if (older.length === 0) return
+  say(
+    'to take it for the present one is left: should that not come to its end here, run "strongroom store accept-older"',
+  )
+  await runCeremony({ command: 'store accept-older', everyRegion: true, olderStore: true }, options, acceptOlderStore)
 }
 
 function print(output: 'text' | 'json', path: string, { madeAtMs, bytes, sha256, ledgers }: BackupManifest): void {

@@ -10,8 +10,8 @@ import { openKeyStore } from '../open-key-store.ts'
 import { configurationOption, outputOption } from '../options.ts'
 import { printRecords } from '../print.ts'
 import { Progress } from '../progress.ts'
-import { requireNoDaemon } from '../require-no-daemon.ts'
 import { type CeremonyOptions, runCeremony } from '../run-ceremony.ts'
+import { withoutDaemon } from '../without-daemon.ts'
 
 export function addStore(program: Command): void {
   const store = program.command('store').description('the key store: whether it is what the tokens have signed')
@@ -66,6 +66,6 @@ async function verify({ config, output }: { config: string; output: 'text' | 'js
 }
 
 async function acceptOlder(options: CeremonyOptions): Promise<void> {
-  await requireNoDaemon(loadConfiguration(options.config))
-  await runCeremony({ command: 'store accept-older', everyRegion: true, olderStore: true }, options, acceptOlderStore)
+  const accept = { command: 'store accept-older', everyRegion: true, olderStore: true } as const
+  await withoutDaemon(loadConfiguration(options.config), () => runCeremony(accept, options, acceptOlderStore))
 }
