@@ -26,7 +26,6 @@ import { type KeyUsage, specFacts } from '../model/key-specs.ts'
 import type { OperationName } from '../model/operations.ts'
 import type { KeyGrant } from '../store/records.ts'
 import type { HotReader, Reader } from '../store/store.ts'
-import { requireAlgorithm } from './algorithm.ts'
 import type { ServiceKeys } from './service-keys.ts'
 
 /** Actions whose conditions may ask how long a key was not used (authz.md 4.2). */
@@ -40,8 +39,8 @@ export interface KeyRequirement {
   /** States in which the operation works; all of them when absent. */
   readonly states?: readonly KeyState[]
   readonly usage?: KeyUsage
-  /** An algorithm that the key must have, where the input names none. */
-  readonly algorithm?: string
+  /** Whether the key is to make data keys, which RSA keys do not. */
+  readonly dataKeys?: true
   /** What conditions may ask of the input. */
   readonly facts?: RequestFacts
   readonly grantTokens?: readonly string[] | undefined
@@ -328,7 +327,13 @@ function invisible({ caller }: Asker, action: string): KmsError {
 
 /** Throws KmsError IncorrectKeyException for a ciphertext of another key. What a public key encrypts has no header of ours. */
 function requireMaker(key: KmsKey, blob: Buffer): KmsKey {
-  if (specFacts(key.spec).class === 'asymmetric' || ciphertextKid(blob).equals(key.kid)) return key
+  if (specFacts(key.spec).class !== 'asymmetric') requireHeaderOf(key, blob)
+  return key
+}
+
+/** Throws KmsError InvalidCiphertextException for what has no header of ours, IncorrectKeyException for another key's. */
+export function requireHeaderOf(key: KmsKey, blob: Buffer): void {
+  if (ciphertextKid(blob).equals(key.kid)) return
   throw new KmsError(
     'IncorrectKeyException',
     'The key ID in the request does not identify a CMK that can perform this operation.',
@@ -343,7 +348,7 @@ function invalidGrantToken(): KmsError {
   return new KmsError('InvalidGrantTokenException', 'The grant token is not valid.')
 }
 
-/** Usage, state and algorithm, in AWS's order, for a caller who is let in already. */
+/** Usage, state and kind, in AWS's order, for a caller who is let in already. */
 function requireFit(operation: OperationName, key: KmsKey, need: KeyRequirement): KmsKey {
   if (need.usage !== undefined && key.usage !== need.usage) {
     throw new KmsError(
@@ -352,6 +357,8 @@ function requireFit(operation: OperationName, key: KmsKey, need: KeyRequirement)
     )
   }
   if (need.states !== undefined) requireState(key, need.states)
-  if (need.algorithm !== undefined) requireAlgorithm(key, need.algorithm)
+  if (need.dataKeys === true && specFacts(key.spec).class === 'asymmetric') {
+    throw new KmsError('InvalidKeyUsageException', 'You cannot generate a data key with an asymmetric CMK')
+  }
   return key
 }

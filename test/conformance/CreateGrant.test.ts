@@ -1,5 +1,6 @@
 import type { CreateGrantRequest } from '@aws-sdk/client-kms'
 import { describe, expect, test } from '@jest/globals'
+import { GRANT_OPERATION_NAMES } from '../../src/model/grant.ts'
 import { FULL, makeAgain, makeStranger, makeUser, notAllowed } from './callers.ts'
 import { accountId, answer, callerArn, kms, makeKey, refusal, text } from './kms.ts'
 import { ONLY_ENABLED, obeysKeyState, standingKey, takesDryRun, takesKeyId } from './rules.ts'
@@ -145,6 +146,13 @@ describe('CreateGrant', () => {
       'operations that the key cannot do',
       { Operations: ['Sign'] },
       validation('Operation Sign is not valid for a SYMMETRIC_DEFAULT key with usage ENCRYPT_DECRYPT.'),
+    ],
+    [
+      'an operation that there is not',
+      { Operations: ['Foo' as 'Encrypt'] },
+      validation(
+        `1 validation error detected: Value '[Foo]' at 'operations' failed to satisfy constraint: Member must satisfy constraint: [Member must satisfy enum value set: [${GRANT_OPERATION_NAMES.join(', ')}]]`,
+      ),
     ],
     [
       'the making of grants alone',

@@ -83,8 +83,8 @@ export const ANSWERS: Readonly<Record<string, Words>> = {
   /** The usage is another. */
   U: ({ arn, usage }, operation) =>
     `InvalidKeyUsageException: ${arn} key usage is ${usage} which is not valid for ${operation}.`,
-  /** The usage is right and the algorithm is not. */
-  A: () => 'InvalidKeyUsageException',
+  /** The usage is right, and the key is of a kind that makes no data keys. */
+  A: () => 'InvalidKeyUsageException: You cannot generate a data key with an asymmetric CMK',
   /** The origin is another. */
   O: ({ arn, origin }) =>
     `UnsupportedOperationException: ${arn} origin is ${origin} which is not valid for this operation.`,
