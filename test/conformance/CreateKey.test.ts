@@ -176,6 +176,16 @@ describe('CreateKey', () => {
     ['a policy that is not JSON', { Policy: 'allow' }, malformed('it is not JSON')],
     ['a policy that is a list', { Policy: '[]' }, malformed('it is not a JSON object')],
     ['a policy without statement', { Policy: '{"Version":"2012-10-17"}' }, malformed('it has no statement')],
+    [
+      'a statement without Resource',
+      { Policy: defaultPolicy(ROOT, { Resource: undefined }) },
+      malformed('a statement has no Resource'),
+    ],
+    [
+      'a policy for a group',
+      { Policy: defaultPolicy({ AWS: [accountId, `arn:aws:iam::${accountId}:group/admins`] }) },
+      'InvalidArnException: An ARN in the specified key policy is invalid.',
+    ],
     ['a statement that is none', { Policy: '{"Statement":["Allow"]}' }, malformed('a statement is not an object')],
     ['a policy that denies', { Policy: defaultPolicy(ROOT, { Effect: 'Deny' }) }, lockout],
     ['a policy with less', { Policy: defaultPolicy(ROOT, { Action: 'kms:Encrypt' }) }, lockout],
