@@ -64,7 +64,7 @@ function explicitDenial(request: AccessRequest, policies: CallerPolicies): Decis
 
 function denialIn(request: AccessRequest, policies: readonly Policy[], side: PolicySide): Decision | undefined {
   for (const policy of policies) {
-    for (const statement of policy.about(request.action).deny) {
+    for (const statement of policy.about(request.action, request.context).deny) {
       if (coverageOf(statement, request) === undefined) continue
       const refused = refusedOf(request)
       return {
@@ -164,7 +164,7 @@ const NOTHING: Readonly<Found> = { named: undefined, role: undefined, account: u
 /** The first statement of each coverage that allows the action; none after one that names the caller. */
 function statementsFor(request: AccessRequest, policy: Policy): Found {
   const found: Found = { named: undefined, role: undefined, account: undefined }
-  for (const statement of policy.about(request.action).allow) {
+  for (const statement of policy.about(request.action, request.context).allow) {
     const coverage = coverageOf(statement, request)
     if (coverage !== undefined) found[coverage] ??= statement
     if (coverage === 'named') break
@@ -174,7 +174,7 @@ function statementsFor(request: AccessRequest, policy: Policy): Found {
 
 function allowedBy(request: AccessRequest, policies: readonly Policy[]): Statement | undefined {
   for (const policy of policies) {
-    for (const statement of policy.about(request.action).allow) {
+    for (const statement of policy.about(request.action, request.context).allow) {
       if (coverageOf(statement, request) !== undefined) return statement
     }
   }

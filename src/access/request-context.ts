@@ -8,7 +8,14 @@ import type { Caller, CallerKind } from '../model/caller.ts'
 import { EMPTY_CONTEXT, type EncryptionContext } from '../model/encryption-context.ts'
 import type { KmsKey, Tag } from '../model/key.ts'
 import { multiRegionKeyType } from '../model/multi-region.ts'
-import { type ConditionKey, type Context, type ContextValue, conditionKey, foldedMember } from './policy/context.ts'
+import {
+  type ConditionKey,
+  type Context,
+  type ContextValue,
+  conditionKey,
+  ENCRYPTION_CONTEXT,
+  foldedMember,
+} from './policy/context.ts'
 import type { Trail } from './trail.ts'
 
 /** What conditions may ask of a key, which need not be stored yet. */
@@ -112,7 +119,7 @@ export class RequestContext implements Context {
 
   value({ name, family, member = '' }: ConditionKey): ContextValue {
     switch (family) {
-      case 'kms:encryptioncontext:':
+      case ENCRYPTION_CONTEXT:
         return this.encryptionContext.size === 0 ? undefined : foldedMember(this.encryptionContext, member)
       case 'aws:principaltag/':
         return foldedMember(this.asker.caller.tags, member)

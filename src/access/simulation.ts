@@ -10,7 +10,14 @@ import { type AccessRequest, authorize } from './authorize.ts'
 import { KEY_POLICY_NAME } from './compiled.ts'
 import type { Decision } from './decision.ts'
 import { indexGrants } from './grants.ts'
-import { type ConditionKey, type Context, type ContextValue, conditionKey, Variants } from './policy/context.ts'
+import {
+  type ConditionKey,
+  type Context,
+  type ContextValue,
+  conditionKey,
+  ENCRYPTION_CONTEXT,
+  Variants,
+} from './policy/context.ts'
 import { PolicyFault } from './policy/fault.ts'
 import { compilePolicy } from './policy/parse.ts'
 import { Policy } from './policy/policy.ts'
@@ -155,8 +162,6 @@ function grantOf(found: z.infer<typeof grantShape>): Grant {
 function asArn(principal: string | undefined): string | undefined {
   return principal !== undefined && /^\d{12}$/.test(principal) ? `arn:aws:iam::${principal}:root` : principal
 }
-
-const ENCRYPTION_CONTEXT = 'kms:encryptioncontext:'
 
 /** The context of the case, and of the keys that principal and key give, those that it does not have. */
 class CaseContext implements Context {

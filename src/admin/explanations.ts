@@ -1,6 +1,6 @@
 /** What the daemon would decide, for an operator who asks: nothing is done, and nobody has to sign. */
 import { type Explanation, explain } from '../access/explain.ts'
-import type { ConditionKey } from '../access/policy/context.ts'
+import { type ConditionKey, ENCRYPTION_CONTEXT } from '../access/policy/context.ts'
 import { findPrincipal } from '../access/principals.ts'
 import { isRequestConditionKey } from '../access/request-context.ts'
 import { callerOf } from '../identities/caller.ts'
@@ -9,8 +9,6 @@ import type { Caller } from '../model/caller.ts'
 import { KmsError } from '../model/errors.ts'
 import type { Access } from '../operations/access.ts'
 import type { Reader } from '../store/store.ts'
-
-const ENCRYPTION_CONTEXT = 'kms:encryptioncontext:'
 
 export interface Question {
   readonly principal: string

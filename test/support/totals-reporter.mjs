@@ -1,6 +1,6 @@
 /**
- * Says how many tests passed, failed and were skipped, in one line: on stdout, or in the file that
- * STRONGROOM_TOTALS_FILE names, for scripts/test to print as its last line.
+ * Says how many tests passed, failed and were skipped, in one line: on stdout, or in the file that STRONGROOM_TOTALS_FILE
+ * names. There, scripts/test finds more below it: the same of the files in which nothing failed, and the others' paths.
  */
 import { writeFileSync, writeSync } from 'node:fs'
 
@@ -17,11 +17,27 @@ export function totalsOf(results) {
   }
 }
 
+function lineOf({ passed, failed, skipped }) {
+  return `${passed} passed, ${failed} failed, ${skipped} skipped\n`
+}
+
+/** Nothing after a run that was broken off: it does not know what it did not run. */
+function soundAndFailed(results) {
+  if (results.runExecError || results.wasInterrupted || results.snapshot.failure) return ''
+  const hasFailed = file => file.testExecError !== undefined || file.numFailingTests > 0
+  const sound = results.testResults.filter(file => !hasFailed(file))
+  const sum = of => sound.reduce((total, file) => total + of(file), 0)
+  const passed = sum(file => file.numPassingTests)
+  const skipped = sum(file => file.numPendingTests + file.numTodoTests)
+  const paths = results.testResults.filter(hasFailed).map(file => `${file.testFilePath}\n`)
+  return `${lineOf({ passed, failed: 0, skipped })}${paths.join('')}`
+}
+
 export default class TotalsReporter {
   onRunComplete(_contexts, results) {
-    const { passed, failed, skipped } = totalsOf(results)
-    const line = `${passed} passed, ${failed} failed, ${skipped} skipped\n`
-    if (process.env.STRONGROOM_TOTALS_FILE) writeFileSync(process.env.STRONGROOM_TOTALS_FILE, line)
+    const line = lineOf(totalsOf(results))
+    if (process.env.STRONGROOM_TOTALS_FILE)
+      writeFileSync(process.env.STRONGROOM_TOTALS_FILE, `${line}${soundAndFailed(results)}`)
     // Jest's own summary is written after every reporter has been called.
     else process.once('exit', () => writeSync(process.stdout.fd, line))
     setTimeout(() => {

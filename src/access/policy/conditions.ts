@@ -2,7 +2,14 @@
  * Conditions: one operator on one condition key, compiled. A block is the conjunction of its conditions; the values of one
  * condition are alternatives, of which a negated operator allows none.
  */
-import { type ConditionKey, type Context, type ContextValue, conditionKey, Variants } from './context.ts'
+import {
+  type ConditionKey,
+  type Context,
+  type ContextValue,
+  conditionKey,
+  ENCRYPTION_CONTEXT,
+  Variants,
+} from './context.ts'
 import { malformed, quoted } from './fault.ts'
 import { OPERATORS, type Operator, type PolicyValue } from './operators.ts'
 import type { Matcher } from './pattern.ts'
@@ -13,6 +20,8 @@ export type Effect = 'Allow' | 'Deny'
 export interface Condition {
   /** `StringEquals kms:ViaService`, as the policy has it. */
   readonly text: string
+  /** It holds in no request without an encryption context. */
+  readonly needsEncryptionContext: boolean
   holds(context: Context, effect: Effect): boolean
 }
 
@@ -44,7 +53,9 @@ export function compileCondition(
   const key = conditionKey(keyText)
   const valueIn = knows(key) ? (context: Context) => context.value(key) : () => undefined
   const text = `${operatorText} ${keyText}`
-  if (parsed.name === 'Null') return { text, holds: nullTest(operatorText, parsed, values, valueIn) }
+  if (parsed.name === 'Null') {
+    return { text, needsEncryptionContext: false, holds: nullTest(operatorText, parsed, values, valueIn) }
+  }
   const operator = OPERATORS.get(parsed.name)
   if (operator === undefined) throw malformed(`${quoted(operatorText)} is no condition operator`)
   const read = values.map(value => {
@@ -52,7 +63,9 @@ export function compileCondition(
     if (policyValue === undefined) throw malformed(`a value of ${quoted(text)} is not of the operator's type`)
     return policyValue
   })
-  return { text, holds: valueTest(parsed, operator, matchersOf(read), valueIn) }
+  const needsEncryptionContext =
+    key.family === ENCRYPTION_CONTEXT && !whenAbsent(parsed.set, parsed.ifExists, operator.negated)
+  return { text, needsEncryptionContext, holds: valueTest(parsed, operator, matchersOf(read), valueIn) }
 }
 
 function parseOperator(text: string): ParsedOperator {

@@ -20,11 +20,15 @@ export type ContextValue = string | readonly string[] | Variants | undefined
 
 export interface Context {
   value(key: ConditionKey): ContextValue
-  /** The encryption context of the request as the caller wrote it, or the constraint of a grant that is to be made. */
+  /**
+   * The encryption context of the request as the caller wrote it, or the constraint of a grant that is to be made. While it is
+   * empty, no condition key `kms:EncryptionContext:…` has a value.
+   */
   readonly encryptionContext: ReadonlyMap<string, string>
 }
 
-const FAMILIES = ['kms:encryptioncontext:', 'aws:principaltag/', 'aws:resourcetag/', 'aws:requesttag/'] as const
+export const ENCRYPTION_CONTEXT = 'kms:encryptioncontext:'
+const FAMILIES = [ENCRYPTION_CONTEXT, 'aws:principaltag/', 'aws:resourcetag/', 'aws:requesttag/'] as const
 /** Condition keys that name a member of a map. */
 type Family = (typeof FAMILIES)[number]
 

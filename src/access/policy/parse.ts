@@ -3,7 +3,7 @@
  * are refused: a misspelt condition must not turn into none.
  */
 import { type Condition, compileCondition } from './conditions.ts'
-import { type ConditionKey, type Context, conditionKey } from './context.ts'
+import { type ConditionKey, type Context, conditionKey, ENCRYPTION_CONTEXT } from './context.ts'
 import { duplicateMember } from './duplicates.ts'
 import { malformed, PolicyFault, quoted } from './fault.ts'
 import { type Matcher, matcherOf, type Pattern, PatternBuilder, patternOf } from './pattern.ts'
@@ -148,7 +148,7 @@ function resourceMatcher(resource: string, variables: boolean): ResourceMatcher 
 const IDENTITY_ONLY_KEY = 'kms:resourcealiases'
 const IDENTITY_ONLY_FAMILY = 'aws:resourcetag/'
 /** Under ForAllValues an absent member of these would satisfy the condition. */
-const OVERLY_PERMISSIVE: ReadonlySet<string | undefined> = new Set(['kms:encryptioncontext:', 'aws:requesttag/'])
+const OVERLY_PERMISSIVE: ReadonlySet<string | undefined> = new Set([ENCRYPTION_CONTEXT, 'aws:requesttag/'])
 
 function conditionsOf(kind: PolicyKind, json: Json, variables: boolean): readonly Condition[] {
   const { Condition: block } = json

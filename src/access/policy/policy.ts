@@ -24,34 +24,53 @@ export interface Relevant {
   readonly deny: readonly Statement[]
 }
 
+interface Worked {
+  readonly all: Relevant
+  /** Those that may apply to a request without an encryption context. */
+  readonly withoutContext: Relevant
+}
+
 export class Policy {
   readonly name: string
   readonly statements: readonly Statement[]
-  readonly #relevant = new Map<string, Relevant>()
+  readonly #worked = new Map<string, Worked>()
 
   constructor(name: string, statements: readonly Statement[]) {
     this.name = name
     this.statements = statements
   }
 
-  /** `action` as AWS spells it. Worked out once for each action, of which there are as many as operations. */
-  about(action: string): Relevant {
-    let relevant = this.#relevant.get(action)
-    if (relevant === undefined) {
-      const lower = action.toLowerCase()
-      const found = this.statements.filter(statement => statement.isAboutAction(lower))
-      relevant = {
-        allow: found.filter(({ effect }) => effect === 'Allow'),
-        deny: found.filter(({ effect }) => effect === 'Deny'),
-      }
-      this.#relevant.set(action, relevant)
+  /**
+   * The statements that may apply, to a request with the context where one is given; `action` as AWS spells it. Worked out
+   * once for each action, of which there are as many as operations.
+   */
+  about(action: string, context?: Context): Relevant {
+    const worked = this.#worked.get(action) ?? this.#workOut(action)
+    return context?.encryptionContext.size === 0 ? worked.withoutContext : worked.all
+  }
+
+  #workOut(action: string): Worked {
+    const lower = action.toLowerCase()
+    const found = this.statements.filter(statement => statement.isAboutAction(lower))
+    const needsContext = ({ conditions }: Statement) => conditions.some(one => one.needsEncryptionContext)
+    const worked = {
+      all: byEffect(found),
+      withoutContext: byEffect(found.filter(statement => !needsContext(statement))),
     }
-    return relevant
+    this.#worked.set(action, worked)
+    return worked
   }
 
   /** Users, roles and sessions that its statements name. */
   get principalArns(): readonly string[] {
     return this.statements.flatMap(({ principals }) => principals?.arns ?? [])
+  }
+}
+
+function byEffect(statements: readonly Statement[]): Relevant {
+  return {
+    allow: statements.filter(({ effect }) => effect === 'Allow'),
+    deny: statements.filter(({ effect }) => effect === 'Deny'),
   }
 }
 

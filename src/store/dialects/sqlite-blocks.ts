@@ -28,8 +28,11 @@ export interface BlockThreadData {
 
 const ENTRY = new URL('sqlite-blocks-thread.ts', import.meta.url)
 const ENDED = 'the thread that stores audit events has ended'
-/** It holds a block at a time. */
-const HEAP = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 }
+/**
+ * It holds a block at a time. The young generation is as large as the process's (scripts/strongroom), and V8 marks without an
+ * end where the old one may not grow by more than that.
+ */
+const HEAP = { maxOldGenerationSizeMb: 256 }
 
 /** A commit of our own that takes longer is taken for another's, which costs what memory holds. */
 const UNDECIDED_MS = 400

@@ -20,7 +20,8 @@ let told: (string | undefined)[]
 const onStale = (reason: string | undefined) => void told.push(reason)
 
 beforeEach(() => {
-  nowMs = performance.now()
+  // Whole: sums of fractions are not exact.
+  nowMs = Math.ceil(performance.now())
   told = []
   jest.spyOn(performance, 'now').mockImplementation(() => nowMs)
 })
