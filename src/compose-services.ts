@@ -22,6 +22,7 @@ import { openStore } from './store/open-store.ts'
 import type { Store, StoreSiblings } from './store/store.ts'
 import { DOMAIN_LOOK_MS, DomainFollower } from './tasks/follow-domains.ts'
 import { schedule } from './tasks/schedule.ts'
+import { SCRUB_LOOK_MS, scrubStore } from './tasks/scrub-store.ts'
 import type { Logger } from './telemetry/logger.ts'
 import { Metrics } from './telemetry/metrics.ts'
 import type { Tracing } from './telemetry/tracing.ts'
@@ -139,6 +140,8 @@ export async function composeServices(
   })
   const following = schedule('follow domains', DOMAIN_LOOK_MS, () => follower.run(), telemetry)
   parts.defer(() => following.stop())
+  const scrubbing = schedule('scrub the key store', SCRUB_LOOK_MS, () => scrubStore(store), telemetry)
+  parts.defer(() => scrubbing.stop())
   const owned = parts.move()
   return {
     ...{ configuration, clock, logger, metrics, tracing, pending, store, pools, home },

@@ -2,15 +2,19 @@
  * LookupEvents: events of the caller's account and region, the newest first, by one attribute and time. The shapes are AWS's, so
  * that `aws cloudtrail lookup-events` works.
  */
-import { hash } from 'node:crypto'
-import { type EventPlace, type EventQuery, type FoundEvent, findEvents, userNameOf } from '../audit/query.ts'
+import { type EventQuery, userNameOf } from '../audit/event-query.ts'
+import { type FoundEvent, findEvents } from '../audit/query.ts'
 import { type Infer, integer, list, oneOf, optional, structure, text, timestamp } from '../base/schema.ts'
 import type { StoredAudit } from '../store/stored-audit.ts'
+import { BlockReading, type Continuation, type ReadingLimits } from './block-reading.ts'
 import { CloudTrailError } from './errors.ts'
+import { readToken, tokenOf } from './next-token.ts'
 
 const PAGE = 50
 const MS_PER_SECOND = 1_000
-const TOKEN = /^([0-9a-f]{32})\.(\d{1,15})\.(\d{1,15})\.([0-9a-f]{32})$/
+/** Of a request: some tenths of a second of work at most, in slices (audit/query.ts). However small, a block is read from the store. */
+const LIMITS: ReadingLimits = { blocks: 1_024, bytes: 32 * 1_024 * 1_024 }
+const BEGINNING: Continuation = {}
 
 const ATTRIBUTES = [
   'EventId',
@@ -39,31 +43,45 @@ export interface Lookup {
   readonly stored: Pick<StoredAudit, 'blocksBackwards'>
   /** Has what is written already put where it is looked for. */
   settle(): Promise<void>
+  /** Of a request. */
+  readonly limits?: ReadingLimits
 }
 
-/** Throws CloudTrailError. */
+/**
+ * A page, and the token of the next: a page that ends where reading stops may have fewer events than are asked for, or none. Reading
+ * stops when the signal is aborted, too. Throws CloudTrailError.
+ */
 export async function lookupEvents(
-  { stored, settle }: Lookup,
+  { stored, settle, limits = LIMITS }: Lookup,
   scope: { readonly account: string; readonly region: string },
   input: LookupEventsInput,
+  signal: AbortSignal,
 ): Promise<Readonly<Record<string, unknown>>> {
   const { MaxResults: limit = PAGE, NextToken } = input
   if (limit < 1 || limit > PAGE) throw new CloudTrailError('InvalidMaxResultsException')
   const query = { ...scope, ...queryOf(input) }
-  const after = NextToken === undefined ? undefined : readToken(NextToken, query)
-  await settle()
+  const from = NextToken === undefined ? BEGINNING : readToken(NextToken, query)
+  // What follows a page was recorded before it was asked for.
+  if (NextToken === undefined) await settle()
+  const reading = new BlockReading({ stored, limits, signal }, from)
   const found: FoundEvent[] = []
-  // What is behind a page was recorded before its end.
-  const toMs = Math.min(query.toMs ?? Number.MAX_SAFE_INTEGER, after?.atMs ?? Number.MAX_SAFE_INTEGER)
-  for await (const event of findEvents(stored.blocksBackwards({ ...query, toMs }), query, after)) {
+  // What is behind an event was recorded before its end.
+  const toMs = Math.min(query.toMs ?? Number.MAX_SAFE_INTEGER, from.after?.atMs ?? Number.MAX_SAFE_INTEGER)
+  // One more than asked for tells whether others follow.
+  const wanted = { after: from.after, atMost: limit + 1 }
+  for await (const event of findEvents(reading.blocks({ ...query, toMs }), query, wanted)) {
     found.push(event)
-    // One more than asked for tells whether others follow.
     if (found.length > limit) break
   }
   const page = found.slice(0, limit)
-  const last = page.at(-1)
-  const more = found.length > limit && last !== undefined
-  return { Events: page.map(describe), ...(more ? { NextToken: tokenOf(last, query) } : {}) }
+  const next = continuationOf(reading, found.length > limit ? page.at(-1) : undefined)
+  return { Events: page.map(describe), ...(next === undefined ? {} : { NextToken: tokenOf(next, query) }) }
+}
+
+/** `last` is the event that a full page ends with. */
+function continuationOf(reading: BlockReading, last: FoundEvent | undefined): Continuation | undefined {
+  if (last !== undefined) return reading.continuedAfter(last)
+  return reading.stoppedAt === undefined ? undefined : { behind: reading.stoppedAt }
 }
 
 function queryOf({ LookupAttributes = [], StartTime, EndTime }: LookupEventsInput): EventQuery {
@@ -112,20 +130,4 @@ function describe({ event, json }: FoundEvent): Record<string, unknown> {
     Resources: event.resources.map(({ type, ARN }) => ({ ResourceType: type, ResourceName: ARN })),
     CloudTrailEvent: json,
   }
-}
-
-/** Where the page ended, and of which lookup it is: a token goes on with no other. */
-function tokenOf({ chain, seq, atMs }: EventPlace, query: EventQuery): string {
-  return Buffer.from(`${chain}.${seq}.${atMs}.${digestOf(query)}`, 'latin1').toString('base64url')
-}
-
-function readToken(token: string, query: EventQuery): EventPlace {
-  const [, chain, seq, atMs, digest] = TOKEN.exec(Buffer.from(token, 'base64url').toString('latin1')) ?? []
-  if (chain === undefined || digest !== digestOf(query)) throw new CloudTrailError('InvalidNextTokenException')
-  return { chain, seq: Number(seq), atMs: Number(atMs) }
-}
-
-function digestOf(query: EventQuery): string {
-  const members = Object.entries(query).sort(([a], [b]) => (a < b ? -1 : 1))
-  return hash('sha256', JSON.stringify(members), 'hex').slice(0, 32)
 }

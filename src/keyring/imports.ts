@@ -210,14 +210,19 @@ export class Imports {
       return { changed, removed }
     })
     for (const { region, ekt } of removed) await this.#pools.get(region)?.evict(ekt.digest)
-    if (removed.length > 0) await this.#store.scrub()
+    if (removed.length > 0) await this.#scrub()
     return changed
   }
 
   /** Ends a wrapping key before its time, or at it. No host keeps one. */
   async end(importKey: ImportKey): Promise<void> {
     await this.#store.transaction(tx => tx.deleteImportKey(importKey))
-    await this.#store.scrub()
+    await this.#scrub()
+  }
+
+  /** What was removed stays removed though the disk still holds it: the store owes it then, and a task tries again. */
+  async #scrub(): Promise<void> {
+    await this.#store.scrub().catch(() => {})
   }
 
   /** Counts first, so that imports under way at once are no more tries than one after the other. */

@@ -1,8 +1,16 @@
 /** What the audit log does with the key store, beside the changes that leave their events in it. */
+import { setImmediate as turn } from 'node:timers/promises'
 import type { Database } from './dialects/database.ts'
 import * as audit from './sql/audit.ts'
 import type { AuditBlock, AuditBlockPlace, AuditPosition, StoredAudit, StoredEvent } from './stored-audit.ts'
 import type { Writability } from './writability.ts'
+
+/** The largest time, for a range without an end. */
+const EVER = Number.MAX_SAFE_INTEGER
+/** An event is written this long after its own moment at most: a block's moments are those of writing. */
+const WRITTEN_WITHIN_MS = 60_000
+/** Read from the index alone, in a fraction of a millisecond. */
+const PLACES_AT_ONCE = 256
 
 export class AuditRows implements StoredAudit {
   readonly #database: Database
@@ -21,17 +29,22 @@ export class AuditRows implements StoredAudit {
     return audit.findLastBlock(this.#database.reader, chain)
   }
 
-  async *blocksBackwards(range: {
-    fromMs?: number | undefined
-    toMs?: number | undefined
-  }): AsyncGenerator<AuditBlock> {
-    for (let before: AuditBlockPlace | undefined; ; ) {
-      const [block]: (AuditBlock & AuditBlockPlace)[] = await audit.listBlocksBackwards(
-        ...([this.#database.reader, range, before, 1] as const),
-      )
-      if (block === undefined) return
-      yield block
-      before = block
+  async *blocksBackwards(
+    { fromMs = 0, toMs = EVER }: { readonly fromMs?: number | undefined; readonly toMs?: number | undefined },
+    behind?: AuditBlockPlace | undefined,
+  ): AsyncGenerator<AuditBlock & AuditBlockPlace> {
+    const { reader } = this.#database
+    for (let before = behind; ; ) {
+      const places = await audit.listPlacesBackwards(reader, fromMs, before, PLACES_AT_ONCE)
+      for (const place of places) {
+        if (place.firstAtMs > toMs + WRITTEN_WITHIN_MS) continue
+        const block = await audit.findBlock(reader, place)
+        if (block !== undefined) yield { ...block, number: place.number }
+      }
+      if (places.length < PLACES_AT_ONCE) return
+      before = places.at(-1)
+      // Statements run on this thread: whoever asks for a time long ago goes past many blocks.
+      await turn()
     }
   }
 

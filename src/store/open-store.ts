@@ -13,6 +13,7 @@ import { RowChanges } from './row-changes.ts'
 import { RowGuard } from './row-guard.ts'
 import { RowMacs } from './row-macs.ts'
 import type { RowProtection } from './row-signer.ts'
+import { Scrubbing } from './scrubbing.ts'
 import { putPendingEvent } from './sql/audit.ts'
 import { countChange } from './sql/change-count.ts'
 import { SqlTransaction } from './sql/transaction.ts'
@@ -72,12 +73,13 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const changes = siblings && (await UntoldChanges.watch(watched))
   const watch = changes ?? new ForeignChanges(watched)
   const writability = new Writability()
+  const scrubbing = new Scrubbing(() => database.scrub())
+  const parts = { database, guard, domains, hot, metrics, events, siblings, changes, scrubbing }
   return {
     reader,
     hot,
     view,
-    transaction: work =>
-      writability.of(() => runTransaction({ database, guard, domains, hot, metrics, events, siblings, changes }, work)),
+    transaction: work => writability.of(() => runTransaction(parts, work)),
     get unwritable() {
       return writability.reason
     },
@@ -87,7 +89,10 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     },
     rowMacs: new RowMacs(database, guard, domains),
     audit: new AuditRows(database, writability),
-    scrub: () => database.scrub(),
+    get scrubOwed() {
+      return scrubbing.owed
+    },
+    scrub: () => scrubbing.pay(),
     check: () => checkStore(database, guard),
     copyTo: (path, onProgress = () => {}) => database.copyTo(path, onProgress),
     sizes: () => database.sizes(),
@@ -107,10 +112,11 @@ interface TransactionParts {
   readonly events: PendingEventSource | undefined
   readonly siblings: StoreSiblings | undefined
   readonly changes: UntoldChanges | undefined
+  readonly scrubbing: Scrubbing
 }
 
 async function runTransaction<T>(
-  { database, guard, domains, hot, metrics, events, siblings, changes }: TransactionParts,
+  { database, guard, domains, hot, metrics, events, siblings, changes, scrubbing }: TransactionParts,
   work: (tx: Transaction) => Promise<T>,
 ): Promise<T> {
   const touched = new Touched()
@@ -141,6 +147,8 @@ async function runTransaction<T>(
     if (!database.isMissingReference(error)) throw error
     throw new ChangedMeanwhile('what the record belongs to is gone', { cause: error })
   } finally {
+    // Of a transaction that failed it is not always known whether it was committed.
+    if (touched.removedEkts) scrubbing.owe()
     hot.forget(touched)
     metrics?.ended(committed, { askedAtMs, begunAtMs })
     if (siblings !== undefined) {

@@ -316,7 +316,12 @@ export interface Store {
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
   /** Forgets what another process of the daemon has changed. */
   heed(change: StoreChange): void
-  /** After a deletion: overwrites what the file and the WAL still hold of removed rows (security.md 4.4). */
+  /**
+   * Whether file and WAL may still hold EKT records that this process has removed, or one before it: so it is from the start, and
+   * after each transaction that removes any, until a scrub has succeeded.
+   */
+  readonly scrubOwed: boolean
+  /** Overwrites what file and WAL still hold of removed rows (security.md 4.4). Throws StoreLocked when others keep it from doing so. */
   scrub(): Promise<void>
   /** Writes a copy of one moment to a file that is not there yet, with mode 0600, while others go on writing. */
   copyTo(path: string, onProgress?: (progress: { done: number; total: number }) => void): Promise<void>

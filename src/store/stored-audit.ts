@@ -11,6 +11,7 @@ export interface AuditBlock<Bytes extends Uint8Array = Buffer> {
   readonly lines: Bytes
 }
 
+/** Where a block stands among all: by its end, its chain and its number in it, each in ascending order. */
 export interface AuditBlockPlace {
   readonly chain: string
   readonly number: number
@@ -46,8 +47,11 @@ export interface StoredAudit {
   /** Adds a block and lets go of the pending events that it, or one before it, holds; on a thread of its own. */
   addBlock(block: AuditBlock, chained: readonly string[]): Promise<void>
   lastBlock(chain: string): Promise<AuditBlock | undefined>
-  /** Blocks that may hold events of a time, both ends included, the newest first. */
-  blocksBackwards(range: { fromMs?: number | undefined; toMs?: number | undefined }): AsyncGenerator<AuditBlock>
+  /** Blocks that may hold events of a time, both ends included, the newest first; those behind a place when one is given. */
+  blocksBackwards(
+    range: { readonly fromMs?: number | undefined; readonly toMs?: number | undefined },
+    behind?: AuditBlockPlace | undefined,
+  ): AsyncGenerator<AuditBlock & AuditBlockPlace>
   /** All blocks, in the order of their chains. */
   blocks(): AsyncGenerator<AuditBlock>
   /** Removes blocks that ended before a moment, and the oldest while all together have more bytes. Returns how many. */

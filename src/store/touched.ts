@@ -10,6 +10,8 @@ export class Touched {
   readonly principals = new Set<string>()
   /** A policy or a group that principals share has changed. */
   everyPrincipal = false
+  /** Rows with EKT records were removed: memory holds nothing of them, the disk does. */
+  removedEkts = false
 
   /** The same as other processes are told of it; `number` is that of the transaction, when it has one. */
   told(number: number | undefined): StoreChange {

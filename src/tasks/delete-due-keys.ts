@@ -12,6 +12,7 @@ import { RowRefused } from '../store/faults.ts'
 import type { Store } from '../store/store.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { scrubStore } from './scrub-store.ts'
 
 const BATCH = 100
 
@@ -24,13 +25,9 @@ export interface DeletionParts {
   readonly metrics: Metrics
 }
 
-/**
- * The job, with what it still owes: rows that are gone stay in the file until a scrub has succeeded. What tokens still owe
- * stands in the store, so a token that is away, or a crash, delays a destruction and does not lose it.
- */
+/** What tokens still owe stands in the store, so a token that is away, or a crash, delays a destruction and does not lose it. */
 export class DeletionJob {
   readonly #parts: DeletionParts
-  #scrubOwed = true
   /** Objects whose token was away when it was asked for; each is told of once. */
   readonly #waiting = new Set<string>()
 
@@ -59,22 +56,18 @@ export class DeletionJob {
       }
       if (left.length < BATCH) break
     }
-    const destroyed = await this.#destroyDoomed()
-    this.#scrubOwed ||= deleted + destroyed > 0
-    if (this.#scrubOwed) await store.scrub()
-    this.#scrubOwed = false
+    await this.#destroyDoomed()
+    await scrubStore(store)
     return deleted
   }
 
-  /** Has tokens destroy resident HBKs of keys that are gone. Returns how many have confirmed it. */
-  async #destroyDoomed(): Promise<number> {
+  /** Has tokens destroy resident HBKs of keys that are gone. */
+  async #destroyDoomed(): Promise<void> {
     const { store, keyring, logger } = this.#parts
-    let destroyed = 0
     for (const object of await store.reader.listDoomedObjects()) {
       const fields = { region: object.region, serial: object.serial, ckaId: object.ckaId.toString('hex') }
       const confirmed = await keyring.destroy(object).catch((error: Error) => error)
       if (confirmed === true) {
-        destroyed += 1
         this.#waiting.delete(fields.ckaId)
         logger.info('resident HBK destroyed', fields)
       } else if (!this.#waiting.has(fields.ckaId)) {
@@ -83,24 +76,25 @@ export class DeletionJob {
         logger.warn('resident HBK not destroyed yet: tried again until it is', { ...fields, reason })
       }
     }
-    return destroyed
   }
 }
 
 async function deleteKey(parts: DeletionParts, due: KmsKey): Promise<boolean> {
   const { store, keyring, audit, clock, logger, metrics } = parts
   const event = { name: 'DeleteKey', account: due.account, region: due.region, resources: [due.arn] }
-  const key = await audit.act({ ...event, details: { keyId: due.arn } }, () =>
-    store.transaction(async tx => {
+  const key = await audit.act({ ...event, details: { keyId: due.arn } }, async () => {
+    const deleted = await store.transaction(async tx => {
       const current = await tx.findKey(due, due.id)
       if (current?.deletionAtMs === undefined || current.deletionAtMs > clock()) return undefined
       await tx.deleteKey(current, clock())
       await releasePrimary(tx, current, clock())
       return current
-    }),
-  )
+    })
+    // Before it is recorded, which may fail: no host serves a key that is gone.
+    if (deleted !== undefined) await keyring.forget(deleted)
+    return deleted
+  })
   if (key === undefined) return false
-  await keyring.forget(key)
   metrics.keysDeleted.inc()
   logger.info('key deleted', { key: key.arn })
   return true

@@ -10,6 +10,7 @@ export const TASKS = [
   'write uses of access keys',
   'write uses of KMS keys',
   'delete due keys',
+  'scrub the key store',
   'follow domains',
   'rotate due keys',
   'expire imported material',

@@ -1,6 +1,7 @@
 /** Requests about the audit log. */
 import { z } from 'zod'
-import { findEvents, type RecordedEvent } from '../../audit/query.ts'
+import type { RecordedEvent } from '../../audit/event-query.ts'
+import { findEvents } from '../../audit/query.ts'
 import type { StoredAudit } from '../../store/stored-audit.ts'
 import { look } from './request.ts'
 
@@ -18,7 +19,7 @@ export function auditRequests(audit: { readonly stored: StoredAudit; settle(): P
     'audit/query': look(shape, async ({ limit, ...query }) => {
       await audit.settle()
       const found: RecordedEvent[] = []
-      for await (const { event } of findEvents(audit.stored.blocksBackwards(query), query)) {
+      for await (const { event } of findEvents(audit.stored.blocksBackwards(query), query, { atMost: limit })) {
         found.push(event)
         if (found.length >= limit) break
       }

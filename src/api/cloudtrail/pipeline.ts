@@ -2,8 +2,10 @@
  * What a request to CloudTrail goes through between the two ends of its road (api/road.ts). It speaks AWS JSON as KMS does,
  * and has one operation: LookupEvents.
  */
+import type { Socket } from 'node:net'
 import { CloudTrailError } from '../../cloudtrail/errors.ts'
 import { type Lookup, lookupEvents, lookupEventsInput } from '../../cloudtrail/lookup-events.ts'
+import { LookupTurns } from '../../cloudtrail/turns.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { Access } from '../../operations/access.ts'
 import type { Authenticated } from '../authenticate.ts'
@@ -32,6 +34,7 @@ export interface CloudTrailPipelineParts {
 
 export class CloudTrailPipeline implements Pipeline<Output, Refusal> {
   readonly #parts: CloudTrailPipelineParts
+  readonly #turns = new LookupTurns()
 
   constructor(parts: CloudTrailPipelineParts) {
     this.#parts = parts
@@ -50,7 +53,10 @@ export class CloudTrailPipeline implements Pipeline<Output, Refusal> {
     const input = readInput(lookupEventsInput, body)
     journey.input = input
     access.account({ ...authenticated, origin, trail }, 'cloudtrail:LookupEvents')
-    return lookupEvents(lookup, { account: caller.account, region }, input)
+    const { account } = caller
+    return whileConnected(journey.request.socket, signal =>
+      this.#turns.take(account, () => lookupEvents(lookup, { account, region }, input, signal)),
+    )
   }
 
   encode(output: Output): string {
@@ -68,5 +74,18 @@ export class CloudTrailPipeline implements Pipeline<Output, Refusal> {
 
   headersOf(requestId: string, lengthBytes: number, refusal?: Refusal): string[] {
     return responseHeaders(requestId, lengthBytes, refusal?.code)
+  }
+}
+
+/** Runs what nobody waits for any more once the connection is closed. */
+export async function whileConnected<T>(socket: Socket, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const closed = new AbortController()
+  const abort = () => closed.abort()
+  if (socket.destroyed) abort()
+  socket.once('close', abort)
+  try {
+    return await work(closed.signal)
+  } finally {
+    socket.off('close', abort)
   }
 }

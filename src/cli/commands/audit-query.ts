@@ -1,6 +1,6 @@
 /** `strongroom audit query`: events of the running daemon's key store. */
 import { type Command, InvalidArgumentError } from 'commander'
-import type { RecordedEvent } from '../../audit/query.ts'
+import type { RecordedEvent } from '../../audit/event-query.ts'
 import { loadConfiguration } from '../../config/load.ts'
 import { stateFolderAt } from '../../config/state-folder.ts'
 import { askDaemon } from '../admin-client.ts'

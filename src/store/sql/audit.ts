@@ -6,8 +6,6 @@ import type { Handle, Tables } from './tables.ts'
 
 /** The largest time, for a range without an end. */
 const EVER = Number.MAX_SAFE_INTEGER
-/** An event is written this long after its own moment at most: a block's moments are those of writing. */
-const WRITTEN_WITHIN_MS = 60_000
 
 /** Compresses its lines: for a thread of its own. */
 export async function addBlock(db: Handle, block: AuditBlock<Uint8Array>): Promise<void> {
@@ -38,18 +36,17 @@ export async function findLastBlock(db: Handle, chain: string): Promise<AuditBlo
   return row && (await blockOf(row))
 }
 
-/** Blocks that may hold events of a time, the newest first; `before` is the last that was read. */
-export async function listBlocksBackwards(
+/** Places of blocks that ended at a time or later, the newest first, with their beginnings; `before` is the last that was read. */
+export async function listPlacesBackwards(
   db: Handle,
-  { fromMs = 0, toMs = EVER }: { readonly fromMs?: number | undefined; readonly toMs?: number | undefined },
+  fromMs: number,
   before: AuditBlockPlace | undefined,
   limit: number,
-): Promise<(AuditBlock & AuditBlockPlace)[]> {
+): Promise<(AuditBlockPlace & Pick<AuditBlock, 'firstAtMs'>)[]> {
   const rows = await db
     .selectFrom('audit_blocks')
-    .selectAll()
+    .select(['chain', 'number', 'first_at_ms', 'last_at_ms'])
     .where('last_at_ms', '>=', fromMs)
-    .where('first_at_ms', '<=', Math.min(toMs + WRITTEN_WITHIN_MS, EVER))
     .$if(before !== undefined, query =>
       query.where(({ eb, refTuple, tuple }) =>
         eb(
@@ -64,7 +61,9 @@ export async function listBlocksBackwards(
     .orderBy('number', 'desc')
     .limit(limit)
     .execute()
-  return Promise.all(rows.map(blockOf))
+  return rows.map(({ chain, number, first_at_ms: firstAtMs, last_at_ms: lastAtMs }) => {
+    return { chain, number, firstAtMs, lastAtMs }
+  })
 }
 
 /** Places of all blocks: chains in the order in which they began, and the blocks of each in theirs. */
@@ -156,10 +155,10 @@ export async function putPosition(db: Handle, name: string, { file, offset }: Au
     .execute()
 }
 
-async function blockOf(row: Selectable<Tables['audit_blocks']>): Promise<AuditBlock & AuditBlockPlace> {
-  const { chain, number, first_seq: firstSeq, last_seq: lastSeq, first_at_ms: firstAtMs, last_at_ms: lastAtMs } = row
+async function blockOf(row: Selectable<Tables['audit_blocks']>): Promise<AuditBlock> {
+  const { chain, first_seq: firstSeq, last_seq: lastSeq, first_at_ms: firstAtMs, last_at_ms: lastAtMs } = row
   const lines = await unpackLines(row.encoding, bytesOf(row.lines))
-  return { chain, number, firstSeq, lastSeq, firstAtMs, lastAtMs, lines }
+  return { chain, firstSeq, lastSeq, firstAtMs, lastAtMs, lines }
 }
 
 /** A column of SQLite holds whatever somebody has put there. */

@@ -59,6 +59,7 @@ export class SqlTransaction extends DecidingReader implements Transaction {
     const before = await this.#ektOf(key, material.id)
     await this.updateKey(key)
     await keys.putMaterial(this.db, key, material)
+    if (before !== undefined && material.ekt === undefined) this.#touched.removedEkts = true
     await this.#moveResidence(key, before, material.ekt, material.createdAtMs)
   }
 
@@ -66,6 +67,7 @@ export class SqlTransaction extends DecidingReader implements Transaction {
     const before = await this.#ektOf(key, materialId)
     await this.updateKey(key)
     await keys.deleteMaterial(this.db, key, materialId)
+    this.#touched.removedEkts = true
     await this.#moveResidence(key, before, undefined, Date.now())
   }
 
@@ -82,6 +84,7 @@ export class SqlTransaction extends DecidingReader implements Transaction {
   }
 
   deleteImportKey(key: ImportKey): Promise<void> {
+    this.#touched.removedEkts = true
     return importKeys.deleteImportKey(this.db, key)
   }
 
@@ -97,6 +100,7 @@ export class SqlTransaction extends DecidingReader implements Transaction {
       await this.#changes.willWrite(rowName('aliases', key.region, key.account, name))
     }
     await keys.deleteKey(this.db, key, nowMs)
+    this.#touched.removedEkts = true
     for (const { ekt } of key.materials.values()) if (ekt) await residents.doomResident(this.db, key.region, ekt, nowMs)
   }
 

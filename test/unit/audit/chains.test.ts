@@ -268,7 +268,7 @@ describe('a question across chains', () => {
     const stored = (async function* () {
       yield* blocks
     })()
-    for await (const { event: each, chain, seq, atMs } of findEvents(stored, {}, after))
+    for await (const { event: each, chain, seq, atMs } of findEvents(stored, {}, { after }))
       found.push({ id: each.eventID, chain, seq, atMs })
     return found
   }

@@ -10,7 +10,7 @@ import { StoreLocked } from '../../../src/store/faults.ts'
 import { migrate } from '../../../src/store/migrations/migrate.ts'
 import { openStore } from '../../../src/store/open-store.ts'
 import type { Store } from '../../../src/store/store.ts'
-import type { AuditBlock } from '../../../src/store/stored-audit.ts'
+import type { AuditBlock, AuditBlockPlace } from '../../../src/store/stored-audit.ts'
 import { makeTemporaryFolder } from './records.ts'
 
 const CHAIN = 'ab'.repeat(16)
@@ -57,6 +57,29 @@ describe('blocks of the audit log', () => {
       expect.objectContaining({ firstSeq: 31, lines: blocks[3]!.lines }),
     )
     expect(await store.audit.lastBlock(CHAIN)).toMatchObject(blocks.at(-1)!)
+  })
+
+  it('come backwards from any place on, however many there are', async () => {
+    await store.audit.addBlock(makeBlock(0), [])
+    // Two of each millisecond, in two chains; every seventh begins long before.
+    meddle(`
+      WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400)
+      INSERT INTO audit_blocks (chain, number, first_seq, last_seq, first_at_ms, last_at_ms, lines_bytes, lines, encoding)
+      SELECT chain.id, i, i, i, iif(i % 7 = 0, 0, 100000 + i), 100000 + i, lines_bytes, lines, encoding
+      FROM n, audit_blocks, (SELECT '${'1'.repeat(32)}' AS id UNION SELECT '${'2'.repeat(32)}') AS chain`)
+    const backwards = await all(store.audit.blocksBackwards({}))
+    expect(backwards).toHaveLength(801)
+    const namesOf = (blocks: readonly (AuditBlock & AuditBlockPlace)[]) =>
+      blocks.map(({ lastAtMs, chain, number }) => `${lastAtMs} ${chain} ${String(number).padStart(4, '0')}`)
+    const names = namesOf(backwards)
+    expect(names.slice(0, -1)).toEqual(names.slice(0, -1).toSorted().reverse())
+    for (const at of [255, 256, 511])
+      expect(namesOf(await all(store.audit.blocksBackwards({}, backwards[at])))).toEqual(names.slice(at + 1))
+    // Written a minute after their events at most.
+    const old = await all(store.audit.blocksBackwards({ fromMs: 100_000, toMs: 40_010 }))
+    expect(namesOf(old)).toEqual(
+      namesOf(backwards.slice(0, -1).filter(({ number }) => number % 7 === 0 || number <= 10)),
+    )
   })
 
   it('take a tenth of their size, and plain ones are read too', async () => {
