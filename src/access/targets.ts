@@ -52,7 +52,7 @@ export class Targets {
       return this.#byAlias(scope, resource)
     }
     if (isKeyId(resource)) return this.#byId(scope, resource, undefined)
-    return absent(scope, undefined, new KmsError('NotFoundException', `Invalid keyId '${keyId}'`))
+    return absent(scope, undefined, invalidKeyId(keyId, resource))
   }
 
   /**
@@ -114,7 +114,7 @@ function keyNotFound({ region, account }: Scope, id: string): KmsError {
 }
 
 function locate({ caller, region }: Asker, keyId: string): { scope: Scope; resource: string } {
-  if (!keyId.startsWith('arn:')) return { scope: { region, account: caller.account }, resource: keyId }
+  if (!isArn(keyId)) return { scope: { region, account: caller.account }, resource: keyId }
   const arn = parseKmsArn(keyId)
   if (arn === undefined) throw new KmsError('InvalidArnException', `Invalid arn ${keyId}`)
   if (arn.region !== region) throw new KmsError('NotFoundException', `Invalid arn ${arn.region}`)
@@ -123,6 +123,15 @@ function locate({ caller, region }: Asker, keyId: string): { scope: Scope; resou
 }
 
 function aliasRefused(keyId: string): KmsError {
-  if (keyId.startsWith('arn:')) return new KmsError('InvalidArnException', `${keyId} is not a key ARN.`)
-  return new KmsError('NotFoundException', `Invalid keyId '${keyId}'`)
+  if (isArn(keyId)) return new KmsError('InvalidArnException', 'Key Aliases are not supported for this operation.')
+  return invalidKeyId(keyId, keyId)
+}
+
+/** AWS quotes an id that stands alone, and not one in an ARN. */
+function invalidKeyId(keyId: string, id: string): KmsError {
+  return new KmsError('NotFoundException', `Invalid keyId ${isArn(keyId) ? id : `'${id}'`}`)
+}
+
+function isArn(keyId: string): boolean {
+  return keyId.startsWith('arn:')
 }

@@ -27,14 +27,17 @@ export interface TextConstraints extends LengthBounds {
 }
 
 const sensitiveShapes = new WeakSet<z.core.$ZodType>()
+const textConstraints = new WeakMap<z.core.$ZodType, TextConstraints>()
 
 /** A string of well-formed Unicode: the store would keep another character for a lone surrogate. Lengths are in code points. */
-export function text({ min, max, pattern, sensitive }: TextConstraints = {}) {
+export function text(constraints: TextConstraints = {}) {
+  const { min, max, pattern, sensitive } = constraints
   let shape = z.string().refine(value => value.isWellFormed(), ILL_FORMED)
   if (min !== undefined) shape = shape.min(min)
   if (max !== undefined) shape = shape.max(max)
   if (pattern !== undefined) shape = shape.regex(pattern)
   if (sensitive) sensitiveShapes.add(shape)
+  textConstraints.set(shape, constraints)
   return shape
 }
 
@@ -184,15 +187,21 @@ function isObject(json: unknown): json is Record<string, unknown> {
 
 /** AWS's words for zod's issues. A fault of type comes before all constraints: AWS finds it while it still reads. */
 function explain(root: Structure, json: unknown, issues: readonly Issue[]): Parsed<never> {
-  const failures: string[] = []
+  const failures = new Map<string, string>()
   for (const issue of issues) {
     const place = placeOf(root, json, issue.path)
     const refusal = refusalOf(issue, place)
     if (refusal.fault === 'type') return { fault: 'type', path: place.path, message: refusal.words }
-    failures.push(`${subject(place)} failed to satisfy constraint: ${refusal.words}`)
+    const { at = place } = place
+    const words = at === place ? refusal.words : `Member must satisfy constraint: [${rulesOf(issue, place, refusal)}]`
+    const failure = `${at.path}: ${words}`
+    if (!failures.has(failure)) failures.set(failure, `${subject(at)} failed to satisfy constraint: ${words}`)
   }
-  const count = failures.length === 1 ? '1 validation error' : `${failures.length} validation errors`
-  return { fault: 'constraints', message: `${count} detected: ${failures.slice(0, FAILURES_LISTED).join('; ')}` }
+  const count = failures.size === 1 ? '1 validation error' : `${failures.size} validation errors`
+  return {
+    fault: 'constraints',
+    message: `${count} detected: ${[...failures.values()].slice(0, FAILURES_LISTED).join('; ')}`,
+  }
 }
 
 /** More than any input breaks by mistake: a list of many thousand bad elements must not become a message of megabytes. */
@@ -202,15 +211,19 @@ interface Place {
   readonly path: string
   readonly shape: AnyShape
   readonly value: unknown
+  /** Of an element that is text: its list, where a broken constraint is reported, once for all elements. */
+  readonly at?: Place
 }
 
 function placeOf(root: Structure, json: unknown, steps: Issue['path']): Place {
   const names: string[] = []
   let shape: AnyShape = inner(root)
   let value = json
+  let at: Place | undefined
   for (const step of steps) {
     const { def } = shape._zod
     if (def.type === 'array' && typeof step === 'number') {
+      if (SCALARS.has(inner(def.element)._zod.def.type)) at = { path: names.join('.'), shape, value }
       names.push(String(step + 1), 'member')
       shape = inner(def.element)
       value = (value as unknown[])[step]
@@ -220,7 +233,21 @@ function placeOf(root: Structure, json: unknown, steps: Issue['path']): Place {
       value = (value as Record<string, unknown>)[step]
     }
   }
-  return { path: names.join('.'), shape, value }
+  return { path: names.join('.'), shape, value, ...(at && { at }) }
+}
+
+const SCALARS: ReadonlySet<string> = new Set(['string', 'enum'])
+
+/** All that the elements of a list must satisfy, whichever of it is broken; a constraint that AWS has not stands alone. */
+function rulesOf(issue: Issue, { shape }: Place, { words }: Refusal): string {
+  const constraints = issue.code === 'custom' ? undefined : textConstraints.get(shape)
+  if (constraints === undefined) return words
+  const { min, max, pattern } = constraints
+  return [
+    ...(max === undefined ? [] : [lengthAtMost(max)]),
+    ...(min === undefined ? [] : [lengthAtLeast(min)]),
+    ...(pattern === undefined ? [] : [matching(String(pattern))]),
+  ].join(', ')
 }
 
 /** What zod found, in AWS's words. */
@@ -235,7 +262,7 @@ function refusalOf(issue: Issue, { shape, value }: Place): Refusal {
     case 'too_small':
       return broken(issue.origin === 'number' ? valueAtLeast(issue.minimum) : lengthAtLeast(issue.minimum))
     case 'invalid_format':
-      return broken(`Member must satisfy regular expression pattern: ${patternOf(issue.pattern)}`)
+      return broken(matching(issue.pattern ?? ''))
     case 'invalid_value':
       return broken(`Member must satisfy enum value set: [${issue.values.map(String).join(', ')}]`)
     default:
@@ -279,12 +306,13 @@ const lengthAtMost = (bound: number | bigint) => `Member must have length less t
 const valueAtLeast = (bound: number | bigint) => `Member must have value greater than or equal to ${bound}`
 const valueAtMost = (bound: number | bigint) => `Member must have value less than or equal to ${bound}`
 
-/** zod reports a pattern as a literal between slashes. */
-function patternOf(literal: string | undefined): string {
-  return literal === undefined ? '' : literal.slice(1, -1).replaceAll('\\/', '/')
+/** `literal` is the pattern between slashes, as zod reports it. */
+function matching(literal: string): string {
+  return `Member must satisfy regular expression pattern: ${literal.slice(1, -1).replaceAll('\\/', '/')}`
 }
 
-const ECHO_MAX_CHARACTERS = 256
+/** AWS shows the whole. Only policies are longer than this. */
+const ECHO_MAX_CHARACTERS = 10_000
 
 /** `Value '<v>' at 'keyId'`: without the value where it is secret or has no short form. */
 function subject({ path, shape, value }: Place): string {

@@ -41,7 +41,7 @@ export const catalogue = {
   InvalidGrantIdException: { status: 400, meaning: 'The grant id is malformed.' },
   InvalidGrantTokenException: {
     status: 400,
-    meaning: 'The grant token is unknown, malformed, or of a grant that is gone.',
+    meaning: 'The grant token is unknown, malformed, of another region, or of a grant that is gone.',
   },
   InvalidImportTokenException: {
     status: 400,

@@ -1,6 +1,6 @@
 /**
  * The ways an operation lets callers in. Each resolves what the input names, asks for the decision, and only then looks at
- * state and usage, so that a caller without rights learns nothing about a key.
+ * usage and state, so that a caller without rights learns nothing about a key.
  */
 import { type AccessRequest, authorize, type Resource } from '../access/authorize.ts'
 import { type KeySide, policiesOf, sideOf } from '../access/compiled.ts'
@@ -26,7 +26,6 @@ import { type KeyUsage, specFacts } from '../model/key-specs.ts'
 import type { OperationName } from '../model/operations.ts'
 import type { KeyGrant } from '../store/records.ts'
 import type { HotReader, Reader } from '../store/store.ts'
-import { requireAlgorithm } from './algorithm.ts'
 import type { ServiceKeys } from './service-keys.ts'
 
 /** Actions whose conditions may ask how long a key was not used (authz.md 4.2). */
@@ -40,8 +39,8 @@ export interface KeyRequirement {
   /** States in which the operation works; all of them when absent. */
   readonly states?: readonly KeyState[]
   readonly usage?: KeyUsage
-  /** An algorithm that the key must have, where the input names none. */
-  readonly algorithm?: string
+  /** Whether the key is to make data keys, which RSA keys do not. */
+  readonly dataKeys?: true
   /** What conditions may ask of the input. */
   readonly facts?: RequestFacts
   readonly grantTokens?: readonly string[] | undefined
@@ -101,7 +100,7 @@ export class Access {
   ): Promise<KmsKey> {
     const named = await naming
     // Before the decision, and whatever it will be: a bad token gives one answer, of keys that are there and that are not.
-    if (need.grantTokens !== undefined) await this.#checkGrantTokens(need.grantTokens, named.key)
+    if (need.grantTokens !== undefined) await this.#checkGrantTokens(asker, need.grantTokens, named.key)
     const key = named.key ?? (await this.#firstUse(asker, named, need)) ?? refuseAbsent(asker, named, need.action)
     const facts = await this.#factsAbout(key, need.action, factsOf(need, named.alias))
     return this.#fitKey(asker, operation, key, facts, need)
@@ -142,7 +141,7 @@ export class Access {
     need: KeyRequirement,
   ): Promise<KmsKey> {
     const key = await finding
-    if (need.grantTokens !== undefined) await this.#checkGrantTokens(need.grantTokens, key)
+    if (need.grantTokens !== undefined) await this.#checkGrantTokens(asker, need.grantTokens, key)
     return this.#fitMaker(asker, operation, key, need)
   }
 
@@ -219,7 +218,7 @@ export class Access {
     factsOfGrant: (grant: Grant) => RequestFacts,
   ): Promise<KeyGrant> {
     const { key, grant } =
-      'token' in which ? await this.#byToken(which.token) : await this.#byName(asker, action, which)
+      'token' in which ? await this.#byToken(asker, which.token) : await this.#byName(asker, action, which)
     const side = { ...sideOf(key), grants: indexGrants([grant]) }
     requireAllowed(asker, this.onKey(asker, key, action, factsOfGrant(grant), side))
     return { region: key.region, account: key.account, keyId: key.id, grant }
@@ -232,8 +231,8 @@ export class Access {
     return { ...facts, keys: { ...facts.keys, 'kms:TrailingDaysWithoutKeyUsage': days } }
   }
 
-  async #byToken(token: string): Promise<{ key: KmsKey; grant: Grant }> {
-    const found = await this.#grantOfToken(token)
+  async #byToken(asker: Asker, token: string): Promise<{ key: KmsKey; grant: Grant }> {
+    const found = await this.#grantOfToken(asker, token)
     const key = await this.#hot.key(found, found.keyId)
     if (key === undefined) throw invalidGrantToken()
     return { key, grant: found.grant }
@@ -253,11 +252,15 @@ export class Access {
     }
   }
 
-  /** The grant that a token was made for. Throws KmsError InvalidGrantTokenException for any that is not valid (any more). */
-  async #grantOfToken(token: string): Promise<KeyGrant> {
+  /**
+   * The grant that a token was made for. Throws KmsError InvalidGrantTokenException for any that is not valid (any more), or
+   * is of another region, which has its own grants even where they are of one multi-Region key.
+   */
+  async #grantOfToken({ region }: Asker, token: string): Promise<KeyGrant> {
     const read = readGrantToken(token)
     const found = read && (await this.#reader.findGrant(read.grantId))
     if (read === undefined || found === undefined || !read.isOf(found.grant.tokenSeed)) throw invalidGrantToken()
+    if (found.region !== region) throw invalidGrantToken()
     return found
   }
 
@@ -287,11 +290,11 @@ export class Access {
    * Grants act at once, so tokens have nothing to add: they must be valid, that is all. Those of the key's own grants are
    * known to memory.
    */
-  async #checkGrantTokens(tokens: readonly string[], key: KmsKey | undefined): Promise<void> {
+  async #checkGrantTokens(asker: Asker, tokens: readonly string[], key: KmsKey | undefined): Promise<void> {
     for (const token of tokens) {
       const read = readGrantToken(token)
       const held: Grant | undefined = read && key?.grants.find(({ id }) => id === read.grantId)
-      if (held === undefined) await this.#grantOfToken(token)
+      if (held === undefined) await this.#grantOfToken(asker, token)
       else if (!read?.isOf(held.tokenSeed)) throw invalidGrantToken()
     }
   }
@@ -324,7 +327,13 @@ function invisible({ caller }: Asker, action: string): KmsError {
 
 /** Throws KmsError IncorrectKeyException for a ciphertext of another key. What a public key encrypts has no header of ours. */
 function requireMaker(key: KmsKey, blob: Buffer): KmsKey {
-  if (specFacts(key.spec).class === 'asymmetric' || ciphertextKid(blob).equals(key.kid)) return key
+  if (specFacts(key.spec).class !== 'asymmetric') requireHeaderOf(key, blob)
+  return key
+}
+
+/** Throws KmsError InvalidCiphertextException for what has no header of ours, IncorrectKeyException for another key's. */
+export function requireHeaderOf(key: KmsKey, blob: Buffer): void {
+  if (ciphertextKid(blob).equals(key.kid)) return
   throw new KmsError(
     'IncorrectKeyException',
     'The key ID in the request does not identify a CMK that can perform this operation.',
@@ -339,15 +348,17 @@ function invalidGrantToken(): KmsError {
   return new KmsError('InvalidGrantTokenException', 'The grant token is not valid.')
 }
 
-/** State, usage and algorithm, for a caller who is let in already. */
+/** Usage, state and kind, in AWS's order, for a caller who is let in already. */
 function requireFit(operation: OperationName, key: KmsKey, need: KeyRequirement): KmsKey {
-  if (need.states !== undefined) requireState(key, need.states)
   if (need.usage !== undefined && key.usage !== need.usage) {
     throw new KmsError(
       'InvalidKeyUsageException',
       `${key.arn} key usage is ${key.usage} which is not valid for ${operation}.`,
     )
   }
-  if (need.algorithm !== undefined) requireAlgorithm(key, need.algorithm)
+  if (need.states !== undefined) requireState(key, need.states)
+  if (need.dataKeys === true && specFacts(key.spec).class === 'asymmetric') {
+    throw new KmsError('InvalidKeyUsageException', 'You cannot generate a data key with an asymmetric CMK')
+  }
   return key
 }

@@ -1,11 +1,14 @@
 import type { CreateGrantRequest } from '@aws-sdk/client-kms'
 import { describe, expect, test } from '@jest/globals'
+import { GRANT_OPERATION_NAMES } from '../../src/model/grant.ts'
 import { FULL, makeAgain, makeStranger, makeUser, notAllowed } from './callers.ts'
 import { accountId, answer, callerArn, kms, makeKey, refusal, text } from './kms.ts'
 import { ONLY_ENABLED, obeysKeyState, standingKey, takesDryRun, takesKeyId } from './rules.ts'
 
 const GRANT_ID = expect.stringMatching(/^[0-9a-f]{64}$/)
 const TOKEN = expect.stringMatching(/^[\w-]{66}$/)
+
+type Constraints = NonNullable<CreateGrantRequest['Constraints']>
 
 describe('CreateGrant', () => {
   const create = (members: Partial<CreateGrantRequest>) =>
@@ -76,6 +79,23 @@ describe('CreateGrant', () => {
     else expect(await refusal(called)).toBe(notAllowed(user, 'Encrypt', key.arn))
   })
 
+  test.each<[given: Constraints, kept: Constraints]>([
+    [{ EncryptionContextEquals: { app: 'x' }, EncryptionContextSubset: {} }, { EncryptionContextEquals: { app: 'x' } }],
+    [{ EncryptionContextEquals: {}, EncryptionContextSubset: { app: 'x' } }, { EncryptionContextSubset: { app: 'x' } }],
+    [{ EncryptionContextEquals: {}, EncryptionContextSubset: {} }, { EncryptionContextEquals: {} }],
+    [{ EncryptionContextEquals: {} }, { EncryptionContextEquals: {} }],
+    [{ EncryptionContextSubset: {} }, { EncryptionContextSubset: {} }],
+  ])('of %j keeps %j', async (Constraints, kept) => {
+    const [{ id: KeyId, arn }, user] = [await makeKey(), await makeUser()]
+    await create({ KeyId, GranteePrincipal: user.arn, Constraints })
+    expect((await kms.listGrants({ KeyId })).Grants![0]!.Constraints).toEqual(kept)
+    const use = (EncryptionContext?: Record<string, string>) =>
+      user.kms.encrypt({ KeyId, Plaintext: text('x'), EncryptionContext })
+    await use(kept.EncryptionContextEquals ?? kept.EncryptionContextSubset)
+    if (kept.EncryptionContextSubset) await use({ ...kept.EncryptionContextSubset, more: 'y' })
+    else expect(await refusal(use({ more: 'y' }))).toBe(notAllowed(user, 'Encrypt', arn))
+  })
+
   test('a grant makes grants that lend no more', async () => {
     const [key, user, friend] = [await makeKey(), await makeUser(), await makeUser()]
     const Constraints = { EncryptionContextSubset: { app: 'x' } }
@@ -128,6 +148,18 @@ describe('CreateGrant', () => {
       validation('Operation Sign is not valid for a SYMMETRIC_DEFAULT key with usage ENCRYPT_DECRYPT.'),
     ],
     [
+      'an operation that there is not',
+      { Operations: ['Foo' as 'Encrypt'] },
+      validation(
+        `1 validation error detected: Value '[Foo]' at 'operations' failed to satisfy constraint: Member must satisfy constraint: [Member must satisfy enum value set: [${GRANT_OPERATION_NAMES.join(', ')}]]`,
+      ),
+    ],
+    [
+      'the making of grants alone',
+      { Operations: ['CreateGrant'] },
+      validation('Grants must not contain only the CreateGrant operation.'),
+    ],
+    [
       'nine pairs',
       { Constraints: { EncryptionContextEquals: pairs(9) } },
       validation('A grant constraint has at most 8 pairs.'),
@@ -140,7 +172,7 @@ describe('CreateGrant', () => {
     [
       'two constraints',
       { Constraints: { EncryptionContextEquals: pairs(1), EncryptionContextSubset: pairs(1) } },
-      validation('You cannot specify both EncryptionContextEquals and EncryptionContextSubset.'),
+      validation('More than one constraint supplied'),
     ],
     [
       'a service without its terms',

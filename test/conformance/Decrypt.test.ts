@@ -249,7 +249,11 @@ describe('Decrypt', () => {
       const { id } = await standingKey()
       const call = kms.decrypt({ KeyId: id, DryRun: true, DryRunModifiers: ['IGNORE' as 'IGNORE_CIPHERTEXT'] })
       expect(await refusal(call)).toBe(
-        invalid('dryRunModifiers.1.member', 'IGNORE', 'satisfy enum value set: [IGNORE_CIPHERTEXT]'),
+        invalid(
+          'dryRunModifiers',
+          '[IGNORE]',
+          'satisfy constraint: [Member must satisfy enum value set: [IGNORE_CIPHERTEXT]]',
+        ),
       )
     })
   })

@@ -28,7 +28,7 @@ describe('DeleteImportedKeyMaterial', () => {
     expect(KeyMetadata!.ExpirationModel).toBeUndefined()
     const { Rotations } = await kms.listKeyRotations({ KeyId, IncludeKeyMaterial: 'ALL_KEY_MATERIAL' })
     expect(Rotations).toStrictEqual([
-      { KeyId: arn, KeyMaterialId, KeyMaterialState: 'CURRENT', ImportState: 'PENDING_IMPORT' },
+      { KeyId, KeyMaterialId, KeyMaterialState: 'CURRENT', ImportState: 'PENDING_IMPORT' },
     ])
     await importMaterial(kms, KeyId, material)
     expect(Buffer.from((await kms.decrypt({ CiphertextBlob })).Plaintext!)).toEqual(Plaintext)

@@ -10,11 +10,11 @@ describe('DisableKeyRotation', () => {
   })
 
   test('ends the schedule', async () => {
-    const { id, arn } = await makeKey()
+    const { id } = await makeKey()
     await kms.enableKeyRotation({ KeyId: id })
     expect(await answer(kms.disableKeyRotation({ KeyId: id }))).toStrictEqual({})
     expect(await answer(kms.getKeyRotationStatus({ KeyId: id }))).toStrictEqual({
-      KeyId: arn,
+      KeyId: id,
       KeyRotationEnabled: false,
     })
   })

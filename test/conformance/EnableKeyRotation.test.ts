@@ -10,13 +10,13 @@ describe('EnableKeyRotation', () => {
   obeysKeyState(({ id }) => kms.enableKeyRotation({ KeyId: id }), ONLY_ENABLED)
 
   test.each([undefined, 90, 2_560])('with a period of %s days', async RotationPeriodInDays => {
-    const { id, arn } = await makeKey()
+    const { id } = await makeKey()
     const before = Date.now()
     expect(await answer(kms.enableKeyRotation({ KeyId: id, RotationPeriodInDays }))).toStrictEqual({})
     const days = RotationPeriodInDays ?? 365
     const status = await answer(kms.getKeyRotationStatus({ KeyId: id }))
     expect(status).toStrictEqual({
-      KeyId: arn,
+      KeyId: id,
       KeyRotationEnabled: true,
       RotationPeriodInDays: days,
       NextRotationDate: expect.any(Date),
@@ -48,14 +48,17 @@ describe('EnableKeyRotation', () => {
     ['ECC_NIST_P256', 'SIGN_VERIFY'],
   ] as const)('refuses a key of %s', async (KeySpec, KeyUsage) => {
     const { id, arn } = await standingKey({ KeySpec, KeyUsage })
-    const which = (origins: string, how: string) =>
-      `UnsupportedOperationException: ${arn} is of KeySpec ${KeySpec} and Origin AWS_KMS: only symmetric encryption keys of Origin ${origins} ${how}.`
-    const notScheduled = which('AWS_KMS', 'are rotated by themselves')
-    const notRotated = which('AWS_KMS or EXTERNAL', 'are rotated')
-    expect(await refusal(kms.enableKeyRotation({ KeyId: id }))).toBe(notScheduled)
-    expect(await refusal(kms.disableKeyRotation({ KeyId: id }))).toBe(notScheduled)
-    expect(await refusal(kms.getKeyRotationStatus({ KeyId: id }))).toBe(notRotated)
+    const notRotated = `UnsupportedOperationException: ${arn} is of KeySpec ${KeySpec}: only symmetric encryption keys are rotated.`
+    expect(await refusal(kms.enableKeyRotation({ KeyId: id }))).toBe(notRotated)
+    expect(await refusal(kms.disableKeyRotation({ KeyId: id }))).toBe(notRotated)
     expect(await refusal(kms.rotateKeyOnDemand({ KeyId: id }))).toBe(notRotated)
     expect(await refusal(kms.listKeyRotations({ KeyId: id }))).toBe(notRotated)
+  })
+
+  test('refuses a key of imported material', async () => {
+    const { id, arn } = await standingKey({ Origin: 'EXTERNAL' })
+    const wrongOrigin = `UnsupportedOperationException: ${arn} origin is EXTERNAL which is not valid for this operation.`
+    expect(await refusal(kms.enableKeyRotation({ KeyId: id }))).toBe(wrongOrigin)
+    expect(await refusal(kms.disableKeyRotation({ KeyId: id }))).toBe(wrongOrigin)
   })
 })

@@ -19,7 +19,7 @@ describe('GenerateRandom', () => {
 
   const KeyEncryptionAlgorithm = 'RSAES_OAEP_SHA_256'
   test.each<[what: string, request: GenerateRandomRequest, expected: string]>([
-    ['no number', {}, invalid('numberOfBytes', null, 'not be null')],
+    ['no number', {}, 'ValidationException: NumberOfBytes is required.'],
     ['0 bytes', { NumberOfBytes: 0 }, invalid('numberOfBytes', '0', 'have value greater than or equal to 1')],
     [
       '1,025 bytes',

@@ -27,7 +27,8 @@ describe('GetKeyPolicy', () => {
 
   test('returns a policy as it was given', async () => {
     const { id: KeyId } = await makeKey()
-    const Policy = ` { "Statement" : { "Effect":"Allow", "Principal":{"AWS":"${accountId}"}, "Action":"kms:*" } } `
+    const all = '"Action":"kms:*", "Resource":"*"'
+    const Policy = ` { "Statement" : { "Effect":"Allow", "Principal":{"AWS":"${accountId}"}, ${all} } } `
     await kms.putKeyPolicy({ KeyId, Policy })
     expect(await answer(kms.getKeyPolicy({ KeyId, PolicyName: 'default' }))).toStrictEqual({
       Policy,

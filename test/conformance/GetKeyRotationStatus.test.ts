@@ -1,15 +1,28 @@
 import { describe, expect, test } from '@jest/globals'
 import { answer, kms, makeKey, putInState } from './kms.ts'
-import { ANY_STATE, obeysKeyState, takesKeyId } from './rules.ts'
+import { ANY_STATE, obeysKeyState, standingKey, takesKeyId } from './rules.ts'
 
 describe('GetKeyRotationStatus', () => {
-  takesKeyId(KeyId => kms.getKeyRotationStatus({ KeyId }), { action: 'GetKeyRotationStatus' })
+  takesKeyId(KeyId => kms.getKeyRotationStatus({ KeyId }), { action: 'GetKeyRotationStatus', echoes: true })
   obeysKeyState(({ id }) => kms.getKeyRotationStatus({ KeyId: id }), ANY_STATE)
 
   test('a key is not rotated before it is told to be', async () => {
-    const { id, arn } = await makeKey()
+    const { id } = await makeKey()
     expect(await answer(kms.getKeyRotationStatus({ KeyId: id }))).toStrictEqual({
-      KeyId: arn,
+      KeyId: id,
+      KeyRotationEnabled: false,
+    })
+  })
+
+  test.each([
+    { KeySpec: 'RSA_2048', KeyUsage: 'SIGN_VERIFY' },
+    { KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC' },
+    { KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC', Origin: 'EXTERNAL' },
+    { Origin: 'EXTERNAL' },
+  ] as const)('a key that cannot be rotated by itself is not: %o', async kind => {
+    const { id } = await standingKey(kind)
+    expect(await answer(kms.getKeyRotationStatus({ KeyId: id }))).toStrictEqual({
+      KeyId: id,
       KeyRotationEnabled: false,
     })
   })

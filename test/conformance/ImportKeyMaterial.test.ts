@@ -250,14 +250,14 @@ describe('ImportKeyMaterial', () => {
       const first = await importMaterial(kms, KeyId, randomBytes(32), { KeyMaterialDescription: 'one' })
       const old = await kms.encrypt({ KeyId, Plaintext })
       expect(await refusal(kms.rotateKeyOnDemand({ KeyId }))).toBe(
-        `KMSInvalidStateException: ${arn} has no imported key material that is pending rotation.`,
+        `KMSInvalidStateException: No available key material pending rotation for the key: ${arn}.`,
       )
       const second = await importMaterial(kms, KeyId, randomBytes(32), { ...NEW, KeyMaterialDescription: 'two' })
       const list = async () => {
         const { Rotations } = await kms.listKeyRotations({ KeyId, IncludeKeyMaterial: 'ALL_KEY_MATERIAL' })
         return Rotations!
       }
-      const facts = { KeyId: arn, ImportState: 'IMPORTED', ExpirationModel: 'KEY_MATERIAL_DOES_NOT_EXPIRE' }
+      const facts = { KeyId, ImportState: 'IMPORTED', ExpirationModel: 'KEY_MATERIAL_DOES_NOT_EXPIRE' }
       const entry = (KeyMaterialDescription: string, KeyMaterialId: string | undefined, KeyMaterialState: string) => ({
         ...{ ...facts, KeyMaterialDescription, KeyMaterialId, KeyMaterialState },
       })

@@ -12,15 +12,18 @@ describe('ListKeyRotations', () => {
     expect(await answer(kms.listKeyRotations({ KeyId: id }))).toStrictEqual({ Rotations: [], Truncated: false })
     await kms.rotateKeyOnDemand({ KeyId: id })
     const rotation = {
-      KeyId: arn,
+      KeyId: id,
       KeyMaterialId: MATERIAL_ID,
       KeyMaterialState: 'CURRENT',
       RotationDate: expect.any(Date),
       RotationType: 'ON_DEMAND',
     }
     expect(await answer(kms.listKeyRotations({ KeyId: id }))).toStrictEqual({ Rotations: [rotation], Truncated: false })
-    expect(await answer(kms.listKeyRotations({ KeyId: id, IncludeKeyMaterial: 'ALL_KEY_MATERIAL' }))).toStrictEqual({
-      Rotations: [{ KeyId: arn, KeyMaterialId: MATERIAL_ID, KeyMaterialState: 'NON_CURRENT' }, rotation],
+    expect(await answer(kms.listKeyRotations({ KeyId: arn, IncludeKeyMaterial: 'ALL_KEY_MATERIAL' }))).toStrictEqual({
+      Rotations: [
+        { KeyId: arn, KeyMaterialId: MATERIAL_ID, KeyMaterialState: 'NON_CURRENT' },
+        { ...rotation, KeyId: arn },
+      ],
       Truncated: false,
     })
   })

@@ -10,6 +10,9 @@ const statement = (AWS: unknown, Action: unknown = 'kms:*', more: object = {}) =
 const DEFAULT = policyOf(statement(ROOT))
 const INVALID_PRINCIPAL =
   'MalformedPolicyDocumentException: Policy contains a statement with one or more invalid principals.'
+const INVALID_ARN = 'InvalidArnException: An ARN in the specified key policy is invalid.'
+const WITHOUT_RESOURCE = { Effect: 'Allow', Principal: { AWS: ROOT }, Action: 'kms:*' }
+const NO_RESOURCE = 'MalformedPolicyDocumentException: The policy is not valid: a statement has no Resource.'
 const LOCKOUT =
   'MalformedPolicyDocumentException: The new key policy will not allow you to update the key policy in the future.'
 
@@ -105,6 +108,16 @@ describe('PutKeyPolicy', () => {
     ],
     ['a role that is not there', policyOf(statement([ROOT, `arn:aws:iam::${accountId}:role/none`])), INVALID_PRINCIPAL],
     ['all users', policyOf(statement([ROOT, `arn:aws:iam::${accountId}:user/*`])), INVALID_PRINCIPAL],
+    ['a group', policyOf(statement([ROOT, `arn:aws:iam::${accountId}:group/admins`])), INVALID_ARN],
+    ['a session of no name', policyOf(statement([ROOT, `arn:aws:sts::${accountId}:assumed-role/a`])), INVALID_ARN],
+    ['an ARN of another service', policyOf(statement([ROOT, 'arn:aws:s3:::bucket'])), INVALID_ARN],
+    ['what is no ARN', policyOf(statement([ROOT, 'somebody'])), INVALID_PRINCIPAL],
+    ['a statement without Resource', policyOf(statement(ROOT), WITHOUT_RESOURCE), NO_RESOURCE],
+    [
+      'a statement with NotResource',
+      policyOf(statement(ROOT), { ...WITHOUT_RESOURCE, NotResource: 'arn:aws:s3:::*' }),
+      NO_RESOURCE,
+    ],
     ['what is not JSON', 'allow', 'MalformedPolicyDocumentException: The policy is not valid: it is not JSON.'],
     ['32,769 bytes', DEFAULT.padEnd(32_769), 'LimitExceededException: The key policy is longer than 32768 bytes.'],
   ])('refuses %s', async (_, Policy, expected) => {

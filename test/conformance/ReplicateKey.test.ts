@@ -103,6 +103,11 @@ describe('ReplicateKey', () => {
       { Policy: policyOf({ Effect: 'Deny', Action: 'kms:*', Principal: '*', Resource: '*' }) },
       'MalformedPolicyDocumentException: The new key policy will not allow you to update the key policy in the future.',
     ],
+    [
+      'a policy whose statement has no Resource',
+      { Policy: policyOf({ Effect: 'Allow', Action: 'kms:*', Principal: { AWS: accountId } }) },
+      'MalformedPolicyDocumentException: The policy is not valid: a statement has no Resource.',
+    ],
     ['a tag key twice', { Tags: Array(2).fill({ TagKey: 'a', TagValue: '' }) }, 'TagException: Duplicate tag keys'],
   ]
   test.each(cases)('%s is refused', async (_, input, expected) => {

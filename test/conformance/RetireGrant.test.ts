@@ -1,7 +1,7 @@
 import type { CreateGrantRequest } from '@aws-sdk/client-kms'
 import { describe, expect, test } from '@jest/globals'
 import { FULL, invisible, makeStranger, makeUser, notAllowed } from './callers.ts'
-import { answer, callerArn, DRY_RUN, kms, makeKey, refusal } from './kms.ts'
+import { answer, callerArn, DRY_RUN, elsewhere, kms, makeKey, refusal } from './kms.ts'
 
 async function lend(members: Partial<CreateGrantRequest>) {
   const key = await makeKey()
@@ -21,6 +21,16 @@ describe('RetireGrant', () => {
     expect((await answer(kms.listGrants({ KeyId }))).Grants).toEqual([])
     const gone = 'InvalidGrantTokenException: The grant token is not valid.'
     expect(await refusal(user.kms.retireGrant({ GrantToken }))).toBe(gone)
+  })
+
+  test('does not take a token of another region', async () => {
+    const { GrantToken, KeyId } = await lend({})
+    const invalid = 'InvalidGrantTokenException: The grant token is not valid.'
+    expect(await refusal(elsewhere.retireGrant({ GrantToken }))).toBe(invalid)
+    const { id } = await makeKey(elsewhere)
+    expect(await refusal(elsewhere.describeKey({ KeyId: id, GrantTokens: [GrantToken] }))).toBe(invalid)
+    expect((await kms.listGrants({ KeyId })).Grants).toHaveLength(1)
+    await kms.retireGrant({ GrantToken })
   })
 
   test('and by the key and its id', async () => {

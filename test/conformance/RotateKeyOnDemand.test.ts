@@ -3,7 +3,7 @@ import { answer, disabled, encrypt, kms, makeKey, pendingDeletion, refusal, text
 import { obeysKeyState, takesKeyId } from './rules.ts'
 
 describe('RotateKeyOnDemand', () => {
-  takesKeyId(KeyId => kms.rotateKeyOnDemand({ KeyId }), { action: 'RotateKeyOnDemand' })
+  takesKeyId(KeyId => kms.rotateKeyOnDemand({ KeyId }), { action: 'RotateKeyOnDemand', echoes: true })
   obeysKeyState(({ id }) => kms.rotateKeyOnDemand({ KeyId: id }), {
     Disabled: disabled,
     PendingDeletion: pendingDeletion,
@@ -13,7 +13,7 @@ describe('RotateKeyOnDemand', () => {
     const key = await makeKey()
     const made = [await encrypt(key)]
     for (let times = 0; times < 3; times++) {
-      expect(await answer(kms.rotateKeyOnDemand({ KeyId: key.id }))).toStrictEqual({ KeyId: key.arn })
+      expect(await answer(kms.rotateKeyOnDemand({ KeyId: key.id }))).toStrictEqual({ KeyId: key.id })
       made.push(await encrypt(key))
     }
     const opened = await Promise.all(made.map(CiphertextBlob => kms.decrypt({ CiphertextBlob })))

@@ -37,8 +37,8 @@ describe('ScheduleKeyDeletion', () => {
 
   test.each([
     [0, invalid('pendingWindowInDays', '0', 'have value greater than or equal to 1')],
-    [6, 'ValidationException: PendingWindowInDays must be between 7 and 30 (inclusive).'],
-    [31, 'ValidationException: PendingWindowInDays must be between 7 and 30 (inclusive).'],
+    [6, 'ValidationException: PendingWindowInDays must be between 7 and 30'],
+    [31, 'ValidationException: PendingWindowInDays must be between 7 and 30'],
     [366, invalid('pendingWindowInDays', '366', 'have value less than or equal to 365')],
   ])('refuses to wait %d days', async (PendingWindowInDays, expected) => {
     const { id } = await standingKey()

@@ -11,12 +11,12 @@ import {
   putInState,
   refusal,
 } from './kms.ts'
-import { NOT_PENDING, obeysKeyState, standingKey, takesKeyId, WITHOUT_PREFIX } from './rules.ts'
+import { NOT_PENDING, NOT_TO_ALIASES, obeysKeyState, standingKey, takesKeyId, WITHOUT_PREFIX } from './rules.ts'
 
 describe('UpdateAlias', () => {
   const update = async (TargetKeyId: string | undefined) =>
     kms.updateAlias({ AliasName: await makeAlias(await makeKey()), TargetKeyId })
-  takesKeyId(update, { action: 'UpdateAlias', member: 'targetKeyId' })
+  takesKeyId(update, { action: 'UpdateAlias', member: 'targetKeyId', aliases: NOT_TO_ALIASES })
   describe('as new target', () => obeysKeyState(({ id }) => update(id), NOT_PENDING))
 
   test('points an alias to another key at once', async () => {

@@ -23,11 +23,7 @@ describe('UpdateKeyDescription', () => {
   const long = 'a'.repeat(8_193)
   test.each([
     ['no description', undefined, invalid('description', null, 'not be null')],
-    [
-      '8,193 characters',
-      long,
-      invalid('description', `${long.slice(0, 256)}...`, 'have length less than or equal to 8192'),
-    ],
+    ['8,193 characters', long, invalid('description', long, 'have length less than or equal to 8192')],
   ])('refuses %s', async (_, Description, expected) => {
     const { id } = await standingKey()
     expect(await refusal(kms.updateKeyDescription({ KeyId: id, Description }))).toBe(expected)

@@ -83,8 +83,8 @@ export const ANSWERS: Readonly<Record<string, Words>> = {
   /** The usage is another. */
   U: ({ arn, usage }, operation) =>
     `InvalidKeyUsageException: ${arn} key usage is ${usage} which is not valid for ${operation}.`,
-  /** The usage is right and the algorithm is not. */
-  A: () => 'InvalidKeyUsageException',
+  /** The usage is right, and the key is of a kind that makes no data keys. */
+  A: () => 'InvalidKeyUsageException: You cannot generate a data key with an asymmetric CMK',
   /** The origin is another. */
   O: ({ arn, origin }) =>
     `UnsupportedOperationException: ${arn} origin is ${origin} which is not valid for this operation.`,
@@ -95,23 +95,23 @@ export const ANSWERS: Readonly<Record<string, Words>> = {
 /** A row is an operation; one that takes two keys has a row for each of them. */
 export const CELLS = `
                                     sym   sym*  mr    rsaE  rsaE* rsaS  rsaS* ecS   ecS*  ecA   ecA*  edS   edS*  mac   mac*
-Encrypt                             +DP   +DIP  +DR   +DP   +DIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP
-Decrypt                             +DP   +DIP  +DR   +DP   +DIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP
-ReEncrypt from                      +DP   +DIP  +DR   +DP   +DIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP
-ReEncrypt to                        +DP   +DIP  +DR   +DP   +DIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP
-GenerateDataKey                     +DP   +DIP  +DR   ADP   ADIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP
-GenerateDataKeyWithoutPlaintext     +DP   +DIP  +DR   ADP   ADIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP
-GenerateDataKeyPair                 +DP   +DIP  +DR   ADP   ADIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP
-GenerateDataKeyPairWithoutPlaintext +DP   +DIP  +DR   ADP   ADIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP
+Encrypt                             +DP   +DIP  +DR   +DP   +DIP  UUU   UUUU  UUU   UUUU  UUU   UUUU  UUU   UUUU  UUU   UUUU
+Decrypt                             +DP   +DIP  +DR   +DP   +DIP  UUU   UUUU  UUU   UUUU  UUU   UUUU  UUU   UUUU  UUU   UUUU
+ReEncrypt from                      +DP   +DIP  +DR   +DP   +DIP  UUU   UUUU  UUU   UUUU  UUU   UUUU  UUU   UUUU  UUU   UUUU
+ReEncrypt to                        +DP   +DIP  +DR   +DP   +DIP  UUU   UUUU  UUU   UUUU  UUU   UUUU  UUU   UUUU  UUU   UUUU
+GenerateDataKey                     +DP   +DIP  +DR   ADP   ADIP  UUU   UUUU  UUU   UUUU  UUU   UUUU  UUU   UUUU  UUU   UUUU
+GenerateDataKeyWithoutPlaintext     +DP   +DIP  +DR   ADP   ADIP  UUU   UUUU  UUU   UUUU  UUU   UUUU  UUU   UUUU  UUU   UUUU
+GenerateDataKeyPair                 +DP   +DIP  +DR   ADP   ADIP  UUU   UUUU  UUU   UUUU  UUU   UUUU  UUU   UUUU  UUU   UUUU
+GenerateDataKeyPairWithoutPlaintext +DP   +DIP  +DR   ADP   ADIP  UUU   UUUU  UUU   UUUU  UUU   UUUU  UUU   UUUU  UUU   UUUU
 
-Sign                                UDP   UDIP  UDR   UDP   UDIP  +DP   +DIP  +DP   +DIP  UDP   UDIP  +DP   +DIP  UDP   UDIP
-Verify                              UDP   UDIP  UDR   UDP   UDIP  +DP   +DIP  +DP   +DIP  UDP   UDIP  +DP   +DIP  UDP   UDIP
+Sign                                UUU   UUUU  UUU   UUU   UUUU  +DP   +DIP  +DP   +DIP  UUU   UUUU  +DP   +DIP  UUU   UUUU
+Verify                              UUU   UUUU  UUU   UUU   UUUU  +DP   +DIP  +DP   +DIP  UUU   UUUU  +DP   +DIP  UUU   UUUU
 GetPublicKey                        SDP   SDIP  SDR   +DP   +DIP  +DP   +DIP  +DP   +DIP  +DP   +DIP  +DP   +DIP  SDP   SDIP
-DeriveSharedSecret                  UDP   UDIP  UDR   UDP   UDIP  UDP   UDIP  UDP   UDIP  +DP   +DIP  UDP   UDIP  UDP   UDIP
-GenerateMac                         UDP   UDIP  UDR   UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  +DP   +DIP
-VerifyMac                           UDP   UDIP  UDR   UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  +DP   +DIP
-Encapsulate                         UDP   UDIP  UDR   UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP
-Decapsulate                         UDP   UDIP  UDR   UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP  UDP   UDIP
+DeriveSharedSecret                  UUU   UUUU  UUU   UUU   UUUU  UUU   UUUU  UUU   UUUU  +DP   +DIP  UUU   UUUU  UUU   UUUU
+GenerateMac                         UUU   UUUU  UUU   UUU   UUUU  UUU   UUUU  UUU   UUUU  UUU   UUUU  UUU   UUUU  +DP   +DIP
+VerifyMac                           UUU   UUUU  UUU   UUU   UUUU  UUU   UUUU  UUU   UUUU  UUU   UUUU  UUU   UUUU  +DP   +DIP
+Encapsulate                         UUU   UUUU  UUU   UUU   UUUU  UUU   UUUU  UUU   UUUU  UUU   UUUU  UUU   UUUU  UUU   UUUU
+Decapsulate                         UUU   UUUU  UUU   UUU   UUUU  UUU   UUUU  UUU   UUUU  UUU   UUUU  UUU   UUUU  UUU   UUUU
 
 DescribeKey                         +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++
 GetKeyLastUsage                     +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++
@@ -121,9 +121,9 @@ UpdateKeyDescription                ++P   +++P  ++R   ++P   +++P  ++P   +++P  ++
 ScheduleKeyDeletion                 ++P   +++P  ++R   ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P  ++P   +++P
 CancelKeyDeletion                   NN+   NNN+  NN+   NN+   NNN+  NN+   NNN+  NN+   NNN+  NN+   NNN+  NN+   NNN+  NN+   NNN+
 
-EnableKeyRotation                   +DP   SSSS  +DR   SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS
-DisableKeyRotation                  +DP   SSSS  +DR   SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS
-GetKeyRotationStatus                +++   ++++  +++   SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS
+EnableKeyRotation                   +DP   OOOO  +DR   SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS
+DisableKeyRotation                  +DP   OOOO  +DR   SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS
+GetKeyRotationStatus                +++   ++++  +++   +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++  +++   ++++
 RotateKeyOnDemand                   +DP   WDIP  +DR   SDP   SDIP  SDP   SDIP  SDP   SDIP  SDP   SDIP  SDP   SDIP  SDP   SDIP
 ListKeyRotations                    +++   ++++  +++   SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS  SSS   SSSS
 

@@ -108,11 +108,8 @@ describe('rotation', () => {
     ])
       expect(await refusal(call)).toBe(asksPrimary(replica, primary))
     await kms.enableKeyRotation({ KeyId: primary.id, RotationPeriodInDays: 180 })
-    const { KeyId, ...status } = await answer(kms.getKeyRotationStatus({ KeyId: primary.id }))
-    expect(await answer(elsewhere.getKeyRotationStatus({ KeyId: replica.id }))).toStrictEqual({
-      KeyId: replica.arn,
-      ...status,
-    })
+    const status = await answer(kms.getKeyRotationStatus({ KeyId: primary.id }))
+    expect(await answer(elsewhere.getKeyRotationStatus({ KeyId: replica.id }))).toStrictEqual(status)
     expect(status).toMatchObject({ KeyRotationEnabled: true, RotationPeriodInDays: 180 })
     await kms.disableKeyRotation({ KeyId: primary.id })
     expect(await elsewhere.getKeyRotationStatus({ KeyId: replica.id })).toMatchObject({ KeyRotationEnabled: false })
@@ -126,7 +123,7 @@ describe('rotation', () => {
     const own = await kms.listKeyRotations({ ...listed, KeyId: primary.id })
     const theirs = await elsewhere.listKeyRotations({ ...listed, KeyId: replica.id })
     expect(own.Rotations).toHaveLength(2)
-    expect(theirs.Rotations).toEqual(own.Rotations!.map(rotation => ({ ...rotation, KeyId: replica.arn })))
+    expect(theirs.Rotations).toEqual(own.Rotations)
     const after = await encrypt(primary)
     for (const CiphertextBlob of [before, after])
       expect((await elsewhere.decrypt({ CiphertextBlob })).Plaintext).toEqual(PLAINTEXT)

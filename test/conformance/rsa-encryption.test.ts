@@ -78,7 +78,7 @@ describe('an RSA key', () => {
     const { id } = await standingKey(rsa(2048))
     const sent = { KeyId: id, Plaintext: text('x'), EncryptionAlgorithm, EncryptionContext: { a: 'b' } } as const
     expect(await refusal(kms.encrypt(sent))).toBe(
-      'ValidationException: EncryptionContext is not supported with a KMS key of KeySpec RSA_2048.',
+      'ValidationException: EncryptionContext is not supported when encrypting/decrypting with asymmetric CMKs.',
     )
   })
 
@@ -87,6 +87,21 @@ describe('an RSA key', () => {
     expect(await refusal(kms.encrypt({ KeyId: id, Plaintext: text('x') }))).toBe(
       'InvalidKeyUsageException: Algorithm SYMMETRIC_DEFAULT is incompatible with key spec RSA_2048.',
     )
+  })
+
+  test('whose algorithm is left out is asked to open a ciphertext of ours, which none of its own is', async () => {
+    const { id } = await standingKey(rsa(2048))
+    const { CiphertextBlob } = await kms.encrypt({ KeyId: id, Plaintext: text('x'), EncryptionAlgorithm })
+    const own = await standingKey()
+    const decrypt = { KeyId: id, CiphertextBlob }
+    const reEncrypt = { SourceKeyId: id, CiphertextBlob, DestinationKeyId: own.id }
+    expect(await refusal(kms.decrypt(decrypt))).toBe(INVALID_CIPHERTEXT)
+    expect(await refusal(kms.reEncrypt(reEncrypt))).toBe(INVALID_CIPHERTEXT)
+    const foreign = await encrypt(own)
+    const incorrect =
+      'IncorrectKeyException: The key ID in the request does not identify a CMK that can perform this operation.'
+    expect(await refusal(kms.decrypt({ ...decrypt, CiphertextBlob: foreign }))).toBe(incorrect)
+    expect(await refusal(kms.reEncrypt({ ...reEncrypt, CiphertextBlob: foreign }))).toBe(incorrect)
   })
 
   test('that signs does not decrypt', async () => {

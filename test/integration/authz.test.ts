@@ -69,6 +69,7 @@ describe('strongroom authz explain', () => {
       Effect: 'Allow',
       Principal: { AWS: user },
       Action: 'kms:Encrypt',
+      Resource: '*',
       Condition,
     })
     await kms.putKeyPolicy({ KeyId: KeyMetadata!.KeyId!, Policy: JSON.stringify(policy) })
@@ -85,7 +86,8 @@ describe('strongroom authz explain', () => {
     const { KeyId } = (await kms.createKey({})).KeyMetadata!
     const policy = JSON.parse((await kms.getKeyPolicy({ KeyId: KeyId! })).Policy!)
     const Condition = { NumericLessThanEquals: { 'kms:TrailingDaysWithoutKeyUsage': 365 } }
-    policy.Statement.push({ Sid: 'Used', Effect: 'Deny', Principal: '*', Action: 'kms:DisableKey', Condition })
+    const used = { Sid: 'Used', Effect: 'Deny', Principal: '*', Action: 'kms:DisableKey', Resource: '*', Condition }
+    policy.Statement.push(used)
     await kms.putKeyPolicy({ KeyId: KeyId!, Policy: JSON.stringify(policy) })
     const ask = (...more: string[]) =>
       explain(sandbox.description.callerArn, 'kms:DisableKey', '--key', KeyId!, ...more)

@@ -31,7 +31,7 @@ describe('the generated pages', () => {
     for (const row of [
       '| `KeyId` | yes | text, 1 to 2048 characters |',
       '| `Plaintext` | yes | blob, 1 to 4096 bytes |',
-      '| `NumberOfBytes` | yes | integer, 1 to 1024 |',
+      '| `NumberOfBytes` | no | integer, 1 to 1024 |',
       '| `GrantTokens` | no | list, 0 to 10; each: text, 1 to 8192 characters |',
       '| `EncryptionContext` | no | map of text to text, at most 8192 bytes of UTF-8 together |',
       '| `Tags[].TagKey` | yes | text, 1 to 128 characters |',

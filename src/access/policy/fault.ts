@@ -3,6 +3,9 @@ export class PolicyFault extends Error {
   override readonly name = 'PolicyFault'
 }
 
+/** A Principal is an ARN, and of nothing that can be one. */
+export class PrincipalArnFault extends PolicyFault {}
+
 export function malformed(why: string): PolicyFault {
   return new PolicyFault(`The policy is not valid: ${why}.`)
 }

@@ -72,6 +72,7 @@ function compileStatement(kind: PolicyKind, label: string, json: Json, variables
     effect,
     principals: principalsOf(kind, json),
     isAboutAction: actionsOf(json),
+    hasResource: json.Resource !== undefined,
     isAboutResource: resourcesOf(kind, json, variables),
     conditions: conditionsOf(kind, json, variables),
   }
@@ -103,7 +104,7 @@ function actionsOf(json: Json): Statement['isAboutAction'] {
   return action => matchers.some(matcher => matcher(action)) !== element.not
 }
 
-/** A key policy may leave its resource out: it is the key (authz.md 3). */
+/** A key policy may leave its resource out, where it is stored or tried: it is the key (authz.md 3). */
 function resourcesOf(kind: PolicyKind, json: Json, variables: boolean): Statement['isAboutResource'] {
   const element = oneOf(json, 'Resource', 'NotResource')
   if (kind === 'trust' && element !== undefined) throw malformed('a trust policy has no Resource')

@@ -12,6 +12,8 @@ export interface Statement {
   readonly principals: Principals | undefined
   /** `action` is in lower case. */
   readonly isAboutAction: (action: string) => boolean
+  /** Whether it has a Resource element. A key policy is judged without, and not written. */
+  readonly hasResource: boolean
   readonly isAboutResource: (arn: string, context: Context) => boolean
   readonly conditions: readonly Condition[]
 }

@@ -1,6 +1,6 @@
 /** The Principal and NotPrincipal elements: whom a statement is about. */
 import { type Caller, isMeantBy, type PrincipalIds } from '../../model/caller.ts'
-import { PolicyFault } from './fault.ts'
+import { PolicyFault, PrincipalArnFault } from './fault.ts'
 
 /**
  * How a statement means a caller.
@@ -25,8 +25,8 @@ interface Named {
   readonly services: Set<string>
 }
 
-const PRINCIPAL =
-  /^arn:aws:(?:iam::\d{12}:(?:user|role)\/|sts::\d{12}:(?:assumed-role\/[^/]+\/|federated-user\/))[^*?]+$/
+const PRINCIPAL = /^arn:aws:(?:iam::\d{12}:(?:user|role)\/|sts::\d{12}:(?:assumed-role\/[^/]+\/|federated-user\/)).+$/
+const WILDCARD = /[*?]/
 const KINDS: ReadonlySet<string> = new Set(['AWS', 'Service', 'Federated', 'CanonicalUser'])
 const INVALID = 'Policy contains a statement with one or more invalid principals.'
 
@@ -64,8 +64,9 @@ function addAws(named: Named, name: string): void {
   const account = /^\d{12}$/.exec(name)?.[0] ?? /^arn:aws:iam::(\d{12}):root$/.exec(name)?.[1]
   if (name === '*') named.everyone = true
   else if (account !== undefined) named.accounts.add(account)
-  else if (PRINCIPAL.test(name)) named.arns.add(name)
-  else throw new PolicyFault(INVALID)
+  else if (!PRINCIPAL.test(name) && name.startsWith('arn:')) throw new PrincipalArnFault(INVALID)
+  else if (!PRINCIPAL.test(name) || WILDCARD.test(name)) throw new PolicyFault(INVALID)
+  else named.arns.add(name)
 }
 
 function coverage(named: Named, caller: Caller, ids: PrincipalIds): Coverage | undefined {

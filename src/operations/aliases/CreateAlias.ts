@@ -4,14 +4,17 @@ import { LIVE_STATES } from '../../model/key.ts'
 import { AlreadyStored } from '../../store/faults.ts'
 import { defineOperation } from '../operation.ts'
 import { aliasName, keyId } from '../shapes.ts'
-import { requireNewAliasName, requireRoomForAlias } from './alias-rules.ts'
+import { requireNewAliasName, requireNoAlias, requireRoomForAlias } from './alias-rules.ts'
 
 /** CreateAlias gives a key another name. */
 export const CreateAlias = defineOperation({
   name: 'CreateAlias',
   input: structure({ AliasName: aliasName, TargetKeyId: keyId }),
   readOnly: false,
-  check: ({ AliasName }) => requireNewAliasName(AliasName),
+  check({ AliasName, TargetKeyId }) {
+    requireNewAliasName(AliasName)
+    requireNoAlias(TargetKeyId)
+  },
   async access(access, request, { AliasName, TargetKeyId }) {
     const aliasArn = access.aliasAction(request, 'kms:CreateAlias', AliasName)
     const key = await access.key(request, 'CreateAlias', TargetKeyId, {

@@ -1,5 +1,6 @@
 /** What an alias may be called and what it may point to. */
 import type { ResourceQuotas } from '../../config/schema.ts'
+import { parseKmsArn } from '../../model/arn.ts'
 import { KmsError } from '../../model/errors.ts'
 import type { KmsKey } from '../../model/key.ts'
 import { specFacts } from '../../model/key-specs.ts'
@@ -26,8 +27,14 @@ export function requireNewAliasName(name: string): void {
     throw new KmsError('InvalidAliasNameException', 'Alias names that begin with alias/aws/ are reserved.')
   }
   if (!NAME.test(name)) {
-    throw new KmsError('InvalidAliasNameException', 'An alias name may hold letters, digits, /, _ and - after alias/.')
+    throw new KmsError('InvalidAliasNameException', `${name} contains invalid characters for an alias`)
   }
+}
+
+/** Whether a member can name a key that an alias is to point to. Throws KmsError ValidationException. */
+export function requireNoAlias(targetKeyId: string): void {
+  const resource = parseKmsArn(targetKeyId)?.resource ?? targetKeyId
+  if (resource.startsWith(PREFIX)) invalid('Aliases must refer to keys. Not aliases')
 }
 
 /** An alias stays within one kind of key, so that code that uses it goes on working. Throws KmsError ValidationException. */

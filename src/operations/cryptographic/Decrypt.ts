@@ -15,7 +15,7 @@ import {
   refuseUnsupported,
 } from '../shapes.ts'
 import { checkCiphertextInput, ciphertextOf } from './ciphertext-input.ts'
-import { encryptionAlgorithmOf, encryptionFacts, refuseContext } from './encryption-algorithm.ts'
+import { decryptionAlgorithmOf, encryptionFacts, refuseContext } from './encryption-algorithm.ts'
 
 const need = {
   action: 'kms:Decrypt',
@@ -52,11 +52,11 @@ export const Decrypt = defineOperation({
   uses: key => [key],
 
   async run(key, { keyring }, input) {
-    const algorithm = encryptionAlgorithmOf(key, input.EncryptionAlgorithm)
     const blob = ciphertextOf(input)
+    const algorithm = decryptionAlgorithmOf(key, input.EncryptionAlgorithm, blob)
     if (blob === undefined) return undefined
     if (isOaep(algorithm)) {
-      refuseContext(key, input.EncryptionContext)
+      refuseContext(input.EncryptionContext)
       const plaintext = await keyring.pairs.decrypt(key, algorithm, blob)
       return { KeyId: key.arn, Plaintext: plaintext, EncryptionAlgorithm: algorithm }
     }

@@ -31,7 +31,7 @@ export const Encrypt = defineOperation({
   async run(key, { keyring }, input) {
     const algorithm = encryptionAlgorithmOf(key, input.EncryptionAlgorithm)
     if (isOaep(algorithm)) {
-      refuseContext(key, input.EncryptionContext)
+      refuseContext(input.EncryptionContext)
       const blob = await keyring.pairs.encrypt(key, algorithm, input.Plaintext)
       return { CiphertextBlob: blob, KeyId: key.arn, EncryptionAlgorithm: algorithm }
     }

@@ -1,18 +1,19 @@
 import { optional, structure, text } from '../../base/schema.ts'
 import { KmsError } from '../../model/errors.ts'
 import { defineOperation } from '../operation.ts'
-import { numberOfBytes, recipient, refuseUnsupported } from '../shapes.ts'
+import { invalid, numberOfBytes, recipient, refuseUnsupported } from '../shapes.ts'
 
 /** GenerateRandom returns bytes of the token's random generator. */
 export const GenerateRandom = defineOperation({
   name: 'GenerateRandom',
   input: structure({
-    NumberOfBytes: numberOfBytes,
+    NumberOfBytes: optional(numberOfBytes),
     CustomKeyStoreId: optional(text({ min: 1, max: 64 })),
     Recipient: recipient,
   }),
   readOnly: true,
   check(input) {
+    if (input.NumberOfBytes === undefined) invalid('NumberOfBytes is required.')
     refuseUnsupported(input)
     if (input.CustomKeyStoreId !== undefined) {
       throw new KmsError('UnsupportedOperationException', 'Custom key stores are not supported.')
@@ -24,6 +25,6 @@ export const GenerateRandom = defineOperation({
   },
 
   async run(_targets, { keyring }, input, { region }) {
-    return { Plaintext: await keyring.generateRandom(region, input.NumberOfBytes) }
+    return { Plaintext: await keyring.generateRandom(region, input.NumberOfBytes ?? 0) }
   },
 })

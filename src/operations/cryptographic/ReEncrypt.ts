@@ -14,7 +14,7 @@ import {
   keyId,
 } from '../shapes.ts'
 import { checkCiphertextInput, ciphertextOf } from './ciphertext-input.ts'
-import { encryptionAlgorithmOf, encryptionFacts, refuseContext } from './encryption-algorithm.ts'
+import { decryptionAlgorithmOf, encryptionAlgorithmOf, encryptionFacts, refuseContext } from './encryption-algorithm.ts'
 
 const needed = (action: string, facts: RequestFacts, grantTokens: KeyRequirement['grantTokens']): KeyRequirement => ({
   action,
@@ -72,13 +72,13 @@ export const ReEncrypt = defineOperation({
   uses: ({ source, destination }) => [source, destination],
 
   async run({ source, destination, blob }, { keyring }, input) {
-    const sourceAlgorithm = encryptionAlgorithmOf(source, input.SourceEncryptionAlgorithm)
+    const sourceAlgorithm = decryptionAlgorithmOf(source, input.SourceEncryptionAlgorithm, blob)
     const destinationAlgorithm = encryptionAlgorithmOf(destination, input.DestinationEncryptionAlgorithm)
     if (blob === undefined) return undefined
     const sourceContext = input.SourceEncryptionContext ?? EMPTY_CONTEXT
     const destinationContext = input.DestinationEncryptionContext ?? EMPTY_CONTEXT
-    if (isOaep(sourceAlgorithm)) refuseContext(source, input.SourceEncryptionContext)
-    if (isOaep(destinationAlgorithm)) refuseContext(destination, input.DestinationEncryptionContext)
+    if (isOaep(sourceAlgorithm)) refuseContext(input.SourceEncryptionContext)
+    if (isOaep(destinationAlgorithm)) refuseContext(input.DestinationEncryptionContext)
     const from = { key: source, algorithm: sourceAlgorithm, blob, context: sourceContext }
     const to = { key: destination, algorithm: destinationAlgorithm, context: destinationContext }
     const rsa = isOaep(sourceAlgorithm) || isOaep(destinationAlgorithm)

@@ -43,7 +43,7 @@ export function generatesDataKeys(action: string, input: DataKeyTerms): KeyRequi
     names: 'ids-and-aliases',
     states: ['Enabled'],
     usage: 'ENCRYPT_DECRYPT',
-    algorithm: 'SYMMETRIC_DEFAULT',
+    dataKeys: true,
     facts: encryptionFacts(input.EncryptionContext, undefined),
     grantTokens: input.GrantTokens,
   }

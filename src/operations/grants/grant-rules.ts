@@ -47,38 +47,43 @@ export function checkGrantInput(input: GrantInput): void {
   if (RetiringPrincipal !== undefined && RetiringServicePrincipal !== undefined) {
     invalid('You cannot specify both RetiringPrincipal and RetiringServicePrincipal.')
   }
-  const { EncryptionContextEquals: equals, EncryptionContextSubset: subset, SourceArn } = input.Constraints ?? {}
-  if (equals !== undefined && subset !== undefined) {
-    invalid('You cannot specify both EncryptionContextEquals and EncryptionContextSubset.')
+  if (input.Operations.every(operation => operation === 'CreateGrant')) {
+    invalid('Grants must not contain only the CreateGrant operation.')
   }
-  const pairs = equals ?? subset ?? new Map<string, string>()
+  const constraints = constraintsOf(input)
+  const { encryptionContextEquals: equals, encryptionContextSubset: subset, sourceArn } = constraints
+  if (equals !== undefined && subset !== undefined) invalid('More than one constraint supplied')
+  const pairs = contextOf(constraints) ?? new Map<string, string>()
   if (pairs.size > CONSTRAINT_PAIRS_MAX) invalid(`A grant constraint has at most ${CONSTRAINT_PAIRS_MAX} pairs.`)
   if ([...pairs.values()].some(value => value.length > CONSTRAINT_VALUE_MAX_CHARACTERS)) {
     invalid(`A value in a grant constraint has at most ${CONSTRAINT_VALUE_MAX_CHARACTERS} characters.`)
   }
   const retiring = RetiringPrincipal ?? RetiringServicePrincipal
-  if (GranteeServicePrincipal !== undefined && (SourceArn === undefined || retiring === undefined)) {
+  if (GranteeServicePrincipal !== undefined && (sourceArn === undefined || retiring === undefined)) {
     invalid('A grant with a GranteeServicePrincipal must have a SourceArn constraint and a retiring principal.')
   }
 }
 
 /** The terms as they are kept. A number stands for the root of an account. */
 function termsOf(input: GrantInput): Omit<GrantTerms, 'principalIds'> {
-  const {
-    EncryptionContextEquals: equals,
-    EncryptionContextSubset: subset,
-    SourceArn: sourceArn,
-  } = input.Constraints ?? {}
   const retiring = input.RetiringPrincipal ?? input.RetiringServicePrincipal
   return {
     grantee: principalArn(input.GranteePrincipal ?? input.GranteeServicePrincipal ?? ''),
     retiring: retiring === undefined ? undefined : principalArn(retiring),
     operations: [...new Set(input.Operations)],
-    constraints: {
-      ...(equals && { encryptionContextEquals: equals }),
-      ...(subset && { encryptionContextSubset: subset }),
-      ...(sourceArn !== undefined && { sourceArn }),
-    },
+    constraints: constraintsOf(input),
+  }
+}
+
+/** Beside another constraint an empty map is none: some clients always send both. Of two empty ones the stricter counts. */
+function constraintsOf({ Constraints = {} }: GrantInput): GrantConstraints {
+  const { EncryptionContextEquals: equals, EncryptionContextSubset: subset, SourceArn: sourceArn } = Constraints
+  const onlySubset = equals?.size === 0 && subset !== undefined && subset.size > 0
+  const onlyEquals = equals !== undefined && subset?.size === 0
+  return {
+    ...(equals && !onlySubset && { encryptionContextEquals: equals }),
+    ...(subset && !onlyEquals && { encryptionContextSubset: subset }),
+    ...(sourceArn !== undefined && { sourceArn }),
   }
 }
 

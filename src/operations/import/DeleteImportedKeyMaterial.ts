@@ -1,8 +1,8 @@
 import { optional, structure } from '../../base/schema.ts'
 import { KmsError } from '../../model/errors.ts'
 import { defineOperation } from '../operation.ts'
+import { requireOrigin } from '../origin.ts'
 import { keyId, keyMaterialId } from '../shapes.ts'
-import { requireExternal } from './import-rules.ts'
 
 /**
  * DeleteImportedKeyMaterial takes material away, the current one unless another is named. The key is pending import until
@@ -16,7 +16,7 @@ export const DeleteImportedKeyMaterial = defineOperation({
     access.key(request, 'DeleteImportedKeyMaterial', KeyId, { action: 'kms:DeleteImportedKeyMaterial' }),
 
   async run(key, { imports }, input) {
-    requireExternal(key)
+    requireOrigin(key, 'EXTERNAL')
     const named = input.KeyMaterialId
     const material = named === undefined ? key.current : key.materials.get(named)
     if (named !== undefined && material === undefined) {

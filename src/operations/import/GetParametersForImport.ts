@@ -4,8 +4,8 @@ import { WRAPPING_ALGORITHMS, WRAPPING_KEY_SPECS, wrappingFacts, wrappingMisfit 
 import { LIVE_STATES, requireState } from '../../model/key.ts'
 import { epochSeconds } from '../keys/key-metadata.ts'
 import { defineOperation } from '../operation.ts'
+import { requireOrigin } from '../origin.ts'
 import { invalid, keyId } from '../shapes.ts'
-import { requireExternal } from './import-rules.ts'
 
 /** GetParametersForImport has a token make a key to wrap material under, and a token that binds it to the KMS key. */
 export const GetParametersForImport = defineOperation({
@@ -23,7 +23,7 @@ export const GetParametersForImport = defineOperation({
     }),
 
   async run(key, { imports }, input) {
-    requireExternal(key)
+    requireOrigin(key, 'EXTERNAL')
     requireState(key, LIVE_STATES)
     const { WrappingAlgorithm, WrappingKeySpec } = input
     const misfit = wrappingMisfit(key.spec, WrappingAlgorithm, WrappingKeySpec)

@@ -7,8 +7,9 @@ import { type Ekt, isComplete, type KeyMaterial, type KmsKey, LIVE_STATES, requi
 import { requireNoReplica } from '../../model/multi-region.ts'
 import type { Store } from '../../store/store.ts'
 import { defineOperation } from '../operation.ts'
+import { requireOrigin } from '../origin.ts'
 import { invalid, keyId, keyMaterialId } from '../shapes.ts'
-import { expiryOf, requireExternal } from './import-rules.ts'
+import { expiryOf } from './import-rules.ts'
 
 /** What an import says of the material beside its bytes. */
 interface Terms {
@@ -46,7 +47,7 @@ export const ImportKeyMaterial = defineOperation({
     }),
 
   async run(key, { imports, store, clock }, input) {
-    requireExternal(key)
+    requireOrigin(key, 'EXTERNAL')
     requireState(key, LIVE_STATES)
     const { ImportType: type, KeyMaterialId: materialId, KeyMaterialDescription: description } = input
     const symmetric = key.spec === 'SYMMETRIC_DEFAULT'

@@ -1,21 +1,10 @@
-/** Into which keys material is imported, and for how long. */
+/** For how long material is imported. */
 import { DAY_MS } from '../../base/clock.ts'
-import { KmsError } from '../../model/errors.ts'
 import type { ExpirationModel } from '../../model/imports.ts'
-import type { KmsKey } from '../../model/key.ts'
 import { invalid } from '../shapes.ts'
 
 const LONGEST_LIFE_MS = 365 * DAY_MS
 const MS_PER_SECOND = 1_000
-
-/** Throws KmsError UnsupportedOperationException for a key whose material was generated here. */
-export function requireExternal({ arn, origin }: KmsKey): void {
-  if (origin === 'EXTERNAL') return
-  throw new KmsError(
-    'UnsupportedOperationException',
-    `${arn} origin is ${origin} which is not valid for this operation.`,
-  )
-}
 
 /** When imported material ends, in milliseconds; undefined for never. Throws KmsError ValidationException. */
 export function expiryOf(

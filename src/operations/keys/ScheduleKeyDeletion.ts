@@ -20,7 +20,7 @@ export const ScheduleKeyDeletion = defineOperation({
   readOnly: false,
   check({ PendingWindowInDays: days }) {
     if (days !== undefined && (days < min || days > max))
-      invalid(`PendingWindowInDays must be between ${min} and ${max} (inclusive).`)
+      invalid(`PendingWindowInDays must be between ${min} and ${max}`)
   },
   access: (access, request, { KeyId, PendingWindowInDays: days = defaultDays }) =>
     access.key(request, 'ScheduleKeyDeletion', KeyId, {

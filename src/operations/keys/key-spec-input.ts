@@ -11,8 +11,10 @@ interface SpecInput {
 /** Throws KmsError ValidationException when the members contradict each other. */
 export function keySpecOf(input: SpecInput): { spec: KeySpec; usage: KeyUsage } {
   const { KeySpec, CustomerMasterKeySpec } = input
-  if (KeySpec !== undefined && CustomerMasterKeySpec !== undefined && KeySpec !== CustomerMasterKeySpec) {
-    invalid('You cannot specify KeySpec and CustomerMasterKeySpec in the same request with different values.')
+  if (KeySpec !== undefined && CustomerMasterKeySpec !== undefined) {
+    invalid(
+      'You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated.',
+    )
   }
   const spec = KeySpec ?? CustomerMasterKeySpec ?? 'SYMMETRIC_DEFAULT'
   const usage = input.KeyUsage ?? (spec === 'SYMMETRIC_DEFAULT' ? 'ENCRYPT_DECRYPT' : undefined)

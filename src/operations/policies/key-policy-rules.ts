@@ -1,7 +1,7 @@
 /** What a key policy must be before it is stored (authz.md 2). */
 import { authorize } from '../../access/authorize.ts'
 import { KEY_POLICY_NAME } from '../../access/compiled.ts'
-import { PolicyFault } from '../../access/policy/fault.ts'
+import { malformed, PolicyFault, PrincipalArnFault } from '../../access/policy/fault.ts'
 import { parsePolicy } from '../../access/policy/parse.ts'
 import type { Policy } from '../../access/policy/policy.ts'
 import { identify } from '../../access/principals.ts'
@@ -20,7 +20,7 @@ export interface CheckedPolicy {
   readonly principals: PrincipalIds
 }
 
-/** Throws KmsError: LimitExceeded or MalformedPolicyDocument. */
+/** Throws KmsError: LimitExceeded, MalformedPolicyDocument or InvalidArn. */
 export async function requireKeyPolicy(
   reader: Reader,
   text: string,
@@ -65,8 +65,13 @@ export function bypassFacts(bypass: boolean | undefined) {
 
 function parse(text: string): Policy {
   try {
-    return parsePolicy('key', KEY_POLICY_NAME, text)
+    const policy = parsePolicy('key', KEY_POLICY_NAME, text)
+    if (policy.statements.every(({ hasResource }) => hasResource)) return policy
+    throw malformed('a statement has no Resource')
   } catch (error) {
+    if (error instanceof PrincipalArnFault) {
+      throw new KmsError('InvalidArnException', 'An ARN in the specified key policy is invalid.')
+    }
     if (error instanceof PolicyFault) throw new KmsError('MalformedPolicyDocumentException', error.message)
     throw error
   }

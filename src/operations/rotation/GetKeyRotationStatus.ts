@@ -3,9 +3,11 @@ import { DYING_STATES } from '../../model/key.ts'
 import { epochSeconds } from '../keys/key-metadata.ts'
 import { defineOperation } from '../operation.ts'
 import { keyId } from '../shapes.ts'
-import { requireRotatable } from './rotation-rules.ts'
 
-/** GetKeyRotationStatus says whether and when a key is rotated by itself. A key that is pending deletion is not. */
+/**
+ * GetKeyRotationStatus says whether and when a key is rotated by itself. A key that is pending deletion is not, nor one that
+ * cannot be. The key's id is answered in the form that it was asked in, here and by the other operations on rotations.
+ */
 export const GetKeyRotationStatus = defineOperation({
   name: 'GetKeyRotationStatus',
   input: structure({ KeyId: keyId }),
@@ -13,11 +15,10 @@ export const GetKeyRotationStatus = defineOperation({
   access: (access, request, { KeyId }) =>
     access.key(request, 'GetKeyRotationStatus', KeyId, { action: 'kms:GetKeyRotationStatus' }),
 
-  async run(key) {
-    requireRotatable(key)
+  async run(key, _services, input) {
     const rotation = DYING_STATES.some(state => state === key.state) ? undefined : key.rotation
     return {
-      KeyId: key.arn,
+      KeyId: input.KeyId,
       KeyRotationEnabled: rotation !== undefined,
       RotationPeriodInDays: rotation?.periodDays,
       NextRotationDate: rotation === undefined ? undefined : epochSeconds(rotation.nextAtMs),

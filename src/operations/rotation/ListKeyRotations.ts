@@ -36,7 +36,8 @@ export const ListKeyRotations = defineOperation({
       },
       ({ id }) => id,
     )
-    return { Rotations: items.map(material => entryOf(key, material, awaited)), ...next }
+    const Rotations = items.map(material => ({ KeyId: input.KeyId, ...entryOf(key, material, awaited) }))
+    return { Rotations, ...next }
   },
 })
 
@@ -50,14 +51,9 @@ async function awaitedElsewhere(reader: Reader, key: KmsKey): Promise<ReadonlySe
   return new Set(pending.map(({ id }) => id).filter(lacking))
 }
 
-function entryOf(
-  { arn, origin }: KmsKey,
-  material: KeyMaterial,
-  awaited: ReadonlySet<string>,
-): Record<string, unknown> {
+function entryOf({ origin }: KmsKey, material: KeyMaterial, awaited: ReadonlySet<string>): Record<string, unknown> {
   const { id, state, rotationType, rotatedAtMs, createdAtMs } = material
   return {
-    KeyId: arn,
     KeyMaterialId: id,
     KeyMaterialState: awaited.has(id) ? 'PENDING_MULTI_REGION_IMPORT_AND_ROTATION' : state,
     RotationDate: rotationType === undefined ? undefined : epochSeconds(rotatedAtMs ?? createdAtMs),

@@ -21,7 +21,7 @@ export const RotateKeyOnDemand = defineOperation({
       states: ['Enabled'],
     }),
 
-  async run(key, { store, keyring, clock }) {
+  async run(key, { store, keyring, clock }, input) {
     requireRotatable(key)
     requireNoReplica(key)
     const now = clock()
@@ -48,7 +48,7 @@ export const RotateKeyOnDemand = defineOperation({
       if (!(error instanceof ChangedMeanwhile)) throw error
       throw new KmsError('ConflictException', `${key.arn} was changed meanwhile. Try again.`)
     }
-    return { KeyId: key.arn }
+    return { KeyId: input.KeyId }
   },
 })
 
@@ -64,5 +64,5 @@ async function requireEverywhere(tx: Transaction, key: KmsKey, { id }: KeyMateri
 function pendingOf({ arn, materials }: KmsKey): KeyMaterial {
   const pending = [...materials.values()].find(({ state }) => state === 'PENDING_ROTATION')
   if (pending !== undefined) return pending
-  throw new KmsError('KMSInvalidStateException', `${arn} has no imported key material that is pending rotation.`)
+  throw new KmsError('KMSInvalidStateException', `No available key material pending rotation for the key: ${arn}.`)
 }

@@ -1,8 +1,9 @@
 /** Which keys are rotated, and when. */
 import { DAY_MS } from '../../base/clock.ts'
 import { KmsError } from '../../model/errors.ts'
-import type { KeyOrigin, KmsKey, RotationSchedule } from '../../model/key.ts'
+import type { KmsKey, RotationSchedule } from '../../model/key.ts'
 import { specFacts } from '../../model/key-specs.ts'
+import { requireOrigin } from '../origin.ts'
 
 export const ROTATION_PERIOD_DAYS = { min: 90, max: 2_560, default: 365 } as const
 /** AWS's number, which is not a quota that can be raised. */
@@ -11,19 +12,16 @@ export const ON_DEMAND_ROTATIONS_MAX = 25
 export const AUTOMATIC_ROTATION_MARGIN_MS = 20 * 60_000
 
 /** Throws KmsError UnsupportedOperationException for keys that never have other material than their first. */
-export function requireRotatable(key: KmsKey): void {
-  requireOrigin(key, ['AWS_KMS', 'EXTERNAL'], 'are rotated')
+export function requireRotatable({ arn, spec }: KmsKey): void {
+  if (specFacts(spec).class === 'symmetric') return
+  const message = `${arn} is of KeySpec ${spec}: only symmetric encryption keys are rotated.`
+  throw new KmsError('UnsupportedOperationException', message)
 }
 
 /** Throws KmsError UnsupportedOperationException for keys that are not rotated by themselves, whatever state they are in. */
 export function requireScheduled(key: KmsKey): void {
-  requireOrigin(key, ['AWS_KMS'], 'are rotated by themselves')
-}
-
-function requireOrigin({ arn, spec, origin }: KmsKey, origins: readonly KeyOrigin[], how: string): void {
-  if (specFacts(spec).class === 'symmetric' && origins.includes(origin)) return
-  const which = `only symmetric encryption keys of Origin ${origins.join(' or ')} ${how}`
-  throw new KmsError('UnsupportedOperationException', `${arn} is of KeySpec ${spec} and Origin ${origin}: ${which}.`)
+  requireRotatable(key)
+  requireOrigin(key, 'AWS_KMS')
 }
 
 /** A new period counts from the day it is set. */

@@ -32,6 +32,9 @@ const input = structure({
   Plaintext: optional(blob({ min: 1, max: 4 })),
   Password: optional(text({ min: 3, sensitive: true })),
   GrantTokens: optional(list(text({ min: 1, max: 4 }), { max: 2 })),
+  Modes: optional(list(oneOf(['ON', 'OFF']))),
+  Names: optional(list(text({ pattern: /^[a-z/]+$/ }))),
+  Wide: optional(list(text({ max: 4 }))),
   Blobs: optional(list(blob(), { max: 1 })),
   Tags: optional(list(structure({ TagKey: text({ min: 1, max: 128 }), TagValue: text({ max: 256 }) }), { max: 2 })),
   DryRun: optional(boolean()),
@@ -150,7 +153,28 @@ describe('broken constraints', () => {
     ],
     [
       { KeyId: 'a', GrantTokens: ['a', ''] },
-      failure("Value '' at 'grantTokens.2.member'", 'have length greater than or equal to 1'),
+      failure(
+        "Value '[a, ]' at 'grantTokens'",
+        'satisfy constraint: [Member must have length less than or equal to 4, Member must have length greater than or equal to 1]',
+      ),
+    ],
+    [
+      { KeyId: 'a', Modes: ['ON', 'Foo', 'Bar'] },
+      failure(
+        "Value '[ON, Foo, Bar]' at 'modes'",
+        'satisfy constraint: [Member must satisfy enum value set: [ON, OFF]]',
+      ),
+    ],
+    [
+      { KeyId: 'a', Names: ['A/'] },
+      failure(
+        "Value '[A/]' at 'names'",
+        'satisfy constraint: [Member must satisfy regular expression pattern: ^[a-z/]+$]',
+      ),
+    ],
+    [
+      { KeyId: 'a', Wide: ['b', '\ud800'] },
+      failure("Value '[b, \ud800]' at 'wide'", 'satisfy constraint: [Member must be well-formed Unicode]'),
     ],
     [
       { KeyId: 'a', Tags: [{ TagKey: '', TagValue: '' }] },
@@ -190,15 +214,20 @@ describe('broken constraints', () => {
     )
   })
 
-  it('show at most 256 characters of a value, nothing of an object, and at most 64 failures', () => {
-    expect(constraints({ KeyId: 'x'.repeat(5_000) })).toContain(`Value '${'x'.repeat(256)}...' at 'keyId'`)
+  it('show at most 10,000 characters of a value, nothing of an object, and at most 64 failures', () => {
+    expect(constraints({ KeyId: 'x'.repeat(10_000) })).toContain(`Value '${'x'.repeat(10_000)}' at 'keyId'`)
+    expect(constraints({ KeyId: 'x'.repeat(10_001) })).toContain(`Value '${'x'.repeat(10_000)}...' at 'keyId'`)
     const tag = { TagKey: 'k', TagValue: 'v' }
     expect(constraints({ KeyId: 'a', Tags: [tag, tag, tag] })).toBe(
       failure("Value at 'tags'", 'have length less than or equal to 2'),
     )
-    const many = constraints({ Names: Array(10_000).fill('') }, structure({ Names: list(text({ min: 1 })) }))
-    expect(many).toMatch(/^10000 validation errors detected: /)
-    expect(many.length).toBeLessThan(12_000)
+    const many = { Names: Array(10_000).fill({ Name: '' }) }
+    const listed = constraints(many, structure({ Names: list(structure({ Name: text({ min: 1 }) })) }))
+    expect(listed).toMatch(/^10000 validation errors detected: /)
+    expect(listed.length).toBeLessThan(12_000)
+    const whole = constraints({ Names: Array(10_000).fill('') }, structure({ Names: list(text({ min: 1 })) }))
+    expect(whole).toMatch(/^1 validation error detected: /)
+    expect(whole.length).toBeLessThan(12_000)
   })
 })
 
