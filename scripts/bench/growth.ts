@@ -7,6 +7,7 @@ import type { GrowthKeeper } from './growth-keeper.ts'
 import type { Target } from './load.ts'
 import type { LoadGenerator } from './load-generator.ts'
 import { type Operation, PLAINTEXT_BYTES, type Subject } from './operations.ts'
+import type { RawTokens } from './raw.ts'
 import { drawTable, type Report } from './report.ts'
 import { sampleOf } from './sample.ts'
 import type { Credentials } from './sigv4.ts'
@@ -27,7 +28,7 @@ export interface GrowthPoint {
   readonly readyBytes: number
   readonly loadedBytes: number
   readonly peakBytes: number
-  /** Beside what the bare tokens took in the same rounds. */
+  /** Beside what the bare tokens took in the same rounds, each with as many keys in use. */
   readonly operations: Report['operations']
 }
 
@@ -41,7 +42,7 @@ interface Plan {
 
 export async function growth(
   load: LoadGenerator,
-  raw: Subject,
+  raw: RawTokens,
   { sizes, ...plan }: Plan,
   progress: (line: string) => void,
 ): Promise<GrowthPoint[]> {
@@ -70,6 +71,7 @@ export async function growth(
     }
     progress(`${keys.toLocaleString('en')} keys: using ${ids.length.toLocaleString('en')} for the first time`)
     await daemon.measure('GenerateDataKey', ids.length / FIRST_USES_PER_SECOND)
+    await raw.useKeys(ids.length)
     const { operations } = await closedLoop([raw, daemon], { ...plan, operations: OPERATIONS }, progress)
     const { bytes: loadedBytes, peakBytes } = await keeper.ask('memory', null)
     await keeper.ask('stop', null)

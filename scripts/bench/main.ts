@@ -19,7 +19,7 @@ import { growth, growthTable } from './growth.ts'
 import { LoadGenerator } from './load-generator.ts'
 import { NaiveService } from './naive.ts'
 import { openLoop, openLoopTable } from './open-loop.ts'
-import type { Server, Subject } from './operations.ts'
+import type { Server } from './operations.ts'
 import { GROWTH_SIZES, PAGE_FOLDER, parseOptions } from './options.ts'
 import { writePage } from './page.ts'
 import { RawTokens } from './raw.ts'
@@ -79,7 +79,7 @@ async function bench(): Promise<Results> {
 
 interface Servers {
   readonly servers: Server[]
-  readonly raw: Subject
+  readonly raw: RawTokens
   readonly daemon: Daemon | undefined
 }
 

@@ -12,7 +12,7 @@ import { createToken, removeOwnToken } from './tokens.ts'
 const BATCH = 8
 
 const token = createToken('bench raw')
-const sealing = new RawSealing(token)
+let sealing = new RawSealing(token)
 
 /** Each makes its keys when it is first asked for. */
 const stepOf: Record<Operation, () => () => void> = {
@@ -38,6 +38,11 @@ function prepared(operation: Operation): () => void {
 const answers = {
   prepare({ operation }: { operation: Operation }): void {
     prepared(operation)
+  },
+
+  /** From now on messages are sealed under so many keys in turn. */
+  useKeys({ keys }: { keys: number }): void {
+    sealing = new RawSealing(token, keys)
   },
 
   /** Repeats one operation for a time, without a pause. */

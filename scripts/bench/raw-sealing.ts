@@ -25,10 +25,10 @@ const HBK = { tokenKeyType: 'AES', right: 'DERIVE', lengthBytes: DEK_BYTES } as 
 const SEAL_TEMPLATE = dekTemplate('ENCRYPT')
 const OPEN_TEMPLATE = dekTemplate('DECRYPT')
 
-/** Seals under one AES key, its buffers made once. */
+/** Seals under one AES key, or several in turn, its buffers made once. */
 export class RawSealing {
   readonly #token: BenchToken
-  readonly #hbk: Buffer
+  readonly #hbks: readonly Buffer[]
   readonly #drawn = Buffer.alloc(HEAD_BYTES + PLAINTEXT_BYTES)
   readonly #drawnHead = this.#drawn.subarray(0, HEAD_BYTES)
   readonly #nonce = this.#drawn.subarray(0, NONCE_BYTES)
@@ -40,18 +40,22 @@ export class RawSealing {
   readonly #derivation = aesCbcEncryptData(ZERO_IV, this.#derivationData)
   readonly #output = Buffer.alloc(PLAINTEXT_BYTES + TAG_BYTES)
   readonly #opened = Buffer.alloc(PLAINTEXT_BYTES + TAG_BYTES)
-  readonly #ciphertexts: { nonce: Buffer; iv: Buffer; gcm: pkcs11.Mechanism; sealed: Buffer }[] = []
+  readonly #ciphertexts: { hbk: Buffer; nonce: Buffer; iv: Buffer; gcm: pkcs11.Mechanism; sealed: Buffer }[] = []
   #turn = 0
 
-  constructor(token: BenchToken) {
+  constructor(token: BenchToken, keys = 1) {
     this.#token = token
     const { cryptoki, session } = token
-    this.#hbk = generateHbk(cryptoki, session, HBK, { inToken: false, extractable: false })
-    for (let count = 0; count < VARIANTS; count++) {
+    this.#hbks = Array.from({ length: keys }, () =>
+      generateHbk(cryptoki, session, HBK, { inToken: false, extractable: false }),
+    )
+    for (let count = 0; count < Math.max(keys, VARIANTS); count++) {
+      const hbk = this.#hbks[count % keys]!
+      this.#turn = count
       this.encrypt()
       const iv = Buffer.from(this.#drawn.subarray(NONCE_BYTES, HEAD_BYTES))
       const sealed = Buffer.from(this.#output)
-      this.#ciphertexts.push({ nonce: Buffer.from(this.#nonce), iv, gcm: gcmOf(iv, this.#aad), sealed })
+      this.#ciphertexts.push({ hbk, nonce: Buffer.from(this.#nonce), iv, gcm: gcmOf(iv, this.#aad), sealed })
     }
   }
 
@@ -66,9 +70,9 @@ export class RawSealing {
 
   decrypt(): void {
     const { cryptoki, session } = this.#token
-    const ciphertext = this.#ciphertexts[this.#turn++ % VARIANTS]!
+    const ciphertext = this.#ciphertexts[this.#turn++ % this.#ciphertexts.length]!
     this.#derivationData.set(ciphertext.nonce, CBC_NONCE_OFFSET)
-    const dek = cryptoki.C_DeriveKey(session, this.#derivation, this.#hbk, OPEN_TEMPLATE)
+    const dek = cryptoki.C_DeriveKey(session, this.#derivation, ciphertext.hbk, OPEN_TEMPLATE)
     cryptoki.C_DecryptInit(session, ciphertext.gcm, dek)
     cryptoki.C_Decrypt(session, ciphertext.sealed, this.#opened)
     cryptoki.C_DestroyObject(session, dek)
@@ -88,7 +92,8 @@ export class RawSealing {
   #seal(message: Buffer, output: Buffer): void {
     const { cryptoki, session } = this.#token
     this.#derivationData.set(this.#nonce, CBC_NONCE_OFFSET)
-    const dek = cryptoki.C_DeriveKey(session, this.#derivation, this.#hbk, SEAL_TEMPLATE)
+    const hbk = this.#hbks[this.#turn++ % this.#hbks.length]!
+    const dek = cryptoki.C_DeriveKey(session, this.#derivation, hbk, SEAL_TEMPLATE)
     cryptoki.C_EncryptInit(session, this.#gcm, dek)
     cryptoki.C_Encrypt(session, message, output)
     cryptoki.C_DestroyObject(session, dek)

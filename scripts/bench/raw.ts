@@ -23,6 +23,11 @@ export class RawTokens implements Server {
     return true
   }
 
+  /** From now on each loop uses so many AES keys in turn: their objects are more than a processor's caches hold. */
+  async useKeys(keys: number): Promise<void> {
+    await Promise.all(this.#loops.map(loop => loop.ask('useKeys', { keys })))
+  }
+
   async measure(operation: Operation, seconds: number): Promise<Sample> {
     await Promise.all(this.#loops.map(loop => loop.ask('prepare', { operation })))
     const before = this.#cpu()
