@@ -3,8 +3,8 @@
  * each go on with the audit log where the other one does, or put aside a key store that the other one writes to.
  */
 import { rmSync } from 'node:fs'
-import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isListening } from './base/unix-socket.ts'
 import { NotReady } from './compose-pools.ts'
 import type { StateFolder } from './config/state-folder.ts'
 import { holderOfFileLock, takeFileLock } from './store/file-lock.ts'
@@ -35,7 +35,7 @@ export async function holdStateFolder(
     const held = take(lock)
     const holder = held === undefined ? holderOfFileLock(lock) : undefined
     const who = holder === undefined ? '' : ` by process ${holder}`
-    if (await answers(adminSocket)) {
+    if (await isListening(adminSocket)) {
       held?.[Symbol.dispose]()
       throw new NotReady(`a daemon is running with this state folder (it answers on ${adminSocket}): stop it first`)
     }
@@ -59,15 +59,4 @@ function take(lock: string): Disposable | undefined {
   } catch (error) {
     throw new NotReady(`${lock} cannot be locked: ${(error as Error).message}`)
   }
-}
-
-function answers(socketPath: string): Promise<boolean> {
-  return new Promise(resolve => {
-    const socket = connect(socketPath)
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
 }

@@ -1,7 +1,7 @@
 /**
  * The last step of every road: a request is recorded in the audit log before its answer leaves, and counted and logged after.
  */
-import type { CallFacts } from '../audit/events.ts'
+import { type CallFacts, cutText } from '../audit/events.ts'
 import { identityOf, unproven } from '../audit/identity.ts'
 import type { RequestRecorder } from '../audit/recorder.ts'
 import type { Logger } from '../telemetry/logger.ts'
@@ -83,7 +83,7 @@ export class RequestRecord {
       viaService: authenticated?.caller.viaService,
       region: authenticated?.region,
       source: request.socket.remoteAddress,
-      ...(failure === undefined ? {} : { reason: failure.message, detail: failure.detail }),
+      ...(failure === undefined ? {} : { reason: cutText(failure.message), detail: failure.detail }),
       ...(level === 'error' ? { error: failure?.cause ?? failure } : {}),
     })
   }

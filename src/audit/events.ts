@@ -96,7 +96,7 @@ export function actEvent(facts: ActFacts, nowMs: number): string {
     awsRegion: region ?? 'unknown',
     sourceIPAddress: 'AWS Internal',
     userAgent: 'AWS Internal',
-    ...(error === undefined ? {} : { errorCode: error.code, errorMessage: cut(error.message) }),
+    ...(error === undefined ? {} : { errorCode: error.code, errorMessage: cutText(error.message) }),
     requestParameters: parameters ?? null,
     responseElements: null,
     eventID: facts.eventId ?? randomUUID(),
@@ -230,9 +230,10 @@ function whole(text: string): string {
 
 /** JSON of a text that somebody else chose. */
 function quoted(text: string): string {
-  return JSON.stringify(cut(text))
+  return JSON.stringify(cutText(text))
 }
 
-function cut(text: string): string {
+/** As much as is kept of a text that callers choose; log lines have no more of it either. */
+export function cutText(text: string): string {
   return text.length <= TEXT_MAX_CHARACTERS ? text : text.slice(0, TEXT_MAX_CHARACTERS)
 }

@@ -1,6 +1,7 @@
 /**
- * The audit chains of service processes, as they told last, and whether they can do their work. The chain of a process that has ended stays open until the next one in its
- * place has closed it and tells of its own: so long its end is named in checkpoints, and events that belong to it are left alone.
+ * The audit chains of service processes, as they told last, and whether they can do their work. The chain of a process that has
+ * ended stays open until the next one in its place has closed it and tells of its own: so long its end is named in checkpoints, and
+ * events that belong to it are left alone.
  */
 import type { ChainHead } from '../formats/audit-chain.ts'
 

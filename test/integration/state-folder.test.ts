@@ -6,11 +6,11 @@
 import { execFileSync } from 'node:child_process'
 import { constants, copyFileSync, readFileSync, renameSync, statSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { connect } from 'node:net'
 import { join } from 'node:path'
 import { KMS } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
 import { readCredentials } from '../../scripts/instance.ts'
+import { isListening } from '../../src/base/unix-socket.ts'
 import { type Instance, makeInstance, type Serving } from '../support/instance.ts'
 import { isAlive, waitUntil } from '../support/processes.ts'
 import { REGION } from '../support/tokens.ts'
@@ -85,7 +85,7 @@ describe('a state folder', () => {
     // Its tokens do not answer: it gets no further than to the anchors, and its admin socket is closed by then.
     signal('SIGSTOP', ending.hsmHostPids)
     signal('SIGTERM', [ending.pid])
-    await waitUntil(async () => !(await answers(state('admin.sock'))), PATIENCE_MS)
+    await waitUntil(async () => !(await isListening(state('admin.sock'))), PATIENCE_MS)
     signal('SIGSTOP', [ending.pid])
     const next = startToServe()
     await waitUntil(() => next.begun() || next.log().includes('waiting for the state folder'), PATIENCE_MS)
@@ -136,14 +136,3 @@ describe('a state folder', () => {
     expect(stored).toBeDefined()
   })
 })
-
-function answers(path: string): Promise<boolean> {
-  return new Promise(resolve => {
-    const socket = connect(path)
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
-}

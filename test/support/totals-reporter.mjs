@@ -41,6 +41,8 @@ export default class TotalsReporter {
     // Jest's own summary is written after every reporter has been called.
     else process.once('exit', () => writeSync(process.stdout.fd, line))
     setTimeout(() => {
+      // Running the failed files again would not show this.
+      if (process.env.STRONGROOM_TOTALS_FILE) writeFileSync(process.env.STRONGROOM_TOTALS_FILE, line)
       process.stderr.write('The tests are done, but something they started keeps Jest alive.\n')
       process.exit(1)
     }, EXIT_PATIENCE_MS).unref()

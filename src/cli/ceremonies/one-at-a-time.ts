@@ -3,12 +3,13 @@
  * process that dies. A courtesy to operators: what protects a domain from two ceremonies is the generation of its row.
  */
 import { rmSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { createServer } from 'node:net'
+import { isListening } from '../../base/unix-socket.ts'
 import { CommandFailed } from '../admin-client.ts'
 
 /** Throws {@link CommandFailed} while another ceremony runs. Disposing yields the floor. */
 export async function takeTheFloor(socketPath: string): Promise<AsyncDisposable> {
-  if (await answers(socketPath)) throw busy()
+  if (await isListening(socketPath)) throw busy()
   rmSync(socketPath, { force: true })
   const server = createServer(socket => socket.destroy())
   await new Promise<void>((resolve, reject) => {
@@ -16,17 +17,6 @@ export async function takeTheFloor(socketPath: string): Promise<AsyncDisposable>
     server.listen(socketPath, resolve)
   })
   return { [Symbol.asyncDispose]: () => new Promise(resolve => server.close(() => resolve())) }
-}
-
-function answers(socketPath: string): Promise<boolean> {
-  return new Promise(resolve => {
-    const socket = connect(socketPath)
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
 }
 
 function busy(): CommandFailed {

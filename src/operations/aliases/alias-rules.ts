@@ -31,7 +31,7 @@ export function requireNewAliasName(name: string): void {
   }
 }
 
-/** Whether a member can name a key that an alias is to point to. Throws KmsError ValidationException. */
+/** An alias points to a key, never to another alias. Throws KmsError ValidationException. */
 export function requireNoAlias(targetKeyId: string): void {
   const resource = parseKmsArn(targetKeyId)?.resource ?? targetKeyId
   if (resource.startsWith(PREFIX)) invalid('Aliases must refer to keys. Not aliases')
