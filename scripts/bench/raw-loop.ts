@@ -12,7 +12,7 @@ import { createToken, removeOwnToken } from './tokens.ts'
 const BATCH = 8
 
 const token = createToken('bench raw')
-let sealing = new RawSealing(token)
+const sealing = new RawSealing(token)
 
 /** Each makes its keys when it is first asked for. */
 const stepOf: Record<Operation, () => () => void> = {
@@ -42,7 +42,7 @@ const answers = {
 
   /** From now on messages are sealed under so many keys in turn. */
   useKeys({ keys }: { keys: number }): void {
-    sealing = new RawSealing(token, keys)
+    sealing.useKeys(keys)
   },
 
   /** Repeats one operation for a time, without a pause. */

@@ -28,7 +28,7 @@ const OPEN_TEMPLATE = dekTemplate('DECRYPT')
 /** Seals under one AES key, or several in turn, its buffers made once. */
 export class RawSealing {
   readonly #token: BenchToken
-  readonly #hbks: readonly Buffer[]
+  #hbks: readonly Buffer[] = []
   readonly #drawn = Buffer.alloc(HEAD_BYTES + PLAINTEXT_BYTES)
   readonly #drawnHead = this.#drawn.subarray(0, HEAD_BYTES)
   readonly #nonce = this.#drawn.subarray(0, NONCE_BYTES)
@@ -40,12 +40,19 @@ export class RawSealing {
   readonly #derivation = aesCbcEncryptData(ZERO_IV, this.#derivationData)
   readonly #output = Buffer.alloc(PLAINTEXT_BYTES + TAG_BYTES)
   readonly #opened = Buffer.alloc(PLAINTEXT_BYTES + TAG_BYTES)
-  readonly #ciphertexts: { hbk: Buffer; nonce: Buffer; iv: Buffer; gcm: pkcs11.Mechanism; sealed: Buffer }[] = []
+  #ciphertexts: { hbk: Buffer; nonce: Buffer; iv: Buffer; gcm: pkcs11.Mechanism; sealed: Buffer }[] = []
   #turn = 0
 
-  constructor(token: BenchToken, keys = 1) {
+  constructor(token: BenchToken) {
     this.#token = token
-    const { cryptoki, session } = token
+    this.useKeys(1)
+  }
+
+  /** From now on messages are sealed under so many keys in turn; those before are destroyed. */
+  useKeys(keys: number): void {
+    const { cryptoki, session } = this.#token
+    for (const hbk of this.#hbks) cryptoki.C_DestroyObject(session, hbk)
+    this.#ciphertexts = []
     this.#hbks = Array.from({ length: keys }, () =>
       generateHbk(cryptoki, session, HBK, { inToken: false, extractable: false }),
     )
