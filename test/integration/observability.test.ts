@@ -153,6 +153,16 @@ describe('the log', () => {
       },
     ])
   })
+
+  it('says of a refusal as much as its event keeps, however much the caller has written', async () => {
+    const { KeyId } = (await kms.createKey({})).KeyMetadata!
+    const refused = await kms.updateKeyDescription({ KeyId, Description: 'd'.repeat(9_000) }).catch(error => error)
+    expect(refused).toMatchObject({ name: 'ValidationException', message: expect.stringContaining('d'.repeat(9_000)) })
+    const { requestId } = refused.$metadata
+    await waitUntil(() => sandbox.log().includes(requestId), SOON_MS)
+    const [line] = logLines().filter(each => each.requestId === requestId)
+    expect(line?.reason).toHaveLength(1_024)
+  })
 })
 
 describe('health', () => {
